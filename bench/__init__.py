@@ -1,0 +1,1 @@
+"""Benchmarks: measured beside their peers in one run. May import anything."""

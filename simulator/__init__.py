@@ -1,0 +1,1 @@
+"""A local exchange that speaks MEXC's wire. May import trading only."""

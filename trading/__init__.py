@@ -1,0 +1,1 @@
+"""The trading core and its adapters: model (words), engine (decisions), adapters (I/O). Imports only go down."""

@@ -1,0 +1,1 @@
+"""The decisions: synchronous and clock-free. Imports trading.model only, and no I/O."""

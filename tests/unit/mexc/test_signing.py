@@ -41,8 +41,10 @@ VECTORS = [
     ),
     (
         "testSecret",
-        "batchOrders=%5B%7B%22symbol%22%3A%22BTCUSDT%22%2C%22side%22%3A%22BUY%22%2C%22type%22%3A%22LIMIT%22%2C"
-        f"%22quantity%22%3A%221%22%2C%22price%22%3A%222%22%7D%5D&{TAIL}",
+        (
+            "batchOrders=%5B%7B%22symbol%22%3A%22BTCUSDT%22%2C%22side%22%3A%22BUY%22%2C%22type%22%3A%22LIMIT%22%2C"
+            f"%22quantity%22%3A%221%22%2C%22price%22%3A%222%22%7D%5D&{TAIL}"
+        ),
         "",
         "d8e86dab796323d9a5583928fb39f6e60c89befe2ca506ac75562c599066c56b",
     ),

@@ -44,11 +44,12 @@ $(STAMPS)/uv-$(UV_VERSION):
 		echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1), but Python >= 3.11 is needed. Name a newer one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "error: $(PYTHON) has no venv module. Install it (Debian and Ubuntu: apt-get install python3-venv) and run make again." >&2; exit 2; }
-	@{ $(BIN)/python -c 'import pip' && grep -qs '"$(CURDIR)/$(VENV)"\|=$(CURDIR)/$(VENV)$$\|$(CURDIR)/$(VENV)$$' $(BIN)/activate; } 2>/dev/null || { \
-		echo "creating $(VENV) with $$("$(PYTHON)" -V)" >&2; "$(PYTHON)" -m venv --clear $(VENV) >&2; }
+	@{ test "$$(cat $(STAMPS)/root 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c 'import pip' 2>/dev/null; } || { \
+		echo "creating $(VENV) with $$("$(PYTHON)" -V)" >&2; \
+		"$(PYTHON)" -m venv --clear $(VENV) >&2 && mkdir -p $(STAMPS) && echo "$(CURDIR)" > $(STAMPS)/root; }
 	@test "$$($(UV) --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input "uv==$(UV_VERSION)" >&2
-	@mkdir -p $(STAMPS) && echo "$(CURDIR)" > $(STAMPS)/root && touch $@
+	@touch $@
 
 # `uv pip sync` makes the environment equal to a lock. The dev lock is a superset of the run lock with the same pins, so an
 # environment that has once held it keeps it: `make run` after `make test` takes nothing away.
@@ -73,8 +74,10 @@ $(BENCH_VENV)/.stamp: requirements-bench.lock $(STAMPS)/uv-$(UV_VERSION)
 	@touch $@
 
 setup: $(STAMPS)/run ## create .venv and install requirements.lock (nothing to do when it stands)
+	@:
 
 setup-dev: $(STAMPS)/dev ## the same with requirements-dev.lock
+	@:
 
 # --- use -----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The journal: Postgres. May import trading.engine and trading.model, never the venue."""

@@ -1,0 +1,248 @@
+"""The ports: what the decisions and the executor need of the world, as Protocols, with the records that pass through.
+
+May import `trading.model` and `trading.engine`. Implementations live in `trading/adapters` and `actors`; every port has
+one contract suite in `tests/contract` that all its implementations pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from trading.model.market import Side
+from trading.model.orders import (
+    CancelIntent,
+    Delivery,
+    Fill,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    PlaceAnswer,
+    Purpose,
+    VenueBalance,
+    VenueEvent,
+    VenueOrder,
+    VenueTrade,
+)
+from trading.model.position import Position
+from trading.model.session import HaltState, Lease
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order as the executor and the journal hold it: one row of `orders`. Replaced, never mutated.
+
+    `signed_ms` and `recv_window_ms` are fixed before the commit: after signed_ms + recv_window_ms the venue itself
+    refuses the request (promise 4). Times are 0 until they happen.
+    """
+
+    client_order_id: str
+    symbol: str
+    run_id: str
+    owner_epoch: int
+    executor_epoch: int
+    side: Side
+    type: OrderType
+    price_ticks: int
+    qty_lots: int
+    purpose: Purpose
+    strategy: str
+    status: OrderStatus
+    created_ns: int
+    valid_until_ns: int
+    signed_ms: int
+    recv_window_ms: int
+    venue_order_id: str = ""
+    filled_lots: int = 0
+    filled_quote: Decimal = Decimal(0)
+    venue_filled_lots: int = 0
+    reason: str = ""
+    committed_ns: int = 0
+    sent_ns: int = 0
+    acked_ns: int = 0
+    updated_ns: int = 0
+    decision: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One movement of one asset: `amount` is signed, in `asset`. kind: trade, fee, opening, adjustment."""
+
+    kind: str
+    symbol: str
+    asset: str
+    amount: Decimal
+    at_ns: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One order's step, written in one transaction: the order row after it, the event with its per-symbol sequence,
+    and for a fill the fill, the position after it, and the ledger lines."""
+
+    order: OrderRecord
+    delivery: Delivery | None
+    fill: Fill | None = None
+    position: Position | None = None
+    ledger: tuple[LedgerLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """What a starting executor reads: everything needed to go on as if nothing had happened."""
+
+    unfinished: tuple[OrderRecord, ...]
+    positions: tuple[Position, ...]
+    last_seq: tuple[tuple[str, int], ...]
+    halts: tuple[tuple[str, HaltState, str], ...]
+    limits: tuple[tuple[str, str], ...]
+    balances: tuple[VenueBalance, ...]
+    realized_today: Decimal
+    fees_today: Decimal
+
+
+class Journal(Protocol):
+    """The executor's durable memory. Every write checks the lease's epoch in its own transaction.
+
+    Raises everywhere: StoreError when the commit is not certain (re-read, do not send); FencedOut when the epoch is old.
+    """
+
+    async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
+        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held."""
+        ...
+
+    async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
+        """Extend it. Raises: FencedOut."""
+        ...
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it up at once; idempotent."""
+        ...
+
+    async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
+        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on."""
+        ...
+
+    async def load(self, account: str) -> JournalState:
+        """Read the state of the account."""
+        ...
+
+    async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
+        """Insert orders (status SENT: from here the venue may see them) in one transaction; return the ids that conflict with an existing row (those are not written)."""
+        ...
+
+    async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        """Write steps in order, in one transaction. A fill already booked makes its entry's fill part a no-op."""
+        ...
+
+    async def orders_by_id(self, client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:
+        """Read orders; unknown ids are absent."""
+        ...
+
+    async def events_after(self, symbol: str, seq: int, limit: int) -> tuple[Delivery, ...]:
+        """Read a symbol's deliveries with a greater sequence, ascending."""
+        ...
+
+    async def fills_of(self, client_order_id: str) -> tuple[Fill, ...]:
+        """Read the booked fills of an order, oldest first."""
+        ...
+
+    async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
+        """Replace the stored balances of these assets."""
+        ...
+
+    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt."""
+        ...
+
+    async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
+        """Read all halt states as (scope, state, reason)."""
+        ...
+
+    async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:
+        """Store an alert for people."""
+        ...
+
+
+class Gateway(Protocol):
+    """A venue for one account: MEXC over REST and user stream, or the paper venues beside the data.
+
+    Pushes go to the sink given to `start`, on the executor's loop. Reads raise VenueUnavailable (RateLimited), and nothing else.
+    """
+
+    venue: str
+
+    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
+        """Connect and begin to push events into `sink` (never blocks, never raises)."""
+        ...
+
+    async def close(self) -> None:
+        """Stop pushing and release sockets; idempotent."""
+        ...
+
+    async def place(self, order: OrderRecord) -> PlaceAnswer:
+        """Send one order once. Never raises for what the venue or the network does: that is in the answer."""
+        ...
+
+    async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:
+        """Ask for a cancel; True when the venue took it, False when it does not know such an open order."""
+        ...
+
+    async def cancel_all(self, symbols: Sequence[str]) -> None:
+        """Cancel every open order of these symbols at the venue (also foreign ones: use only where all are ours)."""
+        ...
+
+    async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        """Query one order; None when the venue says that it does not exist."""
+        ...
+
+    async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        """Query the open orders of these symbols, foreign ones included."""
+        ...
+
+    async def recent_orders(self, symbol: str, since_ms: int) -> tuple[VenueOrder, ...]:
+        """Query all orders of a symbol since a time (at most 7 days back at MEXC)."""
+        ...
+
+    async def trades(self, symbol: str, venue_order_id: str, since_ms: int) -> tuple[VenueTrade, ...]:
+        """Query executions of a symbol, of one order when its id is not empty."""
+        ...
+
+    async def balances(self) -> tuple[VenueBalance, ...]:
+        """Query the account's balances."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the venue's clock as we know it, in ms (what to sign with)."""
+        ...
+
+
+class SymbolPort(Protocol):
+    """The executor's way to one symbol. Delivery is at most once; the per-symbol sequence repairs what is lost."""
+
+    async def deliver(self, deliveries: tuple[Delivery, ...]) -> None:
+        """Hand over journaled events."""
+        ...
+
+
+class Crashpoints(Protocol):
+    """Named places where a test kills the process: between the steps of submit, fill and reconcile."""
+
+    def reach(self, name: str) -> None:
+        """Pass the point, or die there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A batch from one symbol's outbox: cancels first, then intents; at most 50 together."""
+
+    symbol: str
+    owner_epoch: int
+    run_id: str
+    intents: tuple[OrderIntent, ...]
+    cancels: tuple[CancelIntent, ...]
+

@@ -1,0 +1,127 @@
+"""The instrument: what one tick and one lot of a symbol mean, and the only place where prices and quantities are rounded.
+
+May import `trading.model` and the standard library. A price is `price_ticks * tick_size`, a quantity is
+`qty_lots * lot_size`; the integers mean nothing without their instrument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from trading.model.errors import ConfigError
+
+
+def _decimals(step: Decimal) -> int:
+    exponent = step.normalize().as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ConfigError(f"expected a finite step, was {step}")
+    return max(0, -exponent)
+
+
+def _scaled(text: str, decimals: int) -> int:
+    """Read a plain decimal string as an integer of 10^-decimals; ValueError when it has more (non-zero) decimals."""
+    head, _, tail = text.partition(".")
+    if len(tail) > decimals:
+        if tail[decimals:].strip("0"):
+            raise ValueError(f"expected at most {decimals} decimals, was {text!r}")
+        tail = tail[:decimals]
+    return int(head + tail.ljust(decimals, "0"))
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One tradable pair. Invariant: tick_size, lot_size > 0, every amount in the asset its name says.
+
+    Attributes:
+        symbol: the venue's name, e.g. "BTCUSDT"; any Unicode, never validated by a pattern.
+        tick_size, lot_size: price and quantity steps, in quote and base units.
+        min_qty: smallest order quantity in base units; 0 when the venue names none.
+        min_notional, max_notional: order value bounds in quote units; max 0 means unbounded.
+        maker_fee_rate, taker_fee_rate: fractions of the order value (0.0005 = 5 bps) at the account's real rates.
+        exclusion: None when tradable, else why it is not ("offline", "missing minimum notional", ...).
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_qty: Decimal
+    min_notional: Decimal
+    max_notional: Decimal
+    maker_fee_rate: Decimal
+    taker_fee_rate: Decimal
+    exclusion: str | None = None
+    _price_decimals: int = field(init=False, repr=False, compare=False)
+    _qty_decimals: int = field(init=False, repr=False, compare=False)
+    _price_unit: int = field(init=False, repr=False, compare=False)
+    _qty_unit: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tick_size <= 0 or self.lot_size <= 0:
+            raise ConfigError(f"{self.symbol}: expected positive steps, was tick {self.tick_size}, lot {self.lot_size}")
+        price_decimals, qty_decimals = _decimals(self.tick_size), _decimals(self.lot_size)
+        object.__setattr__(self, "_price_decimals", price_decimals)
+        object.__setattr__(self, "_qty_decimals", qty_decimals)
+        object.__setattr__(self, "_price_unit", int(self.tick_size.scaleb(price_decimals)))
+        object.__setattr__(self, "_qty_unit", int(self.lot_size.scaleb(qty_decimals)))
+
+    def price_ticks(self, text: str) -> int:
+        """Read a venue's decimal string as ticks, exactly.
+
+        Raises: ValueError when it is no number, negative, or off the tick grid.
+        """
+        return _on_grid(_scaled(text, self._price_decimals), self._price_unit, text)
+
+    def qty_lots(self, text: str) -> int:
+        """Read a venue's decimal string as lots, exactly. Raises: ValueError as `price_ticks`."""
+        return _on_grid(_scaled(text, self._qty_decimals), self._qty_unit, text)
+
+    def price(self, price_ticks: int) -> Decimal:
+        """Return the price in quote units."""
+        return price_ticks * self.tick_size
+
+    def qty(self, qty_lots: int) -> Decimal:
+        """Return the quantity in base units."""
+        return qty_lots * self.lot_size
+
+    def price_text(self, price_ticks: int) -> str:
+        """Render a price padded to the tick's decimals, as the venue's REST does."""
+        return format(self.price(price_ticks), f".{self._price_decimals}f")
+
+    def qty_text(self, qty_lots: int) -> str:
+        """Render a quantity padded to the lot's decimals."""
+        return format(self.qty(qty_lots), f".{self._qty_decimals}f")
+
+    def price_ticks_floor(self, price: Decimal) -> int:
+        """Round a price down to the tick grid (towards a cheaper buy)."""
+        return int((price / self.tick_size).to_integral_value(ROUND_FLOOR))
+
+    def price_ticks_ceil(self, price: Decimal) -> int:
+        """Round a price up to the tick grid (towards a dearer sell)."""
+        return int((price / self.tick_size).to_integral_value(ROUND_CEILING))
+
+    def qty_lots_floor(self, qty: Decimal) -> int:
+        """Round a quantity down to whole lots."""
+        return int((qty / self.lot_size).to_integral_value(ROUND_FLOOR))
+
+    def qty_lots_ceil(self, qty: Decimal) -> int:
+        """Round a quantity up to whole lots."""
+        return int((qty / self.lot_size).to_integral_value(ROUND_CEILING))
+
+    def notional(self, price_ticks: int, qty_lots: int) -> Decimal:
+        """Return price x quantity in quote units, exactly."""
+        return self.price(price_ticks) * self.qty(qty_lots)
+
+    def min_lots(self, price_ticks: int) -> int:
+        """Return the fewest lots an order at this price may have (minimum quantity and minimum value), rounded up."""
+        by_value = self.qty_lots_ceil(self.min_notional / self.price(price_ticks)) if price_ticks > 0 else 0
+        return max(1, by_value, self.qty_lots_ceil(self.min_qty))
+
+
+def _on_grid(scaled: int, unit: int, text: str) -> int:
+    quotient, remainder = divmod(scaled, unit)
+    if remainder or scaled < 0:
+        raise ValueError(f"expected a non-negative multiple of the step, was {text!r}")
+    return quotient

@@ -1,0 +1,125 @@
+"""Market-data events, as the engine receives them. May import `trading.model` and the standard library.
+
+Every event carries `exch_ts_ns` (the venue's clock, 0 when it gave none) and `recv_ts_ns` (ours). Levels are
+`(price_ticks, qty_lots)` pairs; a quantity of 0 in a delta deletes the level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+Level = tuple[int, int]
+
+
+class Side(StrEnum):
+    """The side of an order, or the taker's side of a trade."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class BookState(StrEnum):
+    """What is known of a book. Only PROVEN may quote."""
+
+    SYNCING = "SYNCING"
+    PROVEN = "PROVEN"
+    GAP = "GAP"
+    STALE = "STALE"
+    CROSSED = "CROSSED"
+
+
+@dataclass(frozen=True, slots=True)
+class BookSnapshot:
+    """A REST depth answer: all levels at `version` (inclusive), best first; deeper levels are unknown, not empty."""
+
+    symbol: str
+    version: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookDelta:
+    """A diff-depth push covering versions from_version..to_version, both inclusive; quantities are absolute."""
+
+    symbol: str
+    from_version: int
+    to_version: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTrade:
+    """One public trade; `taker_side` is the aggressor's."""
+
+    symbol: str
+    price_ticks: int
+    qty_lots: int
+    taker_side: Side
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestQuote:
+    """A book-ticker push, a cross-check of the book's best. An absent side is None, never 0."""
+
+    symbol: str
+    version: int
+    bid: Level | None
+    ask: Level | None
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConnected:
+    """Every topic of the symbol is acknowledged; a snapshot is wanted now."""
+
+    symbol: str
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDisconnected:
+    """The stream is lost, overflowed or undecodable: the book's proof is gone."""
+
+    symbol: str
+    reason: str
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAlive:
+    """A frame without a body: nothing changed, the line lives."""
+
+    symbol: str
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """A requested snapshot could not be fetched; the engine asks again by its own patience."""
+
+    symbol: str
+    reason: str
+    recv_ts_ns: int
+
+
+MarketEvent = BookSnapshot | BookDelta | MarketTrade | BestQuote | FeedConnected | FeedDisconnected | FeedAlive | SnapshotFailed

@@ -1,0 +1,358 @@
+"""Orders, fills, and what happens to them. May import `trading.model` and the standard library.
+
+Denied (our risk said no) is not Rejected (the venue said no). UNKNOWN means that the venue may hold the order.
+Two vocabularies meet here: `VenueOrder`/`VenueTrade`/`VenueBalance` are what a venue reports (paper or live alike);
+`OrderEvent` is what the executor tells a symbol once it is journaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from trading.model.market import Side
+
+
+class OrderType(StrEnum):
+    """How an order meets the book. IOC and FOK are limit orders; MARKET walks the book."""
+
+    LIMIT = "LIMIT"
+    LIMIT_MAKER = "LIMIT_MAKER"
+    IOC = "IMMEDIATE_OR_CANCEL"
+    FOK = "FILL_OR_KILL"
+    MARKET = "MARKET"
+
+
+class Purpose(StrEnum):
+    """Whether an order adds exposure (ENTRY) or takes it away (EXIT). Entry limits never block an EXIT."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+
+
+class OrderStatus(StrEnum):
+    """The life of an order; the transition table is in `engine.orders`."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    UNKNOWN = "UNKNOWN"
+    OPEN = "OPEN"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+    PARTIALLY_CANCELLED = "PARTIALLY_CANCELLED"
+    REJECTED = "REJECTED"
+    DENIED = "DENIED"
+    NOT_SENT = "NOT_SENT"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when no further quantity can trade (late fills are still booked)."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELLED,
+        OrderStatus.PARTIALLY_CANCELLED,
+        OrderStatus.REJECTED,
+        OrderStatus.DENIED,
+        OrderStatus.NOT_SENT,
+    }
+)
+
+
+class Refusal(StrEnum):
+    """Why our own rules said no. One closed set for symbol risk, account risk, executor and strategy filters."""
+
+    HALTED = "halted"
+    REDUCING = "reducing"
+    FENCED = "fenced"
+    BUDGET = "rate_budget"
+    STALE_INTENT = "stale_intent"
+    DUPLICATE = "duplicate_id"
+    TOMBSTONED = "tombstoned"
+    JOURNAL_DOWN = "journal_down"
+    NOT_READY = "not_ready"
+    BOOK_UNPROVEN = "book_unproven"
+    BOOK_STALE = "book_stale"
+    ONE_SIDED_BOOK = "one_sided_book"
+    SPREAD_TOO_TIGHT = "spread_too_tight"
+    SPREAD_TOO_WIDE = "spread_too_wide"
+    EDGE_BELOW_FLOOR = "edge_below_floor"
+    IMBALANCE = "imbalance"
+    DEPTH_TOO_THIN = "depth_too_thin"
+    VOLATILITY = "volatility"
+    TRADE_RATE = "trade_rate"
+    SCHEDULE = "schedule"
+    COOLDOWN = "cooldown"
+    LOSS_STREAK = "loss_streak"
+    PRICE_COLLAR = "price_collar"
+    MIN_NOTIONAL = "min_notional"
+    MAX_NOTIONAL = "max_notional"
+    BALANCE = "insufficient_balance"
+    ALLOCATION = "allocation"
+    SYMBOL_EXPOSURE = "symbol_exposure"
+    GROSS_EXPOSURE = "gross_exposure"
+    OPEN_ORDERS = "open_order_count"
+    ORDER_RATE = "order_rate"
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+    SELF_TRADE = "self_trade"
+    NOTHING_TO_SELL = "nothing_to_sell"
+    EXIT_UNKNOWN = "exit_outcome_unknown"
+    INSTRUMENT = "instrument_not_tradable"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """An order that strategy and symbol risk want. Approved by the executor it becomes a journal row, then an order.
+
+    Attributes:
+        client_order_id: deterministic, unique across restarts, at most 32 of [A-Za-z0-9_-].
+        price_ticks: limit price; for MARKET the protection price. qty_lots: > 0.
+        created_ns: the engine's `now_ns` of the decision. valid_until_ns: after it the intent is denied as stale.
+        owner_epoch: the symbol lease's epoch of the deciding actor.
+        decision: inputs and terms of the decision, as text pairs (book version, edge terms, ...), kept with the order.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    price_ticks: int
+    qty_lots: int
+    purpose: Purpose
+    created_ns: int
+    valid_until_ns: int
+    owner_epoch: int
+    strategy: str
+    decision: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelIntent:
+    """A wish to end an order; harmless when it is already over."""
+
+    client_order_id: str
+    symbol: str
+    created_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution, as booked. Identity: (venue, symbol, side, trade_id).
+
+    `quote_qty`, `fee` are exact Decimals; `fee` is in `fee_asset` (quote, base or a third asset). When third,
+    `fee_rate_quote` is the quote price of one unit of it and `fee_rate_source` says where that came from.
+    """
+
+    venue: str
+    trade_id: str
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    price_ticks: int
+    qty_lots: int
+    quote_qty: Decimal
+    fee: Decimal
+    fee_asset: str
+    is_maker: bool
+    exch_ts_ns: int
+    recv_ts_ns: int
+    fee_rate_quote: Decimal | None = None
+    fee_rate_source: str = ""
+
+
+# --- what a venue reports -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """A venue's word on one order, from a push or a query. `status` never is PENDING, SENT, DENIED or NOT_SENT."""
+
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    status: OrderStatus
+    side: Side
+    type: OrderType
+    price_ticks: int
+    qty_lots: int
+    filled_lots: int
+    filled_quote: Decimal
+    exch_ts_ns: int
+    recv_ts_ns: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueTrade:
+    """A venue's word on one execution of ours. `owner_epoch` is set by paper venues, 0 otherwise.
+
+    `source` is "stream", "rest" or "paper": stream and REST trade ids of one execution differ at MEXC.
+    """
+
+    fill: Fill
+    source: str
+    owner_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VenueBalance:
+    """A venue's word on one asset: free and locked amounts in that asset."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenueStreamLost:
+    """The private stream is down: pushes may be missed until it is restored and reconciled."""
+
+    reason: str
+    recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenueStreamRestored:
+    """The private stream is back: reconcile now."""
+
+    recv_ts_ns: int
+
+
+VenueEvent = VenueOrder | VenueTrade | VenueBalance | VenueStreamLost | VenueStreamRestored
+
+
+# --- answers of a gateway -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceAccepted:
+    """The venue took the order."""
+
+    client_order_id: str
+    venue_order_id: str
+    acked_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRejected:
+    """The venue answered no; it does not hold the order. `disables_symbol`: no point in trying this symbol again."""
+
+    client_order_id: str
+    code: int
+    text: str
+    acked_ns: int
+    disables_symbol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceUnknown:
+    """No certain answer: the venue may hold the order."""
+
+    client_order_id: str
+    text: str
+    acked_ns: int
+
+
+PlaceAnswer = PlaceAccepted | PlaceRejected | PlaceUnknown
+
+
+# --- what the executor tells a symbol, once journaled ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDenied:
+    """Our own rules said no; the venue never saw it. Terminal."""
+
+    symbol: str
+    client_order_id: str
+    reason: Refusal
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """The venue holds the order."""
+
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """The venue said no. Terminal."""
+
+    symbol: str
+    client_order_id: str
+    code: int
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """A booked execution. `position_lots`-style sums are the symbol's own to keep; `status` is the order's after it."""
+
+    symbol: str
+    client_order_id: str
+    fill: Fill
+    status: OrderStatus
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """The order is over at the venue; `filled_lots` in all have traded. Terminal."""
+
+    symbol: str
+    client_order_id: str
+    filled_lots: int
+    reason: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcomeUnknown:
+    """The venue may hold the order; it counts as filled for exposure until resolved."""
+
+    symbol: str
+    client_order_id: str
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotSent:
+    """Proven absent at the venue, and never to be sent. Terminal."""
+
+    symbol: str
+    client_order_id: str
+    text: str
+    at_ns: int
+
+
+OrderEvent = (
+    OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderOutcomeUnknown | OrderNotSent
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An order event with its per-symbol sequence number from the journal (1, 2, 3, ... without holes)."""
+
+    seq: int
+    event: OrderEvent

@@ -1,0 +1,51 @@
+"""Positions and balances as values. May import `trading.model` and the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.model.units import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What is held of one symbol's base asset by this system, at average cost.
+
+    Attributes:
+        qty: base units held (>= 0 on spot); fees charged in base are already taken off.
+        cost: quote units paid for `qty` at average cost, without fees.
+        realized_pnl: quote units, gross of fees, of everything sold. fees: quote units, everything charged.
+        updated_ns: time of the last fill or adjustment.
+    Net realised P&L is `realized_pnl - fees`.
+    """
+
+    symbol: str
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    fees: Decimal = ZERO
+    updated_ns: int = 0
+
+    @property
+    def avg_price(self) -> Decimal:
+        """Average entry price in quote units; 0 when flat."""
+        return self.cost / self.qty if self.qty else ZERO
+
+    def unrealized(self, mark_price: Decimal) -> Decimal:
+        """Quote gain if all were sold at `mark_price` (use the bid), without fees."""
+        return self.qty * mark_price - self.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One asset of one account, in its own units."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """free + locked."""
+        return self.free + self.locked

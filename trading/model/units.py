@@ -1,0 +1,60 @@
+"""Units of time and of decimal numbers. May import the standard library only, and nothing that reads a clock.
+
+Time inside is integer nanoseconds UTC. Money inside is `Decimal`; prices and quantities are integer ticks and lots
+(see `instrument`). This file holds the few conversions that need no instrument.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from trading.model.errors import ConfigError
+
+NS_PER_US = 1_000
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+NS_PER_DAY = 86_400 * NS_PER_S
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+BPS = Decimal(10_000)
+
+
+def ns_from_ms(time_ms: int) -> int:
+    """Convert milliseconds to nanoseconds, exactly."""
+    return time_ms * NS_PER_MS
+
+
+def ms_from_ns(time_ns: int) -> int:
+    """Convert nanoseconds to whole milliseconds, rounding down."""
+    return time_ns // NS_PER_MS
+
+
+def day_start_ns(now_ns: int) -> int:
+    """Return the start of the UTC day that holds `now_ns`, in ns."""
+    return now_ns - now_ns % NS_PER_DAY
+
+
+def parse_decimal(text: str, name: str) -> Decimal:
+    """Parse a finite decimal number.
+
+    Args:
+        text: what a person or a venue wrote, e.g. "0.0005".
+        name: what the number is, for the error's sentence.
+    Raises: ConfigError when it is no finite number.
+    """
+    try:
+        value = Decimal(text)
+    except (InvalidOperation, ValueError) as error:
+        raise ConfigError(f"{name}: expected a decimal number, was {text!r}") from error
+    if not value.is_finite():
+        raise ConfigError(f"{name}: expected a finite number, was {text!r}")
+    return value
+
+
+def plain(value: Decimal) -> str:
+    """Render a Decimal without exponent and without trailing zeros: "0.5", "100", "0"."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -91,8 +91,29 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """One point of the account's P&L curve, all in the reporting quote asset since the account began.
+
+    `net_pnl` is `realized - fees + unrealized`; `unrealized` is marked at the bid; `exposure` is the sum of positions at
+    the bid. Daily loss and drawdown are differences of `net_pnl`, so that deposits never look like gains.
+    """
+
+    at_ns: int
+    net_pnl: Decimal
+    realized: Decimal
+    unrealized: Decimal
+    fees: Decimal
+    exposure: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class JournalState:
-    """What a starting executor reads: everything needed to go on as if nothing had happened."""
+    """What a starting executor reads: everything needed to go on as if nothing had happened.
+
+    ledger_totals: (asset, sum of all ledger lines): the balances of a paper account.
+    symbol_epochs: (symbol, current owner epoch). day_open: the last equity point before 00:00 UTC of today (database
+    clock), else the first of today, else None. peak_net_pnl: the highest `net_pnl` ever stored; None without points.
+    """
 
     unfinished: tuple[OrderRecord, ...]
     positions: tuple[Position, ...]
@@ -102,6 +123,10 @@ class JournalState:
     balances: tuple[VenueBalance, ...]
     realized_today: Decimal
     fees_today: Decimal
+    ledger_totals: tuple[tuple[str, Decimal], ...] = ()
+    symbol_epochs: tuple[tuple[str, int], ...] = ()
+    day_open: EquityPoint | None = None
+    peak_net_pnl: Decimal | None = None
 
 
 class Journal(Protocol):
@@ -136,6 +161,22 @@ class Journal(Protocol):
 
     async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         """Write steps in order, in one transaction. A fill already booked makes its entry's fill part a no-op."""
+        ...
+
+    async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
+        """Bury ids that have no order row: `commit_intents` reports them as conflicts for ever. Ids with a row are left alone."""
+        ...
+
+    async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
+        """Add lines that belong to no order (opening, adjustment). Idempotent by (kind, asset, reference)."""
+        ...
+
+    async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
+        """Store account limits by name; `load` gives them back."""
+        ...
+
+    async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
+        """Append a point to the P&L curve."""
         ...
 
     async def orders_by_id(self, client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:

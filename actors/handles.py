@@ -1,0 +1,281 @@
+"""Ray, and nothing else: the only file that imports it. Hosts plain actor classes, and gives typed handles to call them.
+
+May import `trading.model` and `actors.recipes`. An actor class knows nothing of Ray: a picklable recipe builds it inside
+the worker. Guarantees of a call: at most once, always with a timeout. A call that fails *after* it was sent may have
+run: `OutcomeUnknown`. A call that could not be sent: `NotRunning`. Errors of our own tree come through as themselves.
+
+Control calls run in a concurrency group of their own, so that a thousand queued data calls cannot starve a halt; they
+hop to the actor's own loop, where its state lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    RayActorError,
+    RayError,
+    RaySystemError,
+    RayTaskError,
+)
+from ray.util import list_named_actors
+
+from trading.model.errors import NotRunning, OutcomeUnknown, TradingError
+
+SUPERVISOR = "supervisor"
+SLOT = "symbol_slot"
+# ray refuses less; actors pass small messages only (docs/field notes: minimum object store 75 MiB).
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+CONTROL_CALLS_MAX = 16
+DATA_CALLS_MAX = 1000
+
+
+def symbol_name(symbol: str) -> str:
+    """Return the actor name of a symbol."""
+    return f"symbol:{symbol}"
+
+
+def executor_name(account: str) -> str:
+    """Return the actor name of an account's executor."""
+    return f"executor:{account}"
+
+
+class Recipe(Protocol):
+    """Picklable instructions to build one actor inside its worker."""
+
+    async def build(self, crash: Callable[[str], None]) -> Any:
+        """Return the started actor; `crash(reason)` ends the process so that Ray starts it anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What an actor asks of Ray: a share of a core (admission only), and whether it takes a symbol slot."""
+
+    num_cpus: float
+    takes_slot: bool
+
+
+SYMBOL_PLACEMENT = Placement(num_cpus=0.01, takes_slot=True)
+SHARED_PLACEMENT = Placement(num_cpus=0.01, takes_slot=False)
+
+
+def _crash(reason: str) -> None:
+    """End this worker at once, visibly: Ray restarts a named detached actor by itself."""
+    sys.stderr.write(f"actor crashed: {reason}\n")
+    sys.stderr.flush()
+    os._exit(70)
+
+
+class _Host:
+    """What Ray runs: one plain actor and the doors to it."""
+
+    async def __init__(self, recipe: Recipe) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._actor = await recipe.build(_crash)
+
+    async def call(self, method: str, args: tuple[Any, ...]) -> Any:
+        """Run a data-plane method."""
+        return await getattr(self._actor, method)(*args)
+
+    async def control(self, method: str, args: tuple[Any, ...]) -> Any:
+        """Run a control method on the actor's own loop, from the control group's thread."""
+        future = asyncio.run_coroutine_threadsafe(getattr(self._actor, method)(*args), self._loop)
+        return await asyncio.wrap_future(future)
+
+
+_HOST = ray.remote(concurrency_groups={"control": CONTROL_CALLS_MAX})(_Host)
+
+
+# --- the cluster ----------------------------------------------------------------------------------------------------
+
+
+def prepare_environment(data_dir: Path, token_path: Path | None) -> None:
+    """Set Ray's environment for this process and its children, before the first `init`.
+
+    token_path: a 0600 file with the cluster's token; None leaves an existing cluster's settings as they are.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+    # Idle workers cost 50 MiB each; actors start their own.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    if token_path is not None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_path)
+
+
+def start_local(temp_dir: Path, namespace: str, slots: int) -> str:
+    """Start a Ray of our own on 127.0.0.1, a child of this process that dies with it; return its address.
+
+    temp_dir: short (its sockets must stay under 107 bytes). slots: how many symbol actors are admitted.
+    Raises: NotRunning when Ray does not start.
+    """
+    try:
+        context = ray.init(
+            address="local",
+            namespace=namespace,
+            num_cpus=max(4, os.cpu_count() or 1),
+            resources={SLOT: slots},
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            configure_logging=False,
+            _temp_dir=str(temp_dir),
+            _node_ip_address="127.0.0.1",
+        )
+    except (RayError, RuntimeError, OSError, TimeoutError, ValueError) as error:
+        raise NotRunning(f"a local Ray did not start: {_first_line(error)}") from error
+    return str(context.address_info["address"])
+
+
+def connect(address: str, namespace: str) -> None:
+    """Attach this process to a running Ray; idempotent. Raises: NotRunning when there is none."""
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(
+            address=address, namespace=namespace, log_to_driver=False, configure_logging=False, ignore_reinit_error=True
+        )
+    except (RayError, RuntimeError, OSError, TimeoutError, ConnectionError, ValueError) as error:
+        raise NotRunning(
+            f"no Ray answers at {address}: start one, or check the address and RAY_AUTH_MODE ({_first_line(error)})"
+        ) from error
+
+
+def disconnect() -> None:
+    """Leave Ray; a local Ray that this process started stops with it."""
+    ray.shutdown()
+
+
+def is_connected() -> bool:
+    """Tell whether this process is attached to a Ray."""
+    return bool(ray.is_initialized())
+
+
+def node_id() -> str:
+    """Return the id of the node this process runs on, shortened."""
+    return str(ray.get_runtime_context().get_node_id())[:12]
+
+
+def nodes() -> tuple[Mapping[str, Any], ...]:
+    """Describe the live nodes: id, address, resources."""
+    return tuple(
+        {"node": item["NodeID"][:12], "address": item["NodeManagerAddress"], "resources": dict(item["Resources"])}
+        for item in ray.nodes()
+        if item["Alive"]
+    )
+
+
+def free_slots() -> int:
+    """Return how many more symbol actors the cluster admits now."""
+    return int(ray.available_resources().get(SLOT, 0))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+# --- actors ---------------------------------------------------------------------------------------------------------
+
+
+def spawn(name: str, recipe: Recipe, placement: Placement) -> None:
+    """Create the named, detached actor, or keep the one that exists. Returns at once; it starts by itself.
+
+    Options (design.md §4): restarted for ever, its calls never re-run; symbol actors spread over nodes.
+    """
+    _HOST.options(
+        name=name,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=DATA_CALLS_MAX,
+        num_cpus=placement.num_cpus,
+        resources={SLOT: 1} if placement.takes_slot else None,
+        scheduling_strategy="SPREAD" if placement.takes_slot else "DEFAULT",
+    ).remote(recipe)
+
+
+def kill(name: str) -> bool:
+    """End the named actor for good, without running anything in it; True when there was one."""
+    try:
+        ray.kill(ray.get_actor(name), no_restart=True)
+    except (ValueError, RayActorError):
+        return False
+    return True
+
+
+def actor_names(namespace: str) -> tuple[str, ...]:
+    """List the named actors of a namespace, sorted."""
+    return tuple(
+        sorted(item["name"] for item in list_named_actors(all_namespaces=True) if item["namespace"] == namespace)
+    )
+
+
+class Handle:
+    """Calls to one named actor. Looks the name up lazily and again after its death; never blocks the loop."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._ref: Any = None
+
+    async def call(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
+        """Call a data-plane method, at most once. Raises: NotRunning, OutcomeUnknown, or the actor's TradingError."""
+        return await self._invoke(method, args, timeout_s, is_control=False)
+
+    async def control(self, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
+        """Call a control method; otherwise as `call`."""
+        return await self._invoke(method, args, timeout_s, is_control=True)
+
+    async def _invoke(self, method: str, args: tuple[Any, ...], timeout_s: float, *, is_control: bool) -> Any:
+        actor = await self._actor()
+        try:
+            if is_control:
+                ref = actor.control.options(concurrency_group="control").remote(method, args)
+            else:
+                ref = actor.call.remote(method, args)
+        except (RayError, ValueError, RuntimeError) as error:
+            self._ref = None
+            raise NotRunning(f"{self.name} could not be called: {_first_line(error)}") from error
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(ref.future()), timeout_s)
+        except RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, TradingError):
+                raise cause from None
+            raise OutcomeUnknown(f"{self.name}.{method} failed: {_first_line(cause or error)}") from error
+        except (ActorUnavailableError, GetTimeoutError, TimeoutError) as error:
+            raise OutcomeUnknown(f"{self.name}.{method}: no answer within {timeout_s} s") from error
+        except (ActorDiedError, RayActorError) as error:
+            self._ref = None
+            raise OutcomeUnknown(f"{self.name} died during {method}") from error
+        except (RaySystemError, RayError) as error:
+            self._ref = None
+            raise OutcomeUnknown(f"{self.name}.{method}: {_first_line(error)}") from error
+
+    async def _actor(self) -> Any:
+        if self._ref is None:
+            try:
+                self._ref = await asyncio.wait_for(asyncio.to_thread(ray.get_actor, self.name), 10)
+            except (ValueError, RayError, RuntimeError, TimeoutError) as error:
+                raise NotRunning(f"{self.name} is not running") from error
+        return self._ref
+
+    async def is_alive(self, timeout_s: float = 2.0) -> bool:
+        """Ask the actor for a sign of life."""
+        with contextlib.suppress(TradingError):
+            await self.call("ping", timeout_s=timeout_s)
+            return True
+        return False

@@ -5,7 +5,8 @@ the worker. Guarantees of a call: at most once, always with a timeout. A call th
 run: `OutcomeUnknown`. A call that could not be sent: `NotRunning`. Errors of our own tree come through as themselves.
 
 Control calls run in a concurrency group of their own, so that a thousand queued data calls cannot starve a halt; they
-hop to the actor's own loop, where its state lives.
+hop to the actor's own loop, where its state lives. Ray reads its environment when it is imported: call
+`ray_environment.prepare` before this module is.
 """
 
 from __future__ import annotations
@@ -99,21 +100,6 @@ _HOST = ray.remote(concurrency_groups={"control": CONTROL_CALLS_MAX})(_Host)
 
 
 # --- the cluster ----------------------------------------------------------------------------------------------------
-
-
-def prepare_environment(data_dir: Path, token_path: Path | None) -> None:
-    """Set Ray's environment for this process and its children, before the first `init`.
-
-    token_path: a 0600 file with the cluster's token; None leaves an existing cluster's settings as they are.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
-    # Idle workers cost 50 MiB each; actors start their own.
-    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    if token_path is not None:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_path)
 
 
 def start_local(temp_dir: Path, namespace: str, slots: int) -> str:

@@ -85,7 +85,7 @@ run: setup ## set up, then run the whole system (flags: ARGS="…")
 	@$(RUN_ENV) $(BIN)/python -m actors.cli up $(ARGS)
 
 test: setup-dev ## the whole suite but what is marked soak
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 soak: setup-dev ## the long runs, at full length
 	@$(BIN)/python -m pytest -m soak $(ARGS)

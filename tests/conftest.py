@@ -1,0 +1,162 @@
+"""What every test shares: the sample recording, the guard that keeps pure tests pure, the order of the suite, the sweep.
+
+May import pytest, hypothesis, psutil and the standard library; nothing of ours, so that a broken package breaks its own tests only.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT.parent / "shared" / "data" / "binance_spot_btcusdt_20240808.jsonl.gz"
+
+FOLDER_ORDER = (
+    "unit",
+    "property",
+    "architecture",
+    "replay",
+    "integration",
+    "contract",
+    "ray",
+    "e2e",
+    "browser",
+    "chaos",
+)
+FOLDER_MARKS = {"ray": ("ray",), "e2e": ("e2e",), "browser": ("browser",), "chaos": ("e2e",)}
+PURE_FOLDERS = frozenset({"unit", "property", "architecture"})
+
+# Every process started by a test inherits this mark, and the sweep at the end finds it by it.
+RUN_MARK = "MEXCBOT_TEST_RUN"
+# The promise under test elsewhere is "nothing left after 10 s"; the sweep waits as long before it calls a process left behind.
+SWEEP_PATIENCE_S = 10.0
+
+# `dev` explores anew each time; `ci` takes the same path each time, and no machine is too slow for it.
+settings.register_profile("dev", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def _folder(path: Path) -> str:
+    """Name the folder below `tests/` that holds `path`; empty for a file outside of it."""
+    parts = path.parts
+    return parts[len(ROOT.parts) + 1] if path.is_relative_to(ROOT / "tests") and len(parts) > len(ROOT.parts) + 2 else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by folder, and run the cheap floors first: a broken word fails before a cluster is started for it."""
+    rank = {folder: index for index, folder in enumerate(FOLDER_ORDER)}
+    for item in items:
+        for mark in FOLDER_MARKS.get(_folder(item.path), ()):
+            item.add_marker(mark)
+    items.sort(key=lambda item: rank.get(_folder(item.path), len(rank)))
+
+
+# --- the sample recording ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sample_path() -> Path:
+    """Give the recorded market: `MEXCBOT_SAMPLE`, or the file beside the checkout. Skips without it; fails where it is required."""
+    path = Path(os.environ.get("MEXCBOT_SAMPLE") or SAMPLE)
+    if path.is_file():
+        return path
+    reason = f"no sample recording at {path}: set MEXCBOT_SAMPLE to a *.jsonl.gz recording"
+    if os.environ.get("MEXCBOT_REQUIRE_SAMPLE") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+# --- the guard -----------------------------------------------------------------------------------------------------
+
+
+class PureTestViolation(AssertionError):
+    """A test that has to be pure touched the world."""
+
+
+class _NoRayFinder(importlib.abc.MetaPathFinder):
+    """Refuse the import of ray inside a pure test, so that it cannot be initialised through the back door."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname == "ray" or fullname.startswith("ray."):
+            raise PureTestViolation(f"a pure test imported {fullname} while running")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise PureTestViolation(f"a pure test called {what}; it belongs in tests/integration, or pass a fake through the port")
+
+
+@pytest.fixture(autouse=True)
+def pure_test_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In unit, property and architecture tests make sockets, sleep and Ray raise."""
+    if _folder(request.path) not in PURE_FOLDERS:
+        return
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: _refuse("socket.connect"))
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: _refuse("socket.connect_ex"))
+    monkeypatch.setattr(socket.socket, "bind", lambda *_: _refuse("socket.bind"))
+    monkeypatch.setattr(time, "sleep", lambda _: _refuse("time.sleep"))
+    if ray := sys.modules.get("ray"):
+        monkeypatch.setattr(ray, "init", lambda *_, **__: _refuse("ray.init"))
+    else:
+        monkeypatch.setattr(sys, "meta_path", [_NoRayFinder(), *sys.meta_path])
+
+
+# --- the sweep -----------------------------------------------------------------------------------------------------
+
+
+def _marked_processes(mark: str) -> Iterator[psutil.Process]:
+    """Find the processes that this run started, whoever their parent is by now."""
+    for process in psutil.process_iter():
+        try:
+            if (
+                process.pid != os.getpid()
+                and process.status() != psutil.STATUS_ZOMBIE
+                and process.environ().get(RUN_MARK) == mark
+            ):
+                yield process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+
+
+def pytest_configure() -> None:
+    """Mark the environment; a run inside a run gets a mark of its own, so that neither sweeps the other away."""
+    os.environ[RUN_MARK] = uuid.uuid4().hex
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a test left a process behind, and end that process."""
+    mark = os.environ[RUN_MARK]
+    deadline = time.monotonic() + SWEEP_PATIENCE_S
+    while (left := list(_marked_processes(mark))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if not left:
+        return
+    names = []
+    for process in left:
+        try:
+            names.append(f"{process.pid} {' '.join(process.cmdline())[:160]}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if names and reporter is not None:
+        reporter.write_line("")
+        reporter.write_line(f"ERROR: {len(names)} processes left behind by this run (ended now):", red=True)
+        for name in names:
+            reporter.write_line(f"  {name}")
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

@@ -1,6 +1,7 @@
-"""What every test shares: the sample recording, the guard that keeps pure tests pure, the order of the suite, the sweep.
+"""What every test shares: the sample recording, the guard of pure tests, the order of the suite, the sweep.
 
-May import pytest, hypothesis, psutil and the standard library; nothing of ours, so that a broken package breaks its own tests only.
+May import pytest, hypothesis, psutil and the standard library.
+Nothing of ours: a broken package breaks its own tests only.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ PURE_FOLDERS = frozenset({"unit", "property", "architecture"})
 
 # Every process started by a test inherits this mark, and the sweep at the end finds it by it.
 RUN_MARK = "MEXCBOT_TEST_RUN"
-# The promise under test elsewhere is "nothing left after 10 s"; the sweep waits as long before it calls a process left behind.
+# The promise under test elsewhere is "nothing left after 10 s"; the sweep waits as long.
 SWEEP_PATIENCE_S = float(os.environ.get("MEXCBOT_TEST_SWEEP_S", "10"))
 
 # `dev` explores anew each time; `ci` takes the same path each time, and no machine is too slow for it.
@@ -54,7 +55,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def _folder(path: Path) -> str:
     """Name the folder below `tests/` that holds `path`; empty for a file outside of it."""
     parts = path.parts
-    return parts[len(ROOT.parts) + 1] if path.is_relative_to(ROOT / "tests") and len(parts) > len(ROOT.parts) + 2 else ""
+    return (
+        parts[len(ROOT.parts) + 1] if path.is_relative_to(ROOT / "tests") and len(parts) > len(ROOT.parts) + 2 else ""
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sample_path() -> Path:
-    """Give the recorded market: `MEXCBOT_SAMPLE`, or the file beside the checkout. Skips without it; fails where it is required."""
+    """Give the recorded market: `MEXCBOT_SAMPLE`, or the file beside the checkout. Without it skip, or fail in CI."""
     path = Path(os.environ.get("MEXCBOT_SAMPLE") or SAMPLE)
     if path.is_file():
         return path
@@ -97,7 +100,9 @@ class _NoRayFinder(importlib.abc.MetaPathFinder):
 
 
 def _refuse(what: str) -> NoReturn:
-    raise PureTestViolation(f"a pure test called {what}; it belongs in tests/integration, or pass a fake through the port")
+    raise PureTestViolation(
+        f"a pure test called {what}; it belongs in tests/integration, or pass a fake through the port"
+    )
 
 
 @pytest.fixture(autouse=True)

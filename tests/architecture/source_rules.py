@@ -1,4 +1,4 @@
-"""The rules of the house as functions: each takes the root of a source tree and gives its violations, one line of text each.
+"""The rules of the house as functions: each takes the root of a source tree and gives its violations, a line each.
 
 Source is read and parsed, never imported. May import the standard library only.
 """
@@ -20,16 +20,44 @@ FUNCTION_LINES_MAX = 70
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"})
 RAY_MODULE = "actors/handles.py"
 
-# What words and decisions may stand on: pure computation. Whoever adds a name here argues that it does no I/O and reads no clock.
+# What words and decisions may stand on: pure computation. Who adds a name argues that it does no I/O and reads no clock.
 PURE_MODULES = frozenset(
-    """__future__ abc array bisect collections copy dataclasses datetime decimal enum fractions functools hashlib heapq itertools
-    json math numbers operator re statistics string struct sys types typing""".split()
+    {
+        "__future__",
+        "abc",
+        "array",
+        "bisect",
+        "collections",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "hashlib",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+        "numbers",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+        "struct",
+        "sys",
+        "types",
+        "typing",
+    }
 )
 IMPURE_CALLS = frozenset({"open", "input", "print", "eval", "exec", "__import__", "breakpoint"})
 CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 MACHINE_PATH = re.compile(r"(?<![\w.$~})\-])/(?:root|work|home|Users)/\w|/opt/(?:pypi|wheels)")
-INDEX_HOST = re.compile(r"(?:pypi|pythonhosted)\.(?:org|io)|(?:--(?:extra-)?index-url|--find-links)[ =]\w", re.IGNORECASE)
+INDEX_HOST = re.compile(
+    r"(?:pypi|pythonhosted)\.(?:org|io)|(?:--(?:extra-)?index-url|--find-links)[ =]\w", re.IGNORECASE
+)
 STUB_WORDS = re.compile(r"#.*\b(?:TO" + r"DO|FIX" + r"ME|X{3})\b")
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -66,7 +94,7 @@ def _at(root: Path, path: Path, line: int, text: str) -> str:
 
 
 def imports(root: Path, path: Path) -> Iterator[tuple[int, str]]:
-    """Give (line, absolute dotted name) of everything a file imports, also inside functions and by import_module("…")."""
+    """Give (line, absolute dotted name) of everything a file imports, also in functions and by import_module("…")."""
     package = path.relative_to(root).with_suffix("").parts[:-1]
     for node in ast.walk(parse(path)):
         match node:
@@ -109,7 +137,9 @@ def long_functions(root: Path) -> list[str]:
             if isinstance(node, FunctionNode):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:
-                    found.append(_at(root, path, node.lineno, f"{node.name} has {lines} lines, at most {FUNCTION_LINES_MAX}"))
+                    found.append(
+                        _at(root, path, node.lineno, f"{node.name} has {lines} lines, at most {FUNCTION_LINES_MAX}")
+                    )
     return found
 
 
@@ -170,9 +200,12 @@ def ray_outside_handles(root: Path) -> list[str]:
 
 
 def impure_core(root: Path) -> list[str]:
-    """Find imports and calls by which words or decisions would reach the world: I/O, clocks, dice, logs, upper floors."""
+    """Find imports and calls by which words or decisions reach the world: I/O, clocks, dice, logs, upper floors."""
     found = []
-    for floor, below in (("trading/model", ("trading.model",)), ("trading/engine", ("trading.model", "trading.engine"))):
+    for floor, below in (
+        ("trading/model", ("trading.model",)),
+        ("trading/engine", ("trading.model", "trading.engine")),
+    ):
         for path in source_files(root, (floor,)):
             for line, name in imports(root, path):
                 if name.split(".")[0] not in PURE_MODULES and not any(_is_below(name, own) for own in below):
@@ -243,7 +276,7 @@ def dashboard_shadows(root: Path, taken: frozenset[str]) -> list[str]:
 
 
 def lock_faults(root: Path) -> list[str]:
-    """Find addresses, paths, loose versions and missing hashes in lock files, and run pins that the dev lock does not share."""
+    """Find addresses, loose versions and missing hashes in lock files, and run pins that the dev lock does not share."""
     found = []
     pins: dict[str, set[str]] = {}
     for path in sorted(root.glob("requirements*.lock")):
@@ -252,7 +285,9 @@ def lock_faults(root: Path) -> list[str]:
         entries = text.replace("\\\n", " ").splitlines()
         pins[path.name] = {entry.split(" --hash=")[0].strip() for entry in entries if entry.strip()}
         for number, entry in enumerate(entries, 1):
-            if entry.strip() and not re.match(r"[a-z0-9][a-z0-9._-]*==\S+(?: ;[^@]*?)?\s+--hash=sha256:[0-9a-f]{64}", entry):
+            if entry.strip() and not re.match(
+                r"[a-z0-9][a-z0-9._-]*==\S+(?: ;[^@]*?)?\s+--hash=sha256:[0-9a-f]{64}", entry
+            ):
                 found.append(_at(root, path, number, f"neither pinned nor hashed: {entry[:80]}"))
     if not pins:
         return ["requirements.lock:1: there is no lock file"]
@@ -261,14 +296,15 @@ def lock_faults(root: Path) -> list[str]:
 
 
 def tracked_files(root: Path) -> list[Path]:
-    """List the text files under version control; in a tree without git, everything that is not hidden, built or cached."""
+    """List the files under version control; in a tree without git, everything that is neither hidden nor cached."""
     listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, check=False)
     if listed.returncode == 0 and listed.stdout:
         return [path for name in listed.stdout.decode().split("\0") if name and (path := root / name).is_file()]
     return [
         path
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
+        if path.is_file()
+        and not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml hold on the tree, and each breaks on a copy of it with one bad import added."""
+"""The import contracts of pyproject.toml hold on the tree, and each breaks on a copy of it with one bad import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from tests.architecture.source_rules import PACKAGES
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = [
     contract["name"]
-    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
 ]
 
 # contract → (file added to the copy, its import, how the report names that import)

@@ -1,4 +1,4 @@
-"""The tree obeys every rule, and every rule notices when it is broken: each is run on a small tree with one violation."""
+"""The tree obeys every rule, and every rule notices when it is broken: each is run on a tree with one violation."""
 
 from __future__ import annotations
 
@@ -39,16 +39,31 @@ BROKEN: tuple[tuple[Callable[[Path], list[str]], str, str, str], ...] = (
     (rules.stubs, "api/app.py", '"""Doc."""\ndef f():\n    raise NotImplementedError\n', "NotImplementedError"),
     (rules.ray_outside_handles, "actors/symbol.py", '"""Doc."""\nimport ray\n', "imports ray"),
     (rules.ray_outside_handles, "api/app.py", LAZY_RAY, "imports ray.util"),
-    (rules.ray_outside_handles, "actors/x.py", '"""Doc."""\nimport importlib\nimportlib.import_module("ray")\n', "imports ray"),
+    (
+        rules.ray_outside_handles,
+        "actors/x.py",
+        '"""Doc."""\nimport importlib\nimportlib.import_module("ray")\n',
+        "imports ray",
+    ),
     (rules.impure_core, "trading/model/units.py", '"""Doc."""\nimport asyncio\n', "imports asyncio"),
     (rules.impure_core, "trading/engine/book.py", '"""Doc."""\nfrom time import time_ns\n', "imports time.time_ns"),
     (rules.impure_core, "trading/engine/book.py", '"""Doc."""\nx = open("f")\n', "calls open()"),
     (rules.impure_core, "trading/engine/book.py", CLOCK, "reads a clock"),
     (rules.impure_core, "trading/engine/book.py", ENGINE_ADAPTER, "imports trading.adapters.clock"),
     (rules.impure_core, "trading/engine/book.py", RELATIVE, "imports trading.adapters.clock"),
-    (rules.impure_core, "trading/model/units.py", '"""Doc."""\nimport trading.engine.book\n', "imports trading.engine.book"),
+    (
+        rules.impure_core,
+        "trading/model/units.py",
+        '"""Doc."""\nimport trading.engine.book\n',
+        "imports trading.engine.book",
+    ),
     (rules.dashboard_reaching_in, "dashboard/app.py", '"""Doc."""\nfrom api.auth import t\n', "imports api.auth.t"),
-    (rules.dashboard_reaching_in, "dashboard/app.py", '"""Doc."""\nfrom trading.model import units\n', "trading.model.units"),
+    (
+        rules.dashboard_reaching_in,
+        "dashboard/app.py",
+        '"""Doc."""\nfrom trading.model import units\n',
+        "trading.model.units",
+    ),
     (rules.dashboard_reaching_in, "api/schemas.py", SCHEMAS, "imports trading.model.units"),
     (rules.dashboard_reaching_in, "api/schemas/order.py", '"""Doc."""\nimport sqlalchemy\n', "imports sqlalchemy"),
     (rules.patches_of_our_code, "tests/unit/test_x.py", MOCK, "imports unittest.mock"),
@@ -92,7 +107,7 @@ def test_every_rule_has_a_case_that_breaks_it() -> None:
 
 
 def test_rules_on_a_sound_tree_find_nothing(tmp_path: Path) -> None:
-    engine = '"""Doc."""\nfrom __future__ import annotations\nfrom decimal import Decimal\nfrom trading.model.units import x\n'
+    engine = '"""Doc."""\nfrom decimal import Decimal\nfrom trading.model.units import x\n'
     _write(tmp_path, "trading/engine/book.py", engine)
     _write(tmp_path, "trading/engine/sync.py", '"""Doc."""\nfrom . import book\nfrom ..model import units\n')
     _write(tmp_path, "actors/handles.py", '"""Doc."""\nimport ray\n')

@@ -1,4 +1,4 @@
-"""The suite keeps its own promises: pure tests cannot touch the world, the cheap floors run first, nothing is left behind."""
+"""The suite keeps its own promises: pure tests stay pure, the cheap floors run first, nothing is left behind."""
 
 from __future__ import annotations
 
@@ -69,7 +69,18 @@ def test_guard_on_ray_init_raises() -> None:
 
 
 def test_suite_of_all_folders_runs_the_cheap_floors_first(tmp_path: Path) -> None:
-    folders = ["e2e", "ray", "integration", "contract", "chaos", "property", "unit", "architecture", "browser", "replay"]
+    folders = [
+        "e2e",
+        "ray",
+        "integration",
+        "contract",
+        "chaos",
+        "property",
+        "unit",
+        "architecture",
+        "browser",
+        "replay",
+    ]
     done = _run(tmp_path, {f"{folder}/test_{folder}.py": PASSING for folder in folders})
     assert done.returncode == 0, done.stdout
     ran = [line.split("/")[1] for line in done.stdout.splitlines() if "PASSED" in line]

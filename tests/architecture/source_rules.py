@@ -20,7 +20,7 @@ FUNCTION_LINES_MAX = 70
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"})
 RAY_MODULE = "actors/handles.py"
 
-# What words and decisions may stand on: pure computation. Who adds a name argues that it does no I/O and reads no clock.
+# What words and decisions may stand on: pure computation. A name added here does no I/O and reads no clock.
 PURE_MODULES = frozenset(
     {
         "__future__",
@@ -276,7 +276,7 @@ def dashboard_shadows(root: Path, taken: frozenset[str]) -> list[str]:
 
 
 def lock_faults(root: Path) -> list[str]:
-    """Find addresses, loose versions and missing hashes in lock files, and run pins that the dev lock does not share."""
+    """Find addresses, loose versions and missing hashes in lock files, and run pins that the dev lock lacks."""
     found = []
     pins: dict[str, set[str]] = {}
     for path in sorted(root.glob("requirements*.lock")):

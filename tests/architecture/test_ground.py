@@ -40,9 +40,10 @@ def test_make_setup_prints_nothing_on_standard_output() -> None:
     recipes = [line for line in rules.splitlines() if line.startswith("\t")]
     starts = [line for previous, line in zip(["", *recipes], recipes, strict=False) if not previous.endswith("\\")]
     assert [line for line in starts if not line.startswith("\t@")] == []
-    installers = re.findall(
-        r"^.*(?:pip (?:sync|install)|-m venv|echo \"(?:creating|installing)).*$", MAKEFILE, re.MULTILINE
-    )
+    installers = [
+        line for line in recipes if re.search(r'pip (sync|install)|-m venv|echo "(creating|installing)', line)
+    ]
+    installers = [line for line in installers if "error:" not in line]
     assert len(installers) > 5
     assert [line for line in installers if ">&2" not in line] == []
 

@@ -1,0 +1,105 @@
+"""The schema's history, and the one door to it: `migrate`. May import alembic, sqlalchemy and the store's tables.
+
+A revision is a small module in `versions/` that executes the SQL file of the same name: what is written there is what
+the server runs. A released revision is never edited; a change is a new one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from trading.adapters.store.database import (
+    GUARANTEES,
+    check_guarantees,
+    connect_arguments,
+    parse_url,
+    shown,
+    unreachable,
+)
+from trading.model.errors import ConfigError, StoreError
+
+# Any constant: it only has to be the same in every process that migrates one database.
+MIGRATION_LOCK = 0x6D_65_78_63
+
+
+def migrate(url: str) -> str:
+    """Bring the database to this build's schema and return its revision. Idempotent; two at once wait for each other.
+
+    Raises: ConfigError when the URL is wrong, the server does not keep what it commits, or the schema is newer than
+    this build; NotRunning when the database is out of reach (within 5 s); StoreError when a step fails, which leaves
+    the schema as it was.
+    """
+    engine = _engine(url)
+    config = alembic_config()
+    try:
+        with engine.begin() as connection:
+            version, fsync, synchronous_commit = connection.execute(text(GUARANTEES)).one()
+            check_guarantees(engine.url, version, fsync, synchronous_commit)
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            _check_revision(connection, config)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return _revision(connection) or ""
+    except OperationalError as error:
+        raise unreachable(engine.url, error) from None
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"migrating {shown(engine.url)} failed, nothing was changed: {error.__cause__ or error}"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def check_schema(url: str) -> None:
+    """Check that the database has this build's schema, changing nothing.
+
+    Raises: ConfigError when it has another, with what to do; NotRunning when it is out of reach.
+    """
+    engine = _engine(url)
+    config = alembic_config()
+    try:
+        with engine.connect() as connection:
+            _check_revision(connection, config)
+            head = ScriptDirectory.from_config(config).get_current_head()
+            if _revision(connection) != head:
+                raise ConfigError(f"the database {shown(engine.url)} has no up-to-date schema: run `mexcbot migrate`")
+    except OperationalError as error:
+        raise unreachable(engine.url, error) from None
+    finally:
+        engine.dispose()
+
+
+def alembic_config() -> Config:
+    """Return the alembic configuration; there is no alembic.ini."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _engine(url: str) -> Engine:
+    return create_engine(
+        parse_url(url), poolclass=NullPool, hide_parameters=True, connect_args=connect_arguments("migrate")
+    )
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _check_revision(connection: Connection, config: Config) -> None:
+    found = _revision(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise ConfigError(
+            f"the database {shown(connection.engine.url)} has schema {found}, which this version does not know: "
+            "use the newer version that made it, or another database"
+        )

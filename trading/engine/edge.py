@@ -1,0 +1,211 @@
+"""The edge of a passive round trip, in basis points: one formula, and the online estimate of what it cannot know.
+
+Pure; may import `trading.model` and the standard library. Derivation: `docs/edge.md`. All estimates are floats; none
+becomes a price.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from trading.model.market import Side
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+BPS_PER_ONE = 10_000.0
+
+HORIZONS_NS = (100 * NS_PER_MS, NS_PER_S, 10 * NS_PER_S)
+"""After a fill the mid is looked at again so much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTerms:
+    """What an entry is expected to earn, in bps of the mid: net = captured - fees - adverse - rounding.
+
+    Attributes:
+        quoted: the spread as quoted. captured: the part of it that is earned, as a taker exit earns none of it.
+        fees: of both legs, by the expected mix of exits. adverse: expected move against us, >= 0.
+        rounding: what is given away against the touch by quoting inside it and by rounding to ticks, >= 0.
+        maker_exit_ratio: share of exits expected to be passive, 0..1. samples: weight of evidence behind `adverse`.
+    """
+
+    quoted: float
+    captured: float
+    fees: float
+    adverse: float
+    rounding: float
+    net: float
+    maker_exit_ratio: float
+    samples: float
+
+    def as_texts(self) -> tuple[tuple[str, str], ...]:
+        """Render the terms for the journal, four decimals of a bp."""
+        return (
+            ("edge_quoted_bps", f"{self.quoted:.4f}"),
+            ("edge_captured_bps", f"{self.captured:.4f}"),
+            ("edge_fees_bps", f"{self.fees:.4f}"),
+            ("edge_adverse_bps", f"{self.adverse:.4f}"),
+            ("edge_rounding_bps", f"{self.rounding:.4f}"),
+            ("edge_net_bps", f"{self.net:.4f}"),
+            ("edge_maker_exit_ratio", f"{self.maker_exit_ratio:.4f}"),
+            ("edge_adverse_samples", f"{self.samples:.2f}"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """Prices of a buy at `entry_ticks` and a passive sale at `exit_ticks` in a book bid_ticks / ask_ticks.
+
+    bid_ticks <= entry_ticks < exit_ticks <= ask_ticks.
+    """
+
+    bid_ticks: int
+    ask_ticks: int
+    entry_ticks: int
+    exit_ticks: int
+
+
+def entry_edge(
+    trip: RoundTrip,
+    maker_fee_rate: float,
+    taker_fee_rate: float,
+    maker_exit_ratio: float,
+    adverse_bps: float,
+    samples: float = 0.0,
+) -> EdgeTerms:
+    """Compute the expected edge of entering now.
+
+    Args:
+        maker_fee_rate, taker_fee_rate: fractions, the account's own. maker_exit_ratio: 0..1, cut to it.
+        adverse_bps: expected adverse selection; negative values (the market moves our way) count as 0: what was
+            lucky so far is no reason to quote tighter.
+    Guarantee: net <= quoted - fees; monotone: rising in the spread, falling in fees, adverse and rounding.
+    """
+    passive = min(1.0, max(0.0, maker_exit_ratio))
+    bps_per_tick = BPS_PER_ONE / ((trip.bid_ticks + trip.ask_ticks) / 2.0)
+    quoted = (trip.ask_ticks - trip.bid_ticks) * bps_per_tick
+    captured = passive * quoted
+    given_away = (trip.entry_ticks - trip.bid_ticks) + passive * (trip.ask_ticks - trip.exit_ticks)
+    rounding = given_away * bps_per_tick
+    fees = (maker_fee_rate * (1.0 + passive) + taker_fee_rate * (1.0 - passive)) * BPS_PER_ONE
+    adverse = max(0.0, adverse_bps)
+    return EdgeTerms(
+        quoted=quoted,
+        captured=captured,
+        fees=fees,
+        adverse=adverse,
+        rounding=rounding,
+        net=captured - fees - adverse - rounding,
+        maker_exit_ratio=passive,
+        samples=samples,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Markout:
+    """Mean move of the mid against a passive fill, bps, and the weight of evidence behind it (decayed samples)."""
+
+    mean_bps: float
+    weight: float
+
+
+class MarkoutEstimator:
+    """Learns, per side of a passive order, how far the mid moves against it within each horizon.
+
+    Every own maker fill is a sample; so is each market trade that hit the side we would have rested on, at most one per
+    `gap_ns` and side, since the pieces of one sweep are one event. Old samples fade with `half_life` samples.
+    Owned by `MarketMeasures`. Bounded: at most `PENDING_MAX` open samples per side and horizon; more are not taken.
+    """
+
+    PENDING_MAX = 1024
+    OWN_WEIGHT = 5.0
+    """An own fill says more of our own fills than a stranger's trade does."""
+
+    def __init__(self, half_life: float = 200.0, gap_ns: int = 100 * NS_PER_MS) -> None:
+        self._decay = 0.5 ** (1.0 / half_life)
+        self._gap_ns = gap_ns
+        self._pending: dict[tuple[Side, int], deque[tuple[int, float, float]]] = {
+            (side, horizon): deque() for side in Side for horizon in HORIZONS_NS
+        }
+        self._sums: dict[tuple[Side, int], tuple[float, float]] = dict.fromkeys(self._pending, (0.0, 0.0))
+        self._last_market_ns: dict[Side, int] = dict.fromkeys(Side, -(10**18))
+        self._next_due_ns = 0
+        self._count = 0
+
+    def on_market_trade(self, taker_side: Side, mid_ticks: float, now_ns: int) -> None:
+        """Take a market trade as a sample of the passive side it hit. mid_ticks: before the book has moved."""
+        side = taker_side.opposite
+        if now_ns - self._last_market_ns[side] >= self._gap_ns:
+            self._last_market_ns[side] = now_ns
+            self._open(side, mid_ticks, 1.0, now_ns)
+
+    def on_own_fill(self, side: Side, mid_ticks: float, now_ns: int) -> None:
+        """Take one of our maker fills as a sample."""
+        self._open(side, mid_ticks, self.OWN_WEIGHT, now_ns)
+
+    def advance(self, mid_ticks: float, now_ns: int) -> None:
+        """Close the samples that are due, at the mid as it is now (call before the book changes, and on timers)."""
+        if self._count == 0 or now_ns < self._next_due_ns:
+            return
+        soonest = 0
+        for key, pending in self._pending.items():
+            while pending and pending[0][0] <= now_ns:
+                _, start_ticks, weight = pending.popleft()
+                self._count -= 1
+                against_bps = (start_ticks - mid_ticks) * key[0].sign / start_ticks * BPS_PER_ONE
+                total, evidence = self._sums[key]
+                fade = self._decay**weight
+                self._sums[key] = (total * fade + weight * against_bps, evidence * fade + weight)
+            if pending and (soonest == 0 or pending[0][0] < soonest):
+                soonest = pending[0][0]
+        self._next_due_ns = soonest
+
+    def forget_pending(self) -> None:
+        """Drop open samples: the mid was not known for a while."""
+        for pending in self._pending.values():
+            pending.clear()
+        self._count = 0
+
+    def estimate(self, side: Side, horizon_ns: int) -> Markout:
+        """Return what was learned for passive orders of `side`; horizon_ns is one of `HORIZONS_NS`."""
+        total, evidence = self._sums[(side, horizon_ns)]
+        return Markout(total / evidence if evidence else 0.0, evidence)
+
+    def adverse(self, side: Side, horizon_ns: int, prior_bps: float, prior_weight: float) -> Markout:
+        """Blend evidence with a prior that counts as `prior_weight` samples; an honest guess while samples are few."""
+        total, evidence = self._sums[(side, horizon_ns)]
+        weight = prior_weight + evidence
+        return Markout((prior_bps * prior_weight + total) / weight if weight else prior_bps, evidence)
+
+    def _open(self, side: Side, mid_ticks: float, weight: float, now_ns: int) -> None:
+        for horizon in HORIZONS_NS:
+            pending = self._pending[(side, horizon)]
+            if len(pending) < self.PENDING_MAX:
+                pending.append((now_ns + horizon, mid_ticks, weight))
+                self._count += 1
+        first_due = now_ns + HORIZONS_NS[0]
+        if self._count <= len(HORIZONS_NS) or first_due < self._next_due_ns:
+            self._next_due_ns = first_due
+
+
+@dataclass(slots=True)
+class ExitMix:
+    """Learns which share of what we sold was sold passively. Owned by `MarketMeasures`; old exits fade.
+
+    Blended with a prior, since a new symbol has sold nothing yet.
+    """
+
+    half_life: float = 20.0
+    maker: float = 0.0
+    total: float = 0.0
+
+    def on_exit(self, is_maker: bool, share: float) -> None:
+        """Take a fill of an exit. share: its part of a whole exit, 0..1, so that ten small fills weigh as one."""
+        fade = 0.5 ** (share / self.half_life)
+        self.maker = self.maker * fade + (share if is_maker else 0.0)
+        self.total = self.total * fade + share
+
+    def maker_ratio(self, prior: float, prior_weight: float) -> float:
+        """Return the expected share of passive exits, 0..1; the prior counts as `prior_weight` exits."""
+        weight = prior_weight + self.total
+        return (prior * prior_weight + self.maker) / weight if weight else prior

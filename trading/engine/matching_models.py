@@ -1,0 +1,78 @@
+"""The assumptions of a paper fill, as values: who is ahead in the queue, and how long messages travel. Pure.
+
+May import `trading.model` and the standard library. Used by the paper venue, by replay and by the simulator's replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import log1p
+
+from trading.model.units import NS_PER_MS
+
+
+class QueueModel(StrEnum):
+    """What a level's shrink that no trade explains does to our place in its queue.
+
+    PESSIMISTIC: all cancels were behind us; only a trade moves us forward. PROBABILISTIC: they were spread over the
+    queue, in front of us with a chance that grows with what stands there.
+    """
+
+    PESSIMISTIC = "pessimistic"
+    PROBABILISTIC = "probabilistic"
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyModel:
+    """Three constant legs, in ns: the market's event to us, our order to the market, its answer to us.
+
+    Everything here happens on the clock of our receive times. The market as it is when an order arrives is seen by us a
+    feed leg later, so an order takes effect `feed_ns + entry_ns` after it was placed; the event that fills it is seen
+    a feed leg late itself, so its report comes `response_ns - feed_ns` after that event, never before it.
+    The defaults are those of a server in the venue's region; a line from another continent is three to ten times slower.
+    """
+
+    feed_ns: int = 10 * NS_PER_MS
+    entry_ns: int = 15 * NS_PER_MS
+    response_ns: int = 15 * NS_PER_MS
+
+    @property
+    def arrival_ns(self) -> int:
+        """Delay from placing (or cancelling) to effect, on the clock of receive times."""
+        return self.feed_ns + self.entry_ns
+
+    @property
+    def report_ns(self) -> int:
+        """Delay from the event that we receive to the report it causes."""
+        return max(0, self.response_ns - self.feed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingRules:
+    """What the paper venue adds to the plain queue models; each can be switched off for comparison.
+
+    Attributes:
+        late_trade_ns: depth and trades come unordered; for so long a trade may still explain a shrink already seen,
+            and a shrink that nothing explained is applied only after it. 0: at once.
+        is_consumption_shared: displayed size that our takers used is gone for all our orders until the level changes.
+    """
+
+    late_trade_ns: int = 150 * NS_PER_MS
+    is_consumption_shared: bool = True
+
+
+DEFAULT_LATENCY = LatencyModel()
+NO_LATENCY = LatencyModel(0, 0, 0)
+DEFAULT_RULES = MatchingRules()
+PLAIN_RULES = MatchingRules(late_trade_ns=0, is_consumption_shared=False)
+
+
+def chance_behind(ahead: float, behind: float) -> float:
+    """Return the chance that a cancel at our level came from behind us: ln(1+B) / (ln(1+B) + ln(1+F)).
+
+    Args: ahead, behind: lots in front of and behind us, >= 0. The function is hftbacktest's "LogProbQueueModel2"
+    (documentation, "Probability queue position models", read 2026-11-22). An empty queue gives 1: nobody was ahead.
+    """
+    front, back = log1p(ahead), log1p(behind)
+    return back / (back + front) if front + back > 0 else 1.0

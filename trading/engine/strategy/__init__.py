@@ -1,0 +1,1 @@
+"""Strategies: what each wants to have in the book, given what it sees. May import `trading.model`, `trading.engine`."""

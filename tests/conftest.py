@@ -105,6 +105,16 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
+_real_sleep = time.sleep
+
+
+def _sleep_for_subprocess_only(seconds: float) -> None:
+    """Let the standard library's subprocess wait for its child, and nobody else."""
+    if sys._getframe(1).f_globals.get("__name__") != "subprocess":
+        _refuse("time.sleep")
+    _real_sleep(seconds)
+
+
 @pytest.fixture(autouse=True)
 def pure_test_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """In unit, property and architecture tests make sockets, sleep and Ray raise."""
@@ -113,7 +123,7 @@ def pure_test_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket.socket, "connect", lambda *_: _refuse("socket.connect"))
     monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: _refuse("socket.connect_ex"))
     monkeypatch.setattr(socket.socket, "bind", lambda *_: _refuse("socket.bind"))
-    monkeypatch.setattr(time, "sleep", lambda _: _refuse("time.sleep"))
+    monkeypatch.setattr(time, "sleep", _sleep_for_subprocess_only)
     if ray := sys.modules.get("ray"):
         monkeypatch.setattr(ray, "init", lambda *_, **__: _refuse("ray.init"))
     else:

@@ -63,6 +63,10 @@ def test_guard_on_sleep_raises() -> None:
         time.sleep(0)
 
 
+def test_guard_on_sleep_lets_subprocess_wait_for_its_child() -> None:
+    assert subprocess.run([sys.executable, "-c", ""], check=False, timeout=30).returncode == 0
+
+
 def test_guard_on_ray_init_raises() -> None:
     with pytest.raises(AssertionError, match="ray"):
         __import__("ray").init(address="local")

@@ -1,0 +1,135 @@
+"""`python -m simulator`: reads the flags and runs the service. May import simulator's settings and service."""
+
+import argparse
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from simulator.exchange.amounts import ONE, RATE_DECIMALS
+from simulator.market.profiles import default_symbols, profile_of
+from simulator.service import EXIT_USAGE, run
+from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET, Credentials, SimulatorSettings
+from simulator.wire.limits import LimitMode
+
+COUNT_MAX = 2_000
+
+
+class UsageError(Exception):
+    """A wrong flag or value: one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="simulator", description="A local exchange that speaks MEXC's wire.", allow_abbrev=False)
+    parser.add_argument("--port", type=int, default=0, help="TCP port; 0 takes any free one (default)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--symbols", help="pairs, joined by commas, e.g. BTCUSDT,ETHUSDT")
+    parser.add_argument("--count", type=int, help=f"number of generated pairs (default {DEFAULT_COUNT})")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated market (default %(default)s)")
+    parser.add_argument("--replay", type=Path, help="a recording to play instead of generating a market")
+    parser.add_argument("--speed", type=float, default=1.0, help="speed of the replay (default %(default)s)")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="divides the 30 s, 60 s, 60 min and 24 h rules")
+    parser.add_argument("--json", action="store_true", help="print one ready line of JSON")
+    parser.add_argument("--limits", choices=[mode.value for mode in LimitMode], default=LimitMode.EFFECTIVE.value)
+    parser.add_argument("--api-key", help=f"key of the first account (default {DEFAULT_KEY})")
+    parser.add_argument("--api-secret", help="secret of the first account")
+    parser.add_argument("--account", action="append", default=[], metavar="KEY:SECRET", help="a further account")
+    parser.add_argument("--quote-deposit", type=int, default=100_000, help="quote units an account starts with")
+    parser.add_argument("--base-deposit", type=int, default=10_000, help="worth of each base asset, in quote units")
+    parser.add_argument("--maker-fee", default="0", help="fraction of the value (default %(default)s)")
+    parser.add_argument("--taker-fee", default="0.0005", help="fraction of the value (default %(default)s)")
+    return parser
+
+
+def _rate(text: str, flag: str) -> int:
+    try:
+        scaled = Decimal(text).scaleb(RATE_DECIMALS)
+    except InvalidOperation:
+        raise UsageError(f"{flag}: expected a fraction such as 0.0005, was {text!r}") from None
+    if not scaled.is_finite() or scaled != int(scaled) or not 0 <= scaled <= 10 ** (RATE_DECIMALS - 1):
+        raise UsageError(f"{flag}: expected a fraction from 0 to 0.1 with at most 8 decimals, was {text!r}")
+    return int(scaled)
+
+
+def _symbols(given: str | None, count: int | None) -> tuple[str, ...]:
+    if given is not None and count is not None:
+        raise UsageError("give --symbols or --count, not both")
+    if given is None:
+        count = DEFAULT_COUNT if count is None else count
+        if not 1 <= count <= COUNT_MAX:
+            raise UsageError(f"--count: expected 1 to {COUNT_MAX}, was {count}")
+        return default_symbols(count)
+    symbols = tuple(name.strip() for name in given.split(",") if name.strip())
+    if not symbols:
+        raise UsageError("--symbols: expected at least one symbol, e.g. BTCUSDT")
+    for number, symbol in enumerate(symbols):
+        if symbol in symbols[:number]:
+            raise UsageError(f"--symbols: {symbol} is named twice")
+        try:
+            profile_of(symbol, 0, 0)
+        except ValueError as error:
+            raise UsageError(f"--symbols: {error}") from None
+    return symbols
+
+
+def _accounts(key: str | None, secret: str | None, further: list[str]) -> tuple[Credentials, ...]:
+    if (key is None) != (secret is None):
+        raise UsageError("give both --api-key and --api-secret, or neither")
+    accounts = [Credentials(key or DEFAULT_KEY, secret or DEFAULT_SECRET)]
+    for text in further:
+        name, colon, value = text.partition(":")
+        if not colon or not name or not value:
+            raise UsageError("--account: expected KEY:SECRET")
+        accounts.append(Credentials(name, value))
+    if len({account.key for account in accounts}) < len(accounts):
+        raise UsageError("--account: each key may be given once")
+    return tuple(accounts)
+
+
+def read_settings(arguments: list[str]) -> SimulatorSettings:
+    """Return the settings that flags mean. Raises UsageError with one sentence, SystemExit for --help."""
+    given = _parser().parse_args(arguments)
+    if not 0 <= given.port <= 65_535:
+        raise UsageError(f"--port: expected 0 to 65535, was {given.port}")
+    if not 0 < given.speed <= 100_000 or not 0 < given.time_scale <= 1_000_000:
+        raise UsageError("--speed and --time-scale must be positive numbers")
+    if given.quote_deposit < 0 or given.base_deposit < 0:
+        raise UsageError("deposits must not be negative")
+    if given.replay is not None and not given.replay.is_file():
+        raise UsageError(f"--replay: no file at {given.replay}")
+    if given.replay is not None and given.count is not None:
+        raise UsageError("--count makes no sense with --replay; name --symbols of the recording or none")
+    return SimulatorSettings(
+        port=given.port,
+        host=given.host,
+        symbols=() if given.replay is not None and given.symbols is None else _symbols(given.symbols, given.count),
+        seed=given.seed,
+        replay=given.replay,
+        speed=given.speed,
+        time_scale=given.time_scale,
+        is_json=given.json,
+        limits=LimitMode(given.limits),
+        accounts=_accounts(given.api_key, given.api_secret, given.account),
+        quote_deposit=given.quote_deposit * ONE,
+        base_deposit=given.base_deposit * ONE,
+        maker_fee_e8=_rate(given.maker_fee, "--maker-fee"),
+        taker_fee_e8=_rate(given.taker_fee, "--taker-fee"),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the simulator with these flags. Returns the exit code."""
+    try:
+        settings = read_settings(arguments)
+    except UsageError as error:
+        sys.stderr.write(f"simulator: {error}\n")
+        return EXIT_USAGE
+    return run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""The limit order book: price levels of FIFO queues, a version per level change, and undo history. Pure.
+
+Every change of one level's quantity raises `version` by one. `DepthCollector`s gather the levels that changed since
+their last flush: that is what an aggregated delta is.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+
+from simulator.exchange.accounts import Account
+from trading.model.market import Side
+
+BookLevels = list[tuple[int, int]]
+
+
+class Resting:
+    """What rests in a queue: `lots` is what is left of it. Owned by the book while `lots` > 0 and it is in a level.
+
+    `account` is None for the orders of the generated market.
+    """
+
+    __slots__ = ("account", "lots", "price_ticks", "seq", "side")
+
+    def __init__(self, seq: int, account: Account | None, side: Side, price_ticks: int, lots: int) -> None:
+        self.seq = seq
+        self.account = account
+        self.side = side
+        self.price_ticks = price_ticks
+        self.lots = lots
+
+
+class Level:
+    """The queue at one price, first in first out; `total` is the sum of its lots."""
+
+    __slots__ = ("orders", "total")
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Resting] = {}
+        self.total = 0
+
+
+class BookSide:
+    """One side: levels by price, and the prices in ascending order."""
+
+    __slots__ = ("is_bid", "levels", "prices")
+
+    def __init__(self, is_bid: bool) -> None:
+        self.is_bid = is_bid
+        self.levels: dict[int, Level] = {}
+        self.prices: list[int] = []
+
+    def best(self) -> int | None:
+        """Return the best price in ticks, None when the side is empty."""
+        if not self.prices:
+            return None
+        return self.prices[-1] if self.is_bid else self.prices[0]
+
+    def best_first(self) -> Iterator[int]:
+        """Iterate prices from the best to the worst. The side must not change meanwhile."""
+        return reversed(self.prices) if self.is_bid else iter(self.prices)
+
+    def top(self, depth: int) -> BookLevels:
+        """Return up to `depth` pairs (price_ticks, qty_lots), best first."""
+        levels = self.levels
+        chosen = self.prices[: -depth - 1 : -1] if self.is_bid else self.prices[:depth]
+        return [(price, levels[price].total) for price in chosen]
+
+
+class DepthCollector:
+    """Levels changed since `from_version - 1`: the content of the next aggregated delta of one cadence."""
+
+    __slots__ = ("asks", "bids", "last_to_version")
+
+    def __init__(self, version: int) -> None:
+        self.bids: set[int] = set()
+        self.asks: set[int] = set()
+        self.last_to_version = version
+
+
+class Book:
+    """Both sides of one pair. Invariant: not crossed between operations; totals equal the sums of their queues."""
+
+    __slots__ = ("_history", "asks", "bids", "changed_ms", "collectors", "version")
+
+    def __init__(self, version: int = 1, history: int = 256) -> None:
+        self.bids = BookSide(is_bid=True)
+        self.asks = BookSide(is_bid=False)
+        self.version = version
+        self.changed_ms = 0
+        self.collectors: list[DepthCollector] = []
+        # (version, side, price_ticks, qty_lots before the change): enough to undo.
+        self._history: deque[tuple[int, Side, int, int]] = deque(maxlen=history)
+
+    def side(self, side: Side) -> BookSide:
+        """Return the side on which an order of `side` rests."""
+        return self.bids if side is Side.BUY else self.asks
+
+    def add(self, order: Resting) -> None:
+        """Queue an order behind its price level."""
+        side = self.bids if order.side is Side.BUY else self.asks
+        price = order.price_ticks
+        level = side.levels.get(price)
+        if level is None:
+            level = side.levels[price] = Level()
+            insort(side.prices, price)
+        before = level.total
+        level.orders[order.seq] = order
+        level.total = before + order.lots
+        self._changed(order.side, price, before)
+
+    def take(self, order: Resting, lots: int) -> None:
+        """Reduce a resting order by `lots` (1..order.lots); it leaves the book when nothing is left."""
+        side = self.bids if order.side is Side.BUY else self.asks
+        price = order.price_ticks
+        level = side.levels[price]
+        before = level.total
+        level.total = before - lots
+        order.lots -= lots
+        if order.lots == 0:
+            del level.orders[order.seq]
+            if not level.orders:
+                del side.levels[price]
+                del side.prices[bisect_left(side.prices, price)]
+        self._changed(order.side, price, before)
+
+    def holds(self, order: Resting) -> bool:
+        """Return whether the order rests here."""
+        level = self.side(order.side).levels.get(order.price_ticks)
+        return level is not None and order.seq in level.orders
+
+    def _changed(self, side: Side, price_ticks: int, lots_before: int) -> None:
+        self.version += 1
+        self._history.append((self.version, side, price_ticks, lots_before))
+        for collector in self.collectors:
+            (collector.bids if side is Side.BUY else collector.asks).add(price_ticks)
+
+    def keep_history(self, changes: int) -> None:
+        """Keep the last `changes` versions from now on, as many as there are already."""
+        self._history = deque(self._history, maxlen=changes)
+
+    def oldest_version(self) -> int:
+        """Return the oldest version that `at` can still give."""
+        return self._history[0][0] - 1 if self._history else self.version
+
+    def at(self, version: int) -> tuple[BookLevels, BookLevels] | None:
+        """Return (bids, asks) as they were at `version`, best first; None when it is gone or not there yet."""
+        if not self.oldest_version() <= version <= self.version:
+            return None
+        bids = {price: level.total for price, level in self.bids.levels.items()}
+        asks = {price: level.total for price, level in self.asks.levels.items()}
+        for changed, side, price, before in reversed(self._history):
+            if changed <= version:
+                break
+            (bids if side is Side.BUY else asks)[price] = before
+        return (
+            sorted(((price, lots) for price, lots in bids.items() if lots), reverse=True),
+            sorted((price, lots) for price, lots in asks.items() if lots),
+        )

@@ -1,0 +1,117 @@
+"""Price-time matching of one incoming order against a book. Pure; settles nothing, tells nobody."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from simulator.exchange.accounts import Account
+from simulator.exchange.book import Book, Resting
+from simulator.exchange.orders import StpMode
+from trading.model.market import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """`lots` of the resting order traded at its price."""
+
+    resting: Resting
+    price_ticks: int
+    lots: int
+
+
+@dataclass(slots=True)
+class Match:
+    """What an incoming order met: executions in order, own orders cancelled, whether self-trade prevention ended it."""
+
+    executions: list[Execution] = field(default_factory=list)
+    cancelled: list[Resting] = field(default_factory=list)
+    is_stopped: bool = False
+
+
+def _opposite(book: Book, side: Side, limit_ticks: int) -> Iterator[Resting]:
+    """Iterate the orders an incoming order may meet, best price, then oldest first. The book must not change."""
+    against = book.side(side.opposite)
+    for price in against.best_first():
+        if (price > limit_ticks) if side is Side.BUY else (price < limit_ticks):
+            return
+        yield from against.levels[price].orders.values()
+
+
+def crosses(book: Book, side: Side, limit_ticks: int) -> bool:
+    """Return whether an order at this limit would trade at once."""
+    best = book.side(side.opposite).best()
+    if best is None:
+        return False
+    return best <= limit_ticks if side is Side.BUY else best >= limit_ticks
+
+
+def fillable_lots(book: Book, side: Side, limit_ticks: int, wanted: int, account: Account, stp: StpMode) -> int:
+    """Return how much of `wanted` would trade at once, self-trade prevention considered; at most `wanted`."""
+    found = 0
+    for resting in _opposite(book, side, limit_ticks):
+        if stp is not StpMode.NONE and resting.account is account:
+            if stp is StpMode.CANCEL_MAKER:
+                continue
+            break
+        found += resting.lots
+        if found >= wanted:
+            return wanted
+    return found
+
+
+def cost_ticks_lots(book: Book, side: Side, limit_ticks: int, wanted: int) -> int:
+    """Return the sum of price_ticks x lots of taking up to `wanted` lots at once within the limit."""
+    cost = 0
+    for resting in _opposite(book, side, limit_ticks):
+        lots = min(wanted, resting.lots)
+        cost += resting.price_ticks * lots
+        wanted -= lots
+        if not wanted:
+            break
+    return cost
+
+
+def match(
+    book: Book,
+    side: Side,
+    limit_ticks: int,
+    lots: int | None,
+    budget_ticks_lots: int | None = None,
+    account: Account | None = None,
+    stp: StpMode = StpMode.NONE,
+) -> Match:
+    """Trade an incoming order against the book, which is changed.
+
+    Args:
+        limit_ticks: worst price.
+        lots: most quantity; None when only the budget bounds it.
+        budget_ticks_lots: most price_ticks x lots to spend; None when only the quantity bounds it.
+        account, stp: whose order it is (None: the generated market) and what happens when it meets itself.
+    """
+    result = Match()
+    left = lots
+    budget = budget_ticks_lots
+    against = book.side(side.opposite)
+    while left != 0:
+        price = against.best()
+        if price is None or ((price > limit_ticks) if side is Side.BUY else (price < limit_ticks)):
+            break
+        resting = next(iter(against.levels[price].orders.values()))
+        if stp is not StpMode.NONE and resting.account is account and account is not None:
+            if stp is not StpMode.CANCEL_TAKER:
+                result.cancelled.append(resting)
+                book.take(resting, resting.lots)
+            if stp is not StpMode.CANCEL_MAKER:
+                result.is_stopped = True
+                break
+            continue
+        quantity = resting.lots if left is None else min(left, resting.lots)
+        if budget is not None:
+            quantity = min(quantity, budget // price)
+            if quantity == 0:
+                break
+            budget -= quantity * price
+        if left is not None:
+            left -= quantity
+        book.take(resting, quantity)
+        result.executions.append(Execution(resting, price, quantity))
+    return result

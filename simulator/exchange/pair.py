@@ -1,0 +1,74 @@
+"""A pair: its listing, book and tape, and the door through which the generated market trades on it. Pure."""
+
+from collections.abc import Callable
+from itertools import count
+
+from simulator.exchange.book import Book, Resting
+from simulator.exchange.listings import Listing
+from simulator.exchange.matching import Match, match
+from simulator.exchange.tape import Candle, Tape, Trade
+from trading.model.market import Side
+
+
+class Sequence:
+    """The counters that every pair of an exchange shares: orders, trades."""
+
+    __slots__ = ("order_seq", "trade_no")
+
+    def __init__(self) -> None:
+        self.order_seq = count(1)
+        self.trade_no = count(1)
+
+
+class Pair:
+    """One pair. `settle` books what its matches mean for accounts; the exchange sets it."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        first_price_ticks: int,
+        sequence: Sequence,
+        version: int = 1,
+        backfill: Callable[[int], list[Candle]] | None = None,
+    ) -> None:
+        self.listing = listing
+        self.book = Book(version)
+        self.tape = Tape(first_price_ticks, backfill)
+        self.sequence = sequence
+        self.settle_agents: Callable[[Pair, Side, Match, int], None] | None = None
+
+    def print_match(self, side: Side, result: Match, now_ms: int) -> list[Trade]:
+        """Record the executions of a match of a taker of `side` as public trades, and return them."""
+        self.book.changed_ms = now_ms
+        trades = []
+        for execution in result.executions:
+            trade = Trade(next(self.sequence.trade_no), execution.price_ticks, execution.lots, side is Side.BUY, now_ms)
+            self.tape.record(trade)
+            trades.append(trade)
+        return trades
+
+    def agent_order(self, side: Side, price_ticks: int, lots: int, now_ms: int, *, rests: bool) -> Resting | None:
+        """Place an order of the generated market: it takes what it crosses; the rest rests when `rests`.
+
+        Returns what rests, None when nothing does.
+        """
+        result = match(self.book, side, price_ticks, lots)
+        for execution in result.executions:
+            lots -= execution.lots
+        if result.executions:
+            if self.settle_agents is not None and any(e.resting.account is not None for e in result.executions):
+                self.settle_agents(self, side, result, now_ms)
+            else:
+                self.print_match(side, result, now_ms)
+        if not rests or lots == 0:
+            return None
+        resting = Resting(next(self.sequence.order_seq), None, side, price_ticks, lots)
+        self.book.changed_ms = now_ms
+        self.book.add(resting)
+        return resting
+
+    def agent_cancel(self, order: Resting, now_ms: int) -> None:
+        """Take an order of the generated market off the book; one that has traded away is left alone."""
+        if order.lots:
+            self.book.changed_ms = now_ms
+            self.book.take(order, order.lots)

@@ -1,0 +1,48 @@
+"""What the sources leave open about MEXC, as switches. Pure. Each default is an assumption, named and in one place."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FeeAsset(StrEnum):
+    """What commission is taken in: the quote asset, what the fill received, or MX (when the account has enough)."""
+
+    QUOTE = "quote"
+    RECEIVED = "base"
+    MX = "mx"
+
+
+class CancelAnswer(StrEnum):
+    """The status in a cancel's answer: CANCELED as documented, or the state before the cancel as seen live."""
+
+    DOCS = "docs"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRules:
+    """Rules of the whole exchange.
+
+    Attributes:
+        fee_asset: MEXC's own samples show the quote asset.
+        is_crossing_maker_refused: a LIMIT_MAKER that would trade gets an error at once; else it is accepted and
+            cancelled.
+        is_duplicate_client_id_refused: among open orders.
+        band_low_e2, band_high_e2: a limit price must lie within these hundredths of the last price.
+        market_protection_bps: how far a MARKET order may walk from the best opposite price.
+        max_open_orders: per account (code 30029).
+        cancel_answer: see CancelAnswer.
+        depth_levels_max: levels a side that REST depth answers at most (documented 5000, measured 2000).
+        echoes_request_id: the acknowledgement repeats the request's id.
+    """
+
+    fee_asset: FeeAsset = FeeAsset.QUOTE
+    is_crossing_maker_refused: bool = False
+    is_duplicate_client_id_refused: bool = True
+    band_low_e2: int = 20
+    band_high_e2: int = 500
+    market_protection_bps: int = 500
+    max_open_orders: int = 500
+    cancel_answer: CancelAnswer = CancelAnswer.DOCS
+    depth_levels_max: int = 2_000
+    echoes_request_id: bool = True

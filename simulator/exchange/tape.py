@@ -1,0 +1,132 @@
+"""The tape of one pair: public trades, one-minute candles, and the statistics of the last 24 hours. Pure."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+# REST answers at most 1000 trades; 1500 minutes cover the 24 h ticker and one klines answer.
+TRADES_KEPT = 1_000
+CANDLES_KEPT = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One public trade. `trade_no` counts the trades of the exchange."""
+
+    trade_no: int
+    price_ticks: int
+    lots: int
+    is_buyer_taker: bool
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Candle:
+    """Prices in ticks, volume in lots, turnover as the sum of price_ticks x lots; starts at `start_ms`."""
+
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    lots: int = 0
+    ticks_lots: int = 0
+
+    def add(self, price_ticks: int, lots: int) -> None:
+        """Count one trade."""
+        self.high = max(self.high, price_ticks)
+        self.low = min(self.low, price_ticks)
+        self.close = price_ticks
+        self.lots += lots
+        self.ticks_lots += price_ticks * lots
+
+    def merge(self, later: "Candle") -> None:
+        """Count all trades of a candle that follows this one."""
+        self.high = max(self.high, later.high)
+        self.low = min(self.low, later.low)
+        self.close = later.close
+        self.lots += later.lots
+        self.ticks_lots += later.ticks_lots
+
+
+class Tape:
+    """Trades and candles of one pair, oldest first.
+
+    `backfill` gives the candles before the start, oldest first; it is asked once, when somebody looks.
+    `listeners` receive each trade: the market's agents and the push channels gather what they need.
+    """
+
+    def __init__(self, first_price_ticks: int, backfill: Callable[[int], list[Candle]] | None = None) -> None:
+        self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.listeners: list[list[Trade]] = []
+        self.last_price = first_price_ticks
+        self.signed_lots = 0  # bought minus sold by takers, since the start
+        self._candles: deque[Candle] = deque(maxlen=CANDLES_KEPT)
+        self._backfill = backfill
+        self._spans: dict[str, tuple[int, Candle]] = {}  # by label: (minute, the span before that minute)
+
+    def record(self, trade: Trade) -> None:
+        """Append a trade; times must not decrease."""
+        self.trades.append(trade)
+        self.last_price = trade.price_ticks
+        self.signed_lots += trade.lots if trade.is_buyer_taker else -trade.lots
+        self._candle_at(trade.time_ms).add(trade.price_ticks, trade.lots)
+        for listener in self.listeners:
+            listener.append(trade)
+
+    def _candle_at(self, now_ms: int) -> Candle:
+        start = now_ms - now_ms % MINUTE_MS
+        if not self._candles:
+            self._candles.append(Candle(start, *(self.last_price,) * 4))
+        last = self._candles[-1]
+        if start - last.start_ms > CANDLES_KEPT * MINUTE_MS:
+            self._candles.clear()
+            last = Candle(start, *(last.close,) * 4)
+            self._candles.append(last)
+        while last.start_ms < start:
+            last = Candle(last.start_ms + MINUTE_MS, *(last.close,) * 4)
+            self._candles.append(last)
+        return last
+
+    def minutes(self, now_ms: int) -> deque[Candle]:
+        """Return the one-minute candles up to `now_ms`, oldest first, minutes without trades included."""
+        self._candle_at(now_ms)
+        if self._backfill is not None:
+            older, self._backfill = self._backfill(self._candles[0].start_ms), None
+            self._candles.extendleft(reversed(older[-(CANDLES_KEPT - len(self._candles)) :]))
+        return self._candles
+
+    def day(self, now_ms: int) -> Candle:
+        """Return the last 24 hours as one candle."""
+        return self.since("24H", now_ms - DAY_MS, now_ms)
+
+    def since(self, label: str, since_ms: int, now_ms: int) -> Candle:
+        """Return everything since a time as one candle; `label` names the kind of span, for the cache of a minute."""
+        minutes = self.minutes(now_ms)
+        newest = minutes[-1]
+        cached = self._spans.get(label)
+        if cached is None or cached[0] != newest.start_ms:
+            recent = [candle for candle in minutes if candle.start_ms >= since_ms and candle is not newest]
+            first = recent[0] if recent else newest
+            span = Candle(first.start_ms, *(first.open,) * 4)
+            for candle in recent:
+                span.merge(candle)
+            cached = self._spans[label] = (newest.start_ms, span)
+        whole = replace(cached[1])
+        whole.merge(newest)
+        return whole
+
+    def candles(self, now_ms: int, window_start: Callable[[int], int]) -> list[Candle]:
+        """Return the candles of another interval, oldest first; `window_start` maps a time to its candle's start."""
+        merged: list[Candle] = []
+        for minute in self.minutes(now_ms):
+            start = window_start(minute.start_ms)
+            if merged and merged[-1].start_ms == start:
+                merged[-1].merge(minute)
+            else:
+                merged.append(
+                    Candle(start, minute.open, minute.high, minute.low, minute.close, minute.lots, minute.ticks_lots)
+                )
+        return merged

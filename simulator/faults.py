@@ -1,0 +1,133 @@
+"""Faults: what goes wrong on purpose, by symbol or account, by probability or count, seeded. Pure."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from random import Random
+
+
+class FaultKind(StrEnum):
+    """Everything that can be made to go wrong; docs/simulator.md says what each does."""
+
+    DROP_DELTA = "drop_delta"
+    DUPLICATE_DELTA = "duplicate_delta"
+    REORDER_DELTA = "reorder_delta"
+    STALE_SNAPSHOT = "stale_snapshot"
+    SNAPSHOT_INSIDE = "snapshot_inside"
+    TRUNCATED_FRAME = "truncated_frame"
+    GARBAGE_FRAME = "garbage_frame"
+    EMPTY_FRAME = "empty_frame"
+    STALL = "stall"
+    CLOSE = "close"
+    BLOCKED = "blocked"
+    ROLLOVER = "rollover"
+    DELAY_REPLY = "delay_reply"
+    LOSE_REPLY = "lose_reply"
+    ACCEPT_THEN_5XX = "accept_then_5xx"
+    HTTP_429 = "http_429"
+    HTML_403 = "html_403"
+    EXPIRE_LISTEN_KEY = "expire_listen_key"
+    CLOCK_SKEW = "clock_skew"
+    DELAY_PUSH = "delay_push"
+    DUPLICATE_PUSH = "duplicate_push"
+    REORDER_PUSH = "reorder_push"
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault in force. `left` counts down when it was given a count; None means for ever.
+
+    `path` and `method` narrow REST faults to a route, e.g. "/api/v3/depth", "GET".
+    """
+
+    id: str
+    kind: FaultKind
+    symbol: str | None
+    account: str | None
+    probability: float
+    left: int | None
+    delay_ms: int
+    path: str | None = None
+    method: str | None = None
+    draw: Random = field(default_factory=Random, repr=False)
+
+    def concerns(self, symbol: str | None, account: str | None) -> bool:
+        """Return whether the fault is meant for this symbol and account; an unset one of the fault means any."""
+        return (self.symbol is None or self.symbol == symbol) and (self.account is None or self.account == account)
+
+
+class Faults:
+    """The faults in force, and how often each kind was injected since the start."""
+
+    def __init__(self) -> None:
+        self.injected: dict[str, int] = {}
+        self._by_kind: dict[FaultKind, list[Fault]] = {}
+        self._ids = count(1)
+
+    def add(
+        self,
+        kind: FaultKind,
+        symbol: str | None = None,
+        account: str | None = None,
+        probability: float = 1.0,
+        times: int | None = None,
+        seed: int = 0,
+        delay_ms: int = 0,
+        path: str | None = None,
+        method: str | None = None,
+    ) -> Fault:
+        """Put a fault in force: each occasion draws against `probability`, at most `times` times."""
+        number = next(self._ids)
+        draw = Random(f"fault:{seed}:{kind.value}")
+        fault = Fault(f"f{number}", kind, symbol, account, probability, times, delay_ms, path, method, draw)
+        self._by_kind.setdefault(kind, []).append(fault)
+        return fault
+
+    def remove(self, fault_id: str) -> bool:
+        """Lift one fault; False when there is none of that id."""
+        for faults in self._by_kind.values():
+            for fault in faults:
+                if fault.id == fault_id:
+                    faults.remove(fault)
+                    return True
+        return False
+
+    def clear(self) -> None:
+        """Lift all faults. The counts stay."""
+        self._by_kind.clear()
+
+    def active(self) -> list[Fault]:
+        """Return the faults in force."""
+        return [fault for faults in self._by_kind.values() for fault in faults]
+
+    def fire(
+        self,
+        kind: FaultKind,
+        symbol: str | None = None,
+        account: str | None = None,
+        path: str | None = None,
+        method: str | None = None,
+    ) -> Fault | None:
+        """Return the fault that strikes on this occasion, counted as injected; None when none does."""
+        for fault in self._by_kind.get(kind, ()):
+            if not fault.concerns(symbol, account):
+                continue
+            if (fault.path is not None and fault.path != path) or (fault.method is not None and fault.method != method):
+                continue
+            if fault.probability < 1.0 and fault.draw.random() >= fault.probability:
+                continue
+            if fault.left is not None:
+                fault.left -= 1
+                if fault.left == 0:
+                    self._by_kind[kind].remove(fault)
+            self.injected[kind.value] = self.injected.get(kind.value, 0) + 1
+            return fault
+        return None
+
+    def is_any(self, *kinds: FaultKind) -> bool:
+        """Return whether a fault of one of these kinds is in force: the fast path of the pushes."""
+        return any(self._by_kind.get(kind) for kind in kinds)
+
+    def of(self, kind: FaultKind) -> list[Fault]:
+        """Return the faults of a kind in force."""
+        return list(self._by_kind.get(kind, ()))

@@ -1,0 +1,1 @@
+"""The generated market: profiles, regimes and agents over a seeded generator. May import simulator.exchange."""

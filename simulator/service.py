@@ -1,0 +1,146 @@
+"""The service: one process that serves a venue on one port until it is told to stop. May import uvicorn, uvloop."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from types import ModuleType
+
+import orjson
+import uvicorn
+
+from simulator.settings import SimulatorSettings
+from simulator.venue import Venue
+from simulator.wire.asgi import BODY_MAX, HttpProtocol, VenueApp, WebSocketProtocol
+from simulator.wire.hub import Hub
+
+uvloop: ModuleType | None
+try:
+    import uvloop
+except ImportError:  # not on Windows
+    uvloop = None
+
+# The finest cadence of the venue's streams.
+BEAT_S = 0.01
+GRACE_S = 3
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process by the signal instead of with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _listen(settings: SimulatorSettings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def ready_line(settings: SimulatorSettings, port: int) -> str:
+    """Return the ready line of the contract: one JSON object."""
+    account = settings.accounts[0]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    line = {
+        "ready": True,
+        "rest": f"http://{host}:{port}",
+        "ws": f"ws://{host}:{port}/ws",
+        "api_key": account.key,
+        "secret": account.secret,
+    }
+    return orjson.dumps(line).decode()
+
+
+def _announce(settings: SimulatorSettings, port: int) -> None:
+    line = ready_line(settings, port)
+    if not settings.is_json:
+        fields = orjson.loads(line)
+        line = (
+            f"A local MEXC is open at {fields['rest']} and {fields['ws']}\n"
+            f"  pairs    {', '.join(settings.symbols[:8])}{' …' if len(settings.symbols) > 8 else ''}\n"
+            f"  account  key {fields['api_key']}  secret {fields['secret']}\n"
+            "  Ctrl-C ends it."
+        )
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def _beats(venue: Venue, hub: Hub) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        hub.beat(venue.advance())
+        due = max(due + BEAT_S, loop.time())
+        await asyncio.sleep(due - loop.time())
+
+
+async def _serve(settings: SimulatorSettings, listener: socket.socket) -> int:
+    venue = Venue(settings, _clock_ms)
+    venue.open_market()
+    venue.open_accounts()
+    hub = Hub(venue)
+    config = uvicorn.Config(
+        VenueApp(hub),
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        ws_max_size=BODY_MAX,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    beats = asyncio.create_task(_beats(venue, hub))
+    beats.add_done_callback(lambda _: stop())
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
+        await asyncio.sleep(0.005)
+    if server.started:
+        gc.collect()
+        gc.freeze()
+        _announce(settings, listener.getsockname()[1])
+    await serving
+    if beats.done() and not beats.cancelled() and beats.exception() is not None:
+        raise RuntimeError("the market stopped") from beats.exception()
+    beats.cancel()
+    return EXIT_OK
+
+
+def run(settings: SimulatorSettings) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start."""
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f"{settings.host}:{settings.port}"
+        sys.stderr.write(f"simulator: cannot listen on {where} ({reason}); choose another --port\n")
+        return EXIT_USAGE
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop is not None else None) as runner:
+        return runner.run(_serve(settings, listener))

@@ -1,0 +1,119 @@
+"""The venue: the exchange with everything around it that the wire needs, and the market that trades on it.
+
+May import simulator's parts; no sockets. Time comes in through a clock.
+"""
+
+from collections.abc import Callable
+
+from simulator.exchange.accounts import Account
+from simulator.exchange.amounts import ONE
+from simulator.exchange.exchange import Exchange
+from simulator.exchange.listings import Listing
+from simulator.exchange.pair import Pair, Sequence
+from simulator.exchange.tape import Candle
+from simulator.faults import FaultKind, Faults
+from simulator.market.generator import US, PairGenerator
+from simulator.market.history import past_candles
+from simulator.market.profiles import Profile, profile_of
+from simulator.settings import SimulatorSettings
+from simulator.wire.limits import Limiter
+from simulator.wire.listen_keys import ListenKeys
+
+# The market runs so long before the doors open, in virtual seconds: the tape and the book are lived in.
+WARM_UP_S = 20
+WARM_UP_MANY_S = 4
+MANY = 20
+# A process that slept (a suspended laptop) does not run through the hours it missed.
+CATCH_UP_MAX_US = 2 * US
+# MEXC's own versions were of this order in autumn 2026: beyond 32 bits.
+FIRST_VERSION = 83_000_000_000
+
+
+class Venue:
+    """One running simulator without its sockets. Owned by the service's loop."""
+
+    def __init__(self, settings: SimulatorSettings, clock_ms: Callable[[], int]) -> None:
+        self.settings = settings
+        self.exchange = Exchange(settings.rules)
+        self.faults = Faults()
+        self.listen_keys = ListenKeys(settings.seed, settings.time_scale)
+        self.limiter = Limiter(settings.limits, settings.time_scale)
+        self.is_replay_done = False
+        self.generators: list[PairGenerator] = []
+        self._clock_ms = clock_ms
+        self._sequence = Sequence()
+        self._virtual_us = 0
+        self._start_ms = clock_ms()
+        self._last_ms = self._start_ms
+
+    def now_ms(self) -> int:
+        """Return the venue's time, which never runs backwards."""
+        self._last_ms = max(self._last_ms, self._clock_ms())
+        return self._last_ms
+
+    def told_ms(self, account: str | None = None) -> int:
+        """Return the time as the venue tells and checks it: true unless a clock fault strikes."""
+        now_ms = self.now_ms()
+        if self.faults.is_any(FaultKind.CLOCK_SKEW):
+            fault = self.faults.fire(FaultKind.CLOCK_SKEW, None, account)
+            return now_ms + (fault.delay_ms if fault is not None else 0)
+        return now_ms
+
+    def list_pair(self, profile: Profile, backfill: Callable[[int], list[Candle]] | None = None) -> Pair:
+        """List a pair with an empty book."""
+        listing: Listing = profile.listing
+        version = FIRST_VERSION + 1_000_000 * len(self.exchange.pairs)
+        pair = Pair(listing, profile.first_price_ticks, self._sequence, version, backfill)
+        self.exchange.list_pair(pair)
+        return pair
+
+    def open_market(self) -> None:
+        """List the generated pairs of the settings and let their market run up to now."""
+        settings = self.settings
+        warm_up_s = WARM_UP_S if len(settings.symbols) <= MANY else WARM_UP_MANY_S
+        self._virtual_us = warm_up_s * US
+        self._start_ms = self.now_ms() - warm_up_s * 1_000
+        for symbol in settings.symbols:
+            profile = profile_of(symbol, settings.maker_fee_e8, settings.taker_fee_e8)
+
+            def backfill(end_ms: int, profile: Profile = profile) -> list[Candle]:
+                return past_candles(profile, settings.seed, profile.first_price_ticks, end_ms)
+
+            generator = PairGenerator(self.list_pair(profile, backfill), profile, settings.seed)
+            generator.run_until(self._virtual_us, self._start_ms)
+            self.generators.append(generator)
+            if profile.listing.base == "MX":
+                self.exchange.ledger.mx_price = profile.listing.value(
+                    profile.first_price_ticks * 10**profile.listing.qty_decimals
+                )
+
+    def open_accounts(self) -> None:
+        """Open the accounts of the settings, each with quote and base assets to trade with."""
+        for credentials in self.settings.accounts:
+            deposits: dict[str, int] = {}
+            for pair in self.exchange.pairs.values():
+                listing = pair.listing
+                deposits.setdefault(listing.quote, self.settings.quote_deposit)
+                one_lot = max(1, listing.value(pair.tape.last_price))
+                deposits[listing.base] = listing.base_amount(self.settings.base_deposit // one_lot)
+            deposits.setdefault("USDT", self.settings.quote_deposit)
+            if "MX" in deposits:
+                deposits["MX"] = max(deposits["MX"], 100 * ONE)
+            self.exchange.open_account(credentials.key, credentials.secret, deposits)
+
+    def advance(self) -> int:
+        """Let the generated market live up to now. Returns now, in ms."""
+        now_ms = self.now_ms()
+        behind_us = (now_ms - self._start_ms) * 1_000 - self._virtual_us
+        if behind_us > CATCH_UP_MAX_US:
+            self._start_ms += (behind_us - CATCH_UP_MAX_US) // 1_000
+            behind_us = CATCH_UP_MAX_US
+        self._virtual_us += max(0, behind_us)
+        for generator in self.generators:
+            if generator.next_us <= self._virtual_us:
+                generator.run_until(self._virtual_us, self._start_ms)
+        return now_ms
+
+    def account_of(self, key: str) -> Account | None:
+        """Return the account of an API key."""
+        return self.exchange.accounts.get(key)

@@ -1,0 +1,171 @@
+"""The ASGI application and the protocol classes that give it the transport. May import uvicorn, simulator.wire.
+
+HTTP goes to `routes.handle`; WebSocket messages go to a `Connection`, which writes finished frames to the transport.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from simulator.wire.connection import Connection
+from simulator.wire.errors import WireError
+from simulator.wire.frames import text_frame
+from simulator.wire.hub import Hub
+from simulator.wire.requests import Reply, Request
+from simulator.wire.routes import error_reply, handle
+
+BODY_MAX = 64 * 1024
+WS_PATHS = ("/ws", "/ws/")
+INVALID_LISTEN_KEY = "Invalid listen key"
+_POLICY_VIOLATION = 1008
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """HTTP with the transport in the scope, so that a reply can be lost on purpose."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["transport"] = self.transport
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket with itself in the scope: frames are built once and written to many transports."""
+
+    async def run_asgi(self) -> None:
+        self.scope["state"]["protocol"] = self
+        await super().run_asgi()
+
+    def write(self, frame: bytes) -> None:
+        """Send one complete frame."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frame)
+
+    def backlog(self) -> int:
+        """Return the bytes that wait to be sent."""
+        return self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """Break the connection, without a close frame."""
+        self.transport.abort()
+
+    def close(self, code: int) -> None:
+        """Close the connection with a close frame."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(code)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.close_timer = self.loop.call_later(1.0, self.transport.close)
+
+
+class VenueApp:
+    """The application of one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._venue = hub.venue
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one HTTP exchange or one WebSocket connection."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
+        body = await _read_body(receive)
+        if body is None:
+            reply = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes")
+        else:
+            reply = self._reply(scope, body)
+        self._hub.push_private(self._venue.now_ms())
+        if reply.delay_ms > 0:
+            await asyncio.sleep(reply.delay_ms / 1_000)
+        if reply.is_lost:
+            scope["state"]["transport"].abort()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        await _send_reply(reply, send, is_last=body is None)
+
+    def _reply(self, scope: Any, body: bytes) -> Reply:
+        try:
+            query_text, body_text = scope["query_string"].decode(), body.decode()
+        except UnicodeDecodeError:
+            return error_reply(400, 700008, "Illegal characters found in parameters; expected UTF-8.")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        client = scope["client"][0] if scope["client"] else ""
+        try:
+            request = Request(scope["method"], scope["path"], query_text, body_text, headers, client)
+            return handle(self._venue, request)
+        except WireError as error:
+            return error_reply(error.status, error.code, error.text)
+
+    async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if scope["path"] not in WS_PATHS:
+            await send({"type": "websocket.close"})
+            return
+        await send({"type": "websocket.accept"})
+        protocol: WebSocketProtocol = scope["state"]["protocol"]
+        now_ms = self._venue.now_ms()
+        listen_key = _listen_key(scope["query_string"])
+        account = self._venue.listen_keys.owner(listen_key, now_ms) if listen_key else None
+        if listen_key and (account is None or not self._hub.may_connect(listen_key)):
+            protocol.write(text_frame(INVALID_LISTEN_KEY))
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        connection = Connection(protocol, self._hub, now_ms, account, listen_key)
+        self._hub.connections.add(connection)
+        try:
+            await self._listen(connection, receive)
+        finally:
+            self._hub.leave(connection)
+
+    async def _listen(self, connection: Connection, receive: Any) -> None:
+        echoes_id = self._venue.settings.rules.echoes_request_id
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if connection.is_closed:
+                continue
+            text = message.get("text")
+            if text is None:
+                text = message.get("bytes", b"").decode("utf-8", "replace")
+            connection.receive(text, self._venue.now_ms(), echoes_id=echoes_id)
+
+
+def _listen_key(query: bytes) -> str:
+    for part in query.decode("latin-1").split("&"):
+        name, _, value = part.partition("=")
+        if name == "listenKey":
+            return value
+    return ""
+
+
+async def _read_body(receive: Any) -> bytes | None:
+    """Return the whole body, None when it is too long (the rest of it is left unread)."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"".join(chunks)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > BODY_MAX:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def _send_reply(reply: Reply, send: Any, *, is_last: bool) -> None:
+    headers = [(b"content-type", reply.content_type), (b"content-length", str(len(reply.body)).encode())]
+    if reply.retry_after_s is not None:
+        headers.append((b"retry-after", str(reply.retry_after_s).encode()))
+    if is_last:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

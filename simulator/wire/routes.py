@@ -1,0 +1,157 @@
+"""The REST routes, and the way of a request through firewall, limits, faults, authentication and route. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from simulator.control import control
+from simulator.exchange.accounts import Account
+from simulator.faults import FaultKind
+from simulator.venue import Venue
+from simulator.wire import rest_account, rest_orders, rest_public
+from simulator.wire.auth import authenticate
+from simulator.wire.errors import WireError
+from simulator.wire.requests import HTML, Reply, Request
+
+PublicRoute = Callable[[Venue, Request], Any]
+SignedRoute = Callable[[Venue, Account, Request], Any]
+FIREWALL_PAGE = (
+    b"<html><head><title>403 Forbidden</title></head><body><center><h1>Access Denied</h1></center>"
+    b"<p>You don't have permission to access this server.</p></body></html>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: a public or a signed function, its documented weight, and whether it places or cancels orders."""
+
+    public: PublicRoute | None = None
+    signed: SignedRoute | None = None
+    weight: int = 1
+    is_order: bool = False
+
+
+def _signed(function: SignedRoute, weight: int = 1, is_order: bool = False) -> Route:
+    return Route(signed=function, weight=weight, is_order=is_order)
+
+
+ROUTES: dict[str, dict[str, Route]] = {
+    "/api/v3/ping": {"GET": Route(rest_public.ping)},
+    "/api/v3/time": {"GET": Route(rest_public.time)},
+    "/api/v3/defaultSymbols": {"GET": Route(rest_public.default_symbols)},
+    "/api/v3/exchangeInfo": {"GET": Route(rest_public.exchange_info, weight=10)},
+    "/api/v3/depth": {"GET": Route(rest_public.depth)},
+    "/api/v3/trades": {"GET": Route(rest_public.trades, weight=5)},
+    "/api/v3/aggTrades": {"GET": Route(rest_public.agg_trades)},
+    "/api/v3/klines": {"GET": Route(rest_public.klines)},
+    "/api/v3/avgPrice": {"GET": Route(rest_public.average_price)},
+    "/api/v3/ticker/24hr": {"GET": Route(rest_public.ticker_24h)},
+    "/api/v3/ticker/price": {"GET": Route(rest_public.ticker_price)},
+    "/api/v3/ticker/bookTicker": {"GET": Route(rest_public.book_ticker)},
+    "/api/v3/symbol/offline": {"GET": Route(rest_public.offline, weight=10)},
+    "/api/v1/contract/detail": {"GET": Route(rest_public.contract_detail)},
+    "/api/v3/order": {
+        "POST": _signed(rest_orders.place, is_order=True),
+        "DELETE": _signed(rest_orders.cancel, is_order=True),
+        "GET": _signed(rest_orders.query, 2),
+    },
+    "/api/v3/order/test": {"POST": _signed(rest_orders.check_order)},
+    "/api/v3/order/all": {"DELETE": _signed(rest_orders.cancel_all, is_order=True)},
+    "/api/v3/batchOrders": {"POST": _signed(rest_orders.place_batch, is_order=True)},
+    "/api/v3/openOrders": {
+        "GET": _signed(rest_orders.open_orders, 3),
+        "DELETE": _signed(rest_orders.cancel_open, is_order=True),
+    },
+    "/api/v3/allOrders": {"GET": _signed(rest_orders.all_orders, 10)},
+    "/api/v3/account": {"GET": _signed(rest_account.account_info, 10)},
+    "/api/v3/myTrades": {"GET": _signed(rest_account.my_trades, 10)},
+    "/api/v3/tradeFee": {"GET": _signed(rest_account.trade_fee, 20)},
+    "/api/v3/selfSymbols": {"GET": _signed(rest_account.self_symbols)},
+    "/api/v3/mxDeduct/enable": {"GET": _signed(rest_account.mx_deduct), "POST": _signed(rest_account.mx_deduct)},
+    "/api/v3/kyc/status": {"GET": _signed(rest_account.kyc_status)},
+    "/api/v3/uid": {"GET": _signed(rest_account.uid)},
+    "/api/v3/capital/config/getall": {"GET": _signed(rest_account.coins, 10)},
+    "/api/v3/strategy/group": {
+        method: _signed(rest_account.strategy_groups, 20) for method in ("POST", "GET", "DELETE")
+    },
+    "/api/v3/userDataStream": {
+        "POST": _signed(rest_account.create_listen_key),
+        "GET": _signed(rest_account.listen_keys),
+        "PUT": _signed(rest_account.renew_listen_key),
+        "DELETE": _signed(rest_account.close_listen_key),
+    },
+}
+
+
+def error_reply(status: int, code: int, text: str) -> Reply:
+    """Return an error as JSON."""
+    return Reply(status, orjson.dumps({"code": code, "msg": text}))
+
+
+def _limited(wait_ms: int) -> Reply:
+    reply = error_reply(429, 429, "Too Many Requests")
+    reply.retry_after_s = max(1, -(-wait_ms // 1_000))
+    return reply
+
+
+def handle(venue: Venue, request: Request) -> Reply:
+    """Answer one request. Never raises for anything a client can send."""
+    if request.path.startswith("/sim/"):
+        return control(venue, request)
+    now_ms = venue.now_ms()
+    if venue.limiter.is_banned(request.client, now_ms):
+        return Reply(403, FIREWALL_PAGE, HTML)
+    methods = ROUTES.get(request.path)
+    if methods is None:
+        return error_reply(404, 404, "Not Found")
+    route = methods.get(request.method)
+    if route is None:
+        return error_reply(405, 405, f"Request method '{request.method}' not supported")
+    wait_ms = venue.limiter.admit(request.client, request.path, route.weight, now_ms)
+    if wait_ms:
+        return _limited(wait_ms)
+    return _handle_with_faults(venue, request, route, now_ms)
+
+
+def _handle_with_faults(venue: Venue, request: Request, route: Route, now_ms: int) -> Reply:
+    """Run a route between the faults that strike before it and those that strike its reply."""
+    occasion = (
+        request.params.get("symbol"),
+        request.headers.get("x-mexc-apikey"),
+        request.path,
+        request.method,
+    )
+    faults = venue.faults
+    if faults.fire(FaultKind.HTTP_429, *occasion):
+        return _limited(1_000)
+    if faults.fire(FaultKind.HTML_403, *occasion):
+        return Reply(403, FIREWALL_PAGE, HTML)
+    try:
+        reply = Reply(200, orjson.dumps(_run(venue, request, route, now_ms)))
+    except WireError as error:
+        reply = error_reply(error.status, error.code, error.text)
+        if error.code == 429:
+            reply.retry_after_s = 1
+    if route.is_order and reply.status == 200:
+        if faults.fire(FaultKind.ACCEPT_THEN_5XX, *occasion):
+            reply = error_reply(503, 503, "Service unavailable")
+        elif faults.fire(FaultKind.LOSE_REPLY, *occasion):
+            reply.is_lost = True
+    delay = faults.fire(FaultKind.DELAY_REPLY, *occasion)
+    if delay is not None:
+        reply.delay_ms = delay.delay_ms
+    return reply
+
+
+def _run(venue: Venue, request: Request, route: Route, now_ms: int) -> Any:
+    if route.public is not None:
+        return route.public(venue, request)
+    assert route.signed is not None, "a route is public or signed"
+    key = request.headers.get("x-mexc-apikey")
+    account = authenticate(request, venue.exchange.accounts, venue.told_ms(key))
+    orders = rest_orders.order_operations(request) if route.is_order else 0
+    if venue.limiter.admit_account(account.key, request.client, orders, now_ms):
+        raise WireError(429, 429, "Too Many Requests")
+    return route.signed(venue, account, request)

@@ -1,0 +1,62 @@
+"""The pace of one node's address towards the venue: who may send when, so that snapshots and connects draw no 429.
+
+Pure: may import `trading.model`. Each grant reserves a slot in the future and says how long to wait for it (a virtual
+schedule: no timers, no queue to forget). Orders come first: their share is taken off before anything is granted here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from trading.model.units import NS_PER_S
+
+# A cluster has few nodes; a name that is never seen again must not live for ever.
+NODES_MAX = 1_000
+# Beyond this the caller is better served by an error and its own back-off.
+WAIT_MAX_S = 120.0
+
+
+class IpBudget:
+    """Slots per (node, kind). Owned by the supervisor; holds no lock, since one loop calls it.
+
+    Args:
+        rates: requests a second by kind ("snapshot", "connect").
+        burst: how many slots an idle node saves up, beside the one it has.
+    """
+
+    def __init__(self, rates: dict[str, float], burst: float = 3.0) -> None:
+        if any(rate <= 0 for rate in rates.values()):
+            raise ValueError(f"expected positive rates, was {rates}")
+        self._interval_ns = {kind: int(NS_PER_S / rate) for kind, rate in rates.items()}
+        self._burst = burst
+        self._next_ns: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._waited_s: dict[str, float] = dict.fromkeys(rates, 0.0)
+
+    def lease(self, node: str, kind: str, weight: float, now_ns: int) -> float:
+        """Reserve a slot and return the seconds to wait before using it (0.0: now); at most `WAIT_MAX_S`.
+
+        kind: one of the constructor's. weight: how many requests it counts as (> 0). Each call reserves anew.
+        Raises: KeyError for an unknown kind, ValueError for a weight that is not positive.
+        """
+        if weight <= 0:
+            raise ValueError(f"expected a positive weight, was {weight}")
+        interval_ns = self._interval_ns[kind]
+        key = (node, kind)
+        # A node that was idle has saved up `burst` slots and no more.
+        slot_ns = max(self._next_ns.pop(key, 0), now_ns - int(self._burst * interval_ns))
+        self._next_ns[key] = min(slot_ns + int(weight * interval_ns), now_ns + int(WAIT_MAX_S * NS_PER_S))
+        while len(self._next_ns) > NODES_MAX:
+            self._next_ns.popitem(last=False)
+        wait_s = min(WAIT_MAX_S, max(0.0, (slot_ns + int((weight - 1) * interval_ns) - now_ns) / NS_PER_S))
+        self._waited_s[kind] += wait_s
+        return wait_s
+
+    def block(self, node: str, retry_after_s: float, now_ns: int) -> None:
+        """Grant this node nothing before `retry_after_s` have passed: the venue said 429 or 403."""
+        until_ns = now_ns + int(min(max(retry_after_s, 0.0), WAIT_MAX_S) * NS_PER_S)
+        for kind in self._interval_ns:
+            self._next_ns[node, kind] = max(self._next_ns.get((node, kind), 0), until_ns)
+
+    def waits(self) -> tuple[tuple[str, float], ...]:
+        """Return the seconds of waiting handed out so far, by kind."""
+        return tuple(sorted(self._waited_s.items()))

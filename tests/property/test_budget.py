@@ -1,0 +1,92 @@
+"""The rate budget never lets more through than it says, and is fair."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.engine.budget import BudgetSettings, FairQueue, Priority, RateBudget, TokenBucket
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+STEPS = st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=80)
+
+
+@given(STEPS, st.sampled_from([1.0, 10.0, 15.0]), st.sampled_from([2.0, 5.0]))
+def test_bucket_never_exceeds_burst_plus_rate_in_any_window(
+    steps: list[tuple[int, float]], rate: float, burst: float
+) -> None:
+    bucket, now_ns = TokenBucket(rate, burst), 0
+    taken: list[tuple[int, float]] = []
+    for wait_ms, weight in steps:
+        now_ns += wait_ms * NS_PER_MS
+        if bucket.try_take(weight, now_ns):
+            taken.append((now_ns, weight))
+    for first in range(len(taken)):
+        total = 0.0
+        for at_ns, weight in taken[first:]:
+            total += weight
+            assert total <= burst + rate * (at_ns - taken[first][0]) / NS_PER_S + 1e-6
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.booleans()), min_size=1, max_size=150))
+def test_default_budget_stays_below_the_venues_limits_each_second(steps: list[tuple[int, bool]]) -> None:
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    orders: list[int] = []
+    requests: list[int] = []
+    for wait_ms, is_order in steps:
+        now_ns += wait_ms * NS_PER_MS
+        if is_order and budget.try_order(now_ns):
+            orders.append(now_ns)
+            requests.append(now_ns)
+        elif not is_order and budget.try_read(1, now_ns):
+            requests.append(now_ns)
+    for sent, most in ((orders, 12), (requests, 20)):
+        for index, at_ns in enumerate(sent):
+            assert sum(1 for other in sent[index:] if other - at_ns < NS_PER_S) <= most
+
+
+@given(STEPS)
+def test_waiting_as_told_is_enough(steps: list[tuple[int, float]]) -> None:
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    for wait_ms, _ in steps:
+        now_ns += wait_ms * NS_PER_MS
+        if not budget.try_order(now_ns):
+            now_ns += budget.wait_ns(now_ns)
+            assert budget.try_order(now_ns)
+
+
+def test_rate_limited_budget_sends_nothing_until_the_venue_allows() -> None:
+    budget = RateBudget(BudgetSettings())
+    budget.on_rate_limited(2.0, 0)
+    assert not budget.try_order(2 * NS_PER_S - 1)
+    assert not budget.try_read(1, 2 * NS_PER_S - 1)
+    assert budget.wait_ns(0) == 2 * NS_PER_S
+    assert budget.try_order(2 * NS_PER_S)
+
+
+def test_rate_of_zero_lifts_the_limit() -> None:
+    budget = RateBudget(BudgetSettings(0, 0, 0, 0))
+    assert all(budget.try_order(0) for _ in range(1000))
+    assert budget.wait_ns(0) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(Priority), st.sampled_from("abc")), max_size=40))
+def test_queue_serves_by_priority_then_by_turns_and_loses_nothing(pushed: list[tuple[Priority, str]]) -> None:
+    queue: FairQueue[tuple[Priority, str, int]] = FairQueue()
+    for index, (priority, symbol) in enumerate(pushed):
+        queue.push(priority, symbol, (priority, symbol, index))
+    served: list[tuple[Priority, str, int]] = []
+    while (item := queue.pop()) is not None:
+        served.append(item)
+    assert sorted(item[2] for item in served) == list(range(len(pushed)))
+    assert [item[0] for item in served] == sorted(item[0] for item in served)
+    for priority in Priority:
+        turn = [item[1] for item in served if item[0] is priority]
+        waiting = {symbol: turn.count(symbol) for symbol in turn}
+        for symbol in turn:
+            # Nobody is served again while another has been served less often and still waits.
+            done = {other: turn.count(other) - waiting[other] for other in waiting}
+            assert all(done[symbol] <= done[other] for other in waiting if waiting[other] > 0)
+            waiting[symbol] -= 1
+    per_symbol = [item[2] for item in served if item[:2] == (Priority.OPEN, "a")]
+    assert per_symbol == sorted(per_symbol)

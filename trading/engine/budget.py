@@ -1,0 +1,153 @@
+"""The rate budget: how many requests the account may send, and who goes first. May import `trading.model`.
+
+Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` through in any window of t seconds. Waiting
+requests are served by priority (cancel, then what reduces, then what opens) and, within one, by turns among symbols.
+Source of the defaults: mexc-protocol §5 (12 order operations/s, 20 requests/s in all, read 2026-11-22); burst + rate
+stays below those for every window of one second.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+from trading.model.units import NS_PER_S
+
+T = TypeVar("T")
+
+
+class Priority(IntEnum):
+    """Who goes first; lower is sooner."""
+
+    CANCEL = 0
+    REDUCE = 1
+    OPEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """Rates of one account, per second. A rate of 0 lifts the limit (benchmarks)."""
+
+    orders_per_s: float = 10.0
+    order_burst: float = 2.0
+    requests_per_s: float = 15.0
+    request_burst: float = 5.0
+
+
+class TokenBucket:
+    """A bucket that fills with time. Invariant: 0 <= tokens <= burst."""
+
+    def __init__(self, rate_per_s: float, burst: float, now_ns: int = 0) -> None:
+        """Args: rate_per_s: tokens a second, 0 for no limit. burst: the most that can gather."""
+        self.rate_per_s = rate_per_s
+        self.burst = burst
+        self._tokens = burst
+        self._filled_ns = now_ns
+
+    def tokens(self, now_ns: int) -> float:
+        """Return what could be taken now."""
+        self._fill(now_ns)
+        return self._tokens if self.rate_per_s > 0 else float("inf")
+
+    def try_take(self, weight: float, now_ns: int) -> bool:
+        """Take `weight` tokens, all or none."""
+        if self.rate_per_s <= 0:
+            return True
+        self._fill(now_ns)
+        if self._tokens < weight:
+            return False
+        self._tokens -= weight
+        return True
+
+    def wait_ns(self, weight: float, now_ns: int) -> int:
+        """Return how long until `weight` tokens (at most `burst`) can be taken."""
+        if self.rate_per_s <= 0:
+            return 0
+        self._fill(now_ns)
+        missing = min(weight, self.burst) - self._tokens
+        return 0 if missing <= 0 else int(missing / self.rate_per_s * NS_PER_S) + 1
+
+    def drain(self, now_ns: int) -> None:
+        """Empty the bucket: the venue said that we were too fast."""
+        self._fill(now_ns)
+        self._tokens = 0.0
+
+    def _fill(self, now_ns: int) -> None:
+        if now_ns > self._filled_ns:
+            self._tokens = min(self.burst, self._tokens + (now_ns - self._filled_ns) / NS_PER_S * self.rate_per_s)
+            self._filled_ns = now_ns
+
+
+class RateBudget:
+    """The account's two buckets, and the pause a 429 asks for. An order operation costs one of each."""
+
+    def __init__(self, settings: BudgetSettings, now_ns: int = 0) -> None:
+        self._orders = TokenBucket(settings.orders_per_s, settings.order_burst, now_ns)
+        self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
+        self._blocked_until_ns = 0
+        self.refused = 0
+        self.rate_limited = 0
+
+    def try_order(self, now_ns: int) -> bool:
+        """Take what one place or cancel costs."""
+        is_blocked = now_ns < self._blocked_until_ns
+        if is_blocked or self._orders.tokens(now_ns) < 1 or not self._requests.try_take(1, now_ns):
+            self.refused += 1
+            return False
+        return self._orders.try_take(1, now_ns)
+
+    def try_read(self, weight: float, now_ns: int) -> bool:
+        """Take what a query costs; leaves two requests to the orders, which go first."""
+        is_blocked = now_ns < self._blocked_until_ns
+        if is_blocked or self._requests.tokens(now_ns) < weight + 2 or not self._requests.try_take(weight, now_ns):
+            self.refused += 1
+            return False
+        return True
+
+    def wait_ns(self, now_ns: int) -> int:
+        """Return how long until one order operation can be taken."""
+        blocked = max(0, self._blocked_until_ns - now_ns)
+        return max(blocked, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
+
+    def on_rate_limited(self, retry_after_s: float, now_ns: int) -> None:
+        """Obey a 429: nothing goes out before `retry_after_s` has passed."""
+        self.rate_limited += 1
+        self._blocked_until_ns = max(self._blocked_until_ns, now_ns + int(retry_after_s * NS_PER_S))
+        self._orders.drain(now_ns)
+        self._requests.drain(now_ns)
+
+    def order_tokens(self, now_ns: int) -> float:
+        """Return how many order operations could go out now."""
+        return 0.0 if now_ns < self._blocked_until_ns else self._orders.tokens(now_ns)
+
+
+class FairQueue(Generic[T]):
+    """Requests that wait for tokens. Within a priority the symbols take turns, and each keeps its own order."""
+
+    def __init__(self) -> None:
+        self._lines: tuple[OrderedDict[str, deque[T]], ...] = tuple(OrderedDict() for _ in Priority)
+        self._size = 0
+        self.high_water = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def push(self, priority: Priority, symbol: str, item: T) -> None:
+        """Append an item to its symbol's line."""
+        self._lines[priority].setdefault(symbol, deque()).append(item)
+        self._size += 1
+        self.high_water = max(self.high_water, self._size)
+
+    def pop(self) -> T | None:
+        """Take the next item; its symbol goes to the end of the round. None when nothing waits."""
+        for line in self._lines:
+            if line:
+                symbol, items = line.popitem(last=False)
+                item = items.popleft()
+                if items:
+                    line[symbol] = items
+                self._size -= 1
+                return item
+        return None

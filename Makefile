@@ -16,7 +16,7 @@ PACKAGES := actors api dashboard simulator trading bench
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
-# Whatever is started through make goes down with it, even after kill -9.
+# Whatever is started through make goes down with it, even after kill -9. exec: no shell stands between the two.
 RUN_ENV := MEXCBOT_EXIT_WITH_PARENT=1 RAY_USAGE_STATS_ENABLED=0
 # Only what the lock names, only what is checked: no per-user uv settings, no surprise interpreter.
 UV_ENV := UV_NO_CONFIG=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)"
@@ -82,7 +82,7 @@ setup-dev: $(STAMPS)/dev ## the same with requirements-dev.lock
 # --- use -----------------------------------------------------------------------------------------------------------
 
 run: setup ## set up, then run the whole system (flags: ARGS="…")
-	@$(RUN_ENV) $(BIN)/python -m actors.cli up $(ARGS)
+	@exec env $(RUN_ENV) $(BIN)/python -m actors.cli up $(ARGS)
 
 test: setup-dev ## the whole suite but what is marked soak
 	@$(BIN)/python -m pytest $(ARGS)

@@ -247,13 +247,19 @@ class PlaceAccepted:
 
 @dataclass(frozen=True, slots=True)
 class PlaceRejected:
-    """The venue answered no; it does not hold the order. `disables_symbol`: no point in trying this symbol again."""
+    """The venue answered no, or was certainly never asked (code 0); it does not hold the order.
+
+    `disables_symbol`: no point in trying this symbol again. `is_fatal`: key, permission or account; a person must act.
+    `retry_after_s` > 0: the venue wants a pause before the next request of any kind.
+    """
 
     client_order_id: str
     code: int
     text: str
     acked_ns: int
     disables_symbol: bool = False
+    is_fatal: bool = False
+    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

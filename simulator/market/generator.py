@@ -19,14 +19,16 @@ US = 1_000_000
 # How late makers are: the time constant of their belief, seconds.
 BELIEF_LAG_S = 0.7
 # How far one touch-sized trade moves the fair value, in half spreads (Kyle's lambda).
-IMPACT = 0.22
+IMPACT = 0.75
 # The informed look at the quotes so often a second, and act when the gain exceeds this many half spreads.
-INFORMED_RATE = 3.0
-INFORMED_GAIN = 0.15
+INFORMED_RATE = 4.0
+INFORMED_GAIN = 0.1
 # The fair value returns to its start with this time constant: the price stays within bounds for days.
 ANCHOR_S = 6 * 3600.0
 # Noise flow keeps its side with this probability: orders are split.
-PERSISTENCE = 0.58
+PERSISTENCE = 0.55
+# Orders that have traded away are forgotten every so many changes of depth.
+PRUNE_EVERY = 8
 
 
 class PairGenerator:
@@ -49,6 +51,7 @@ class PairGenerator:
         self._orders: dict[Side, list[Resting]] = {Side.BUY: [], Side.SELL: []}
         self._noise_side = Side.BUY
         self._signed_lots_seen = 0
+        self._depth_changes = 0
         self._open_book()
 
     def run_until(self, until_us: int, start_ms: int) -> None:
@@ -147,8 +150,10 @@ class PairGenerator:
         """Somebody behind the best prices comes or goes; numbers stay near the pair's usual depth."""
         side = Side.BUY if self.draw.random() < 0.5 else Side.SELL
         orders = self._orders[side]
-        if len(orders) > self.liquidity.levels * 2:
-            orders[:] = [order for order in orders if order.lots]
+        self._depth_changes += 1
+        if self._depth_changes % PRUNE_EVERY == 0:
+            for known in self._orders.values():
+                known[:] = [order for order in known if order.lots]
         if self.draw.random() * 2 * self.liquidity.levels < len(orders):
             index = self.draw.randrange(len(orders))
             orders[index], orders[-1] = orders[-1], orders[index]
@@ -185,6 +190,8 @@ class PairGenerator:
 
     def _sweep(self, side: Side, limit: int, now_ms: int) -> None:
         self.pair.agent_order(side, limit, self._size(1.2), now_ms, rests=False)
+        # They know where the fair value is: their trades tell of a move, they do not add to it.
+        self._signed_lots_seen = self.pair.tape.signed_lots
 
     def _take(self, side: Side, lots: int, reach: float, now_ms: int) -> None:
         """Take up to `lots` from the best opposite price to `reach` half spreads beyond it."""

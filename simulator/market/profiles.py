@@ -35,14 +35,14 @@ class Liquidity:
     sigma_ratio: float = 0.28
 
 
-DEEP = Liquidity(0.75, 3.0, 9.0, 9.0, 6_000.0, 60)
-LARGE = Liquidity(1.9, 2.4, 8.0, 8.0, 3_000.0, 50)
-MIDDLE = Liquidity(3.2, 2.0, 7.0, 7.0, 1_500.0, 45)
-BROAD = Liquidity(4.8, 1.8, 6.0, 6.0, 900.0, 40)
-WIDE = Liquidity(7.0, 1.6, 5.0, 6.0, 600.0, 40)
-SMALL = Liquidity(10.0, 0.5, 3.0, 4.0, 400.0, 30)
-THIN = Liquidity(16.0, 0.25, 2.0, 3.0, 250.0, 25)
-REMOTE = Liquidity(27.0, 0.1, 1.2, 2.0, 150.0, 20)
+DEEP = Liquidity(0.75, 3.0, 12.0, 24.0, 6_000.0, 60)
+LARGE = Liquidity(1.9, 2.4, 12.0, 24.0, 3_000.0, 55)
+MIDDLE = Liquidity(3.2, 2.0, 11.0, 22.0, 1_500.0, 50)
+BROAD = Liquidity(4.8, 1.8, 10.0, 22.0, 900.0, 45)
+WIDE = Liquidity(7.0, 1.6, 10.0, 22.0, 600.0, 45)
+SMALL = Liquidity(10.0, 0.5, 5.0, 10.0, 400.0, 30)
+THIN = Liquidity(16.0, 0.25, 3.0, 6.0, 250.0, 25)
+REMOTE = Liquidity(27.0, 0.1, 1.5, 3.0, 150.0, 20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Ray, and nothing else: the only file that imports it. Hosts plain actor classes, and gives typed handles to call them.
+"""Ray, and nothing else: the only file that imports it. Hosts plain actor classes, and calls them by name.
 
-May import `trading.model` and `actors.recipes`. An actor class knows nothing of Ray: a picklable recipe builds it inside
-the worker. Guarantees of a call: at most once, always with a timeout. A call that fails *after* it was sent may have
-run: `OutcomeUnknown`. A call that could not be sent: `NotRunning`. Errors of our own tree come through as themselves.
+May import `trading.model` and `actors.recipes`. An actor class knows nothing of Ray: a picklable recipe builds it
+inside the worker. Guarantees of a call: at most once, always with a timeout. A call that fails *after* it was sent
+may have run: `OutcomeUnknown`. A call that could not be sent: `NotRunning`. Errors of our own tree come through as
+themselves.
 
 Control calls run in a concurrency group of their own, so that a thousand queued data calls cannot starve a halt; they
 hop to the actor's own loop, where its state lives. Ray reads its environment when it is imported: call
@@ -82,7 +83,7 @@ def _crash(reason: str) -> None:
 class _Host:
     """What Ray runs: one plain actor and the doors to it."""
 
-    async def __init__(self, recipe: Recipe) -> None:
+    async def __init__(self, recipe: Recipe) -> None:  # type: ignore[misc]  # Ray awaits it
         self._loop = asyncio.get_running_loop()
         self._actor = await recipe.build(_crash)
 
@@ -242,8 +243,10 @@ class Handle:
             if isinstance(cause, TradingError):
                 raise cause from None
             raise OutcomeUnknown(f"{self.name}.{method} failed: {_first_line(cause or error)}") from error
-        except (ActorUnavailableError, GetTimeoutError, TimeoutError) as error:
+        except (GetTimeoutError, TimeoutError) as error:
             raise OutcomeUnknown(f"{self.name}.{method}: no answer within {timeout_s} s") from error
+        except ActorUnavailableError as error:
+            raise OutcomeUnknown(f"{self.name} was away during {method}; Ray starts it again") from error
         except (ActorDiedError, RayActorError) as error:
             self._ref = None
             raise OutcomeUnknown(f"{self.name} died during {method}") from error

@@ -1,6 +1,7 @@
 """What goes in and comes out of `SymbolEngine.step`. May import `trading.model`.
 
-Inputs are `EngineEvent`s, outputs are `Action`s. Both are closed sets: a new member breaks every `match` that forgets it.
+Inputs are `EngineEvent`s, outputs are `Action`s. Both are closed sets: a new member breaks every `match` that forgets
+it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class TradingSwitched:
 
 @dataclass(frozen=True, slots=True)
 class DrainRequested:
-    """No more entries for good; cancel what is open; with `is_flatten` also exit the position with bounded taker orders."""
+    """No more entries for good.
+
+    Cancel what is open; with `is_flatten` also exit the position with bounded taker orders.
+    """
 
     is_flatten: bool
     recv_ts_ns: int

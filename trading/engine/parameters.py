@@ -19,7 +19,12 @@ T = TypeVar("T")
 
 
 def parameter(
-    default: Value, unit: str, reason: str, low: Value | None = None, high: Value | None = None, choices: tuple[str, ...] = ()
+    default: Value,
+    unit: str,
+    reason: str,
+    low: Value | None = None,
+    high: Value | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """Declare a dataclass field.
 

@@ -94,8 +94,8 @@ class JournalEntry:
 class EquityPoint:
     """One point of the account's P&L curve, all in the reporting quote asset since the account began.
 
-    `net_pnl` is `realized - fees + unrealized`; `unrealized` is marked at the bid; `exposure` is the sum of positions at
-    the bid. Daily loss and drawdown are differences of `net_pnl`, so that deposits never look like gains.
+    `net_pnl` is `realized - fees + unrealized`; `unrealized` is marked at the bid; `exposure` is the sum of positions
+    at the bid. Daily loss and drawdown are differences of `net_pnl`, so that deposits never look like gains.
     """
 
     at_ns: int
@@ -132,7 +132,8 @@ class JournalState:
 class Journal(Protocol):
     """The executor's durable memory. Every write checks the lease's epoch in its own transaction.
 
-    Raises everywhere: StoreError when the commit is not certain (re-read, do not send); FencedOut when the epoch is old.
+    Raises everywhere: StoreError when the commit is not certain (re-read, do not send); FencedOut when the epoch is
+    old.
     """
 
     async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
@@ -156,7 +157,10 @@ class Journal(Protocol):
         ...
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Insert orders (status SENT: from here the venue may see them) in one transaction; return the ids that conflict with an existing row (those are not written)."""
+        """Insert orders (status SENT: from here the venue may see them) in one transaction.
+
+        Returns the ids that conflict with an existing row or a tombstone; those are not written.
+        """
         ...
 
     async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
@@ -164,7 +168,10 @@ class Journal(Protocol):
         ...
 
     async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
-        """Bury ids that have no order row: `commit_intents` reports them as conflicts for ever. Ids with a row are left alone."""
+        """Bury ids that have no order row.
+
+        `commit_intents` reports them as conflicts for ever. Ids with a row are left alone.
+        """
         ...
 
     async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
@@ -211,7 +218,8 @@ class Journal(Protocol):
 class Gateway(Protocol):
     """A venue for one account: MEXC over REST and user stream, or the paper venues beside the data.
 
-    Pushes go to the sink given to `start`, on the executor's loop. Reads raise VenueUnavailable (RateLimited), and nothing else.
+    Pushes go to the sink given to `start`, on the executor's loop. Reads raise VenueUnavailable (RateLimited), and
+    nothing else.
     """
 
     venue: str
@@ -286,4 +294,3 @@ class Submission:
     run_id: str
     intents: tuple[OrderIntent, ...]
     cancels: tuple[CancelIntent, ...]
-

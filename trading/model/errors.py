@@ -3,7 +3,7 @@
     TradingError
     ├── ConfigError            a person must change an input; stop, exit code 2, HTTP 4xx
     ├── VenueError
-    │   ├── VenueUnavailable   retry with a bound: no answer came or none was possible; nothing was sent or reads are safe
+    │   ├── VenueUnavailable   retry with a bound: nothing was sent, or the call only reads
     │   │   └── RateLimited    the same, and the venue says when
     │   ├── VenueRejected      an answer, not a fault: becomes an event, never retried
     │   └── OutcomeUnknown     it may have happened: reconcile, never resend

@@ -1,4 +1,4 @@
-"""The instrument: what one tick and one lot of a symbol mean, and the only place where prices and quantities are rounded.
+"""The instrument: what one tick and one lot of a symbol mean; prices and quantities are rounded only here.
 
 May import `trading.model` and the standard library. A price is `price_ticks * tick_size`, a quantity is
 `qty_lots * lot_size`; the integers mean nothing without their instrument.

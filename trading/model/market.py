@@ -122,4 +122,6 @@ class SnapshotFailed:
     recv_ts_ns: int
 
 
-MarketEvent = BookSnapshot | BookDelta | MarketTrade | BestQuote | FeedConnected | FeedDisconnected | FeedAlive | SnapshotFailed
+MarketEvent = (
+    BookSnapshot | BookDelta | MarketTrade | BestQuote | FeedConnected | FeedDisconnected | FeedAlive | SnapshotFailed
+)

@@ -1,4 +1,7 @@
-"""Sessions, symbol runs, halts and leases: the words of the fleet. May import `trading.model` and the standard library."""
+"""Sessions, symbol runs, halts and leases.
+
+The words of the fleet. May import `trading.model` and the standard library.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ class HaltReport:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write, held by one owner: `epoch` grows by one with each new owner. Expiry by the database's clock."""
+    """The right to write, held by one owner.
+
+    `epoch` grows by one with each new owner. Expiry by the database's clock.
+    """
 
     name: str
     epoch: int

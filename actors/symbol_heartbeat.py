@@ -1,0 +1,74 @@
+"""What a symbol actor says about itself, built from the engine's view. May import `trading` and the symbol's ports."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from actors.recipes import SymbolSpec
+from actors.symbol_ports import FeedStats, SymbolAttachment
+from trading.engine.engine import EngineView
+from trading.model.market import BookState
+from trading.model.session import Heartbeat, RunState
+from trading.model.units import NS_PER_MS
+
+NO_FEED = FeedStats(frames=0, bytes_in=0, inbox_depth=0, inbox_high=0, reconnects=0)
+
+
+def starting_heartbeat(spec: SymbolSpec, state: RunState, since_ns: int, node: str, now_ns: int) -> Heartbeat:
+    """Return what is known before the executor attached the symbol: who and where, no epoch, no book."""
+    return Heartbeat(
+        symbol=spec.symbol,
+        state=state,
+        reason="",
+        since_ns=since_ns,
+        epoch=0,
+        pid=os.getpid(),
+        node=node,
+        strategy=spec.strategy,
+        params=spec.params,
+        book_state=str(BookState.SYNCING),
+        book_version=0,
+        bid=None,
+        ask=None,
+        book_age_ms=None,
+        open_orders=0,
+        machine_state="",
+        frames=0,
+        bytes_in=0,
+        gaps=0,
+        resyncs=0,
+        inbox_depth=0,
+        inbox_high=0,
+        proven_ratio=0.0,
+        refusals=(),
+        sent_ns=now_ns,
+    )
+
+
+def running_heartbeat(
+    start: Heartbeat, attachment: SymbolAttachment, book_version: int, view: EngineView, stats: FeedStats
+) -> Heartbeat:
+    """Return the whole word of a running symbol; prices as text padded to the tick."""
+    price = attachment.instrument.price_text
+    return replace(
+        start,
+        reason=view.fault or view.reason,
+        epoch=attachment.owner_epoch,
+        params=view.params,
+        book_state=str(view.book_state),
+        book_version=book_version,
+        bid=price(view.bid_ticks) if view.bid_ticks else None,
+        ask=price(view.ask_ticks) if view.ask_ticks else None,
+        book_age_ms=(start.sent_ns - view.book_recv_ts_ns) // NS_PER_MS if view.book_recv_ts_ns else None,
+        open_orders=len(view.orders),
+        machine_state=view.machine_state,
+        frames=stats.frames,
+        bytes_in=stats.bytes_in,
+        gaps=view.gaps,
+        resyncs=view.resyncs,
+        inbox_depth=stats.inbox_depth,
+        inbox_high=stats.inbox_high,
+        proven_ratio=view.proven_ratio,
+        refusals=view.refusals,
+    )

@@ -30,7 +30,7 @@ class LatencyModel:
     Everything here happens on the clock of our receive times. The market as it is when an order arrives is seen by us a
     feed leg later, so an order takes effect `feed_ns + entry_ns` after it was placed; the event that fills it is seen
     a feed leg late itself, so its report comes `response_ns - feed_ns` after that event, never before it.
-    The defaults are those of a server in the venue's region; a line from another continent is three to ten times slower.
+    The defaults are those of a server in the region of the venue; from another continent, three to ten times that.
     """
 
     feed_ns: int = 10 * NS_PER_MS

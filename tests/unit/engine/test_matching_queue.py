@@ -1,0 +1,100 @@
+"""The place in a queue: what trades, cancels and late trades do to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from trading.engine.matching_models import DEFAULT_RULES, PLAIN_RULES, MatchingRules, QueueModel, chance_behind
+from trading.engine.matching_queue import QueuePlace
+
+MS = 1_000_000
+LATE = DEFAULT_RULES.late_trade_ns
+MODELS = tuple(QueueModel)
+
+
+def place(
+    displayed: int, model: QueueModel = QueueModel.PESSIMISTIC, rules: MatchingRules = DEFAULT_RULES
+) -> QueuePlace:
+    return QueuePlace(displayed, True, model, rules)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_queue_trade_then_its_shrink_counts_once(model: QueueModel) -> None:
+    queue = place(10, model)
+    assert queue.on_trade(4, 4, 0) == 0
+    queue.on_level(6, 1)
+    assert queue.on_trade(0, 0, 2 * LATE) == 0
+    assert queue.ahead == 6
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_queue_shrink_then_its_late_trade_counts_once(model: QueueModel) -> None:
+    queue = place(10, model)
+    queue.on_level(6, 0)
+    queue.on_trade(4, 4, 100 * MS)
+    queue.on_trade(0, 0, 10 * LATE)
+    assert queue.ahead == 6
+
+
+def test_queue_shrink_that_no_trade_explains_bounds_the_pessimist_after_the_window() -> None:
+    queue = place(10)
+    queue.on_level(3, 0)
+    queue.on_trade(0, 0, LATE - 1)
+    assert queue.ahead == 10
+    queue.on_trade(0, 0, LATE)
+    assert queue.ahead == 3
+
+
+def test_queue_shrink_behind_us_moves_the_probabilist_and_not_the_pessimist() -> None:
+    pessimist, probabilist = place(10), place(10, QueueModel.PROBABILISTIC)
+    for queue in (pessimist, probabilist):
+        queue.on_level(30, 0)  # 20 lots joined behind
+        queue.on_level(25, 1)
+        queue.on_trade(0, 0, 2 * LATE)
+    assert pessimist.ahead == 10
+    chance = chance_behind(10, 20)
+    assert probabilist.ahead == pytest.approx(10 - (1 - chance) * 5)
+
+
+def test_queue_level_that_vanishes_and_returns_leaves_nothing_ahead() -> None:
+    queue = place(10)
+    queue.on_level(0, 0)
+    queue.on_level(50, 1)
+    assert queue.on_trade(0, 0, 2 * LATE) == 0
+    assert queue.ahead == 0
+
+
+def test_queue_trade_beyond_what_is_ahead_reaches_us_with_the_excess_only() -> None:
+    queue = place(10)
+    assert queue.on_trade(13, 13, 0) == 3
+    assert queue.on_trade(5, 5, 1) == 5
+
+
+def test_queue_on_an_unknown_level_waits_until_the_level_shows() -> None:
+    queue = QueuePlace(0, False, QueueModel.PESSIMISTIC, DEFAULT_RULES)
+    assert queue.on_trade(1_000_000, 1_000_000, 0) == 0
+    queue.on_level(7, LATE)
+    assert queue.on_trade(9, 9, 3 * LATE) == 2
+
+
+def test_queue_with_plain_rules_applies_a_shrink_at_once() -> None:
+    queue = place(10, rules=PLAIN_RULES)
+    queue.on_level(6, 0)
+    assert queue.ahead == 6
+    queue.on_trade(4, 4, 1)
+    assert queue.ahead == 2
+
+
+def test_queue_two_trades_in_the_window_explain_first_and_advance_both() -> None:
+    queue = place(10)
+    queue.on_level(6, 0)
+    queue.on_trade(4, 4, 1)
+    queue.on_trade(4, 4, 2)
+    queue.on_trade(0, 0, 2 * LATE)
+    assert queue.ahead == 2
+
+
+def test_chance_behind_of_an_empty_queue_is_certain_and_grows_with_what_is_behind() -> None:
+    assert chance_behind(0, 0) == 1.0
+    assert chance_behind(10, 0) == 0.0
+    assert chance_behind(10, 5) < chance_behind(10, 50) < 1.0

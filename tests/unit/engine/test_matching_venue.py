@@ -1,0 +1,247 @@
+"""The paper venue: arrivals, fills, ends, latency, and what it says about them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.market_scenes import MS, SYMBOL, S, book, delta, instrument, intent, trade
+from trading.engine.book import Book
+from trading.engine.matching import PaperVenue
+from trading.engine.matching_models import NO_LATENCY, LatencyModel, QueueModel
+from trading.model.market import Side
+from trading.model.orders import (
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceRejected,
+    VenueEvent,
+    VenueOrder,
+    VenueTrade,
+)
+
+BUY, SELL = Side.BUY, Side.SELL
+
+
+def venue_on(
+    market: Book, latency: LatencyModel = NO_LATENCY, model: QueueModel = QueueModel.PESSIMISTIC
+) -> PaperVenue:
+    venue = PaperVenue(instrument(), model, latency, owner_epoch=3)
+    venue.on_book(market, 0)
+    return venue
+
+
+def fills(events: tuple[VenueEvent, ...]) -> list[tuple[int, int, bool]]:
+    return [
+        (event.fill.price_ticks, event.fill.qty_lots, event.fill.is_maker)
+        for event in events
+        if isinstance(event, VenueTrade)
+    ]
+
+
+def statuses(events: tuple[VenueEvent, ...]) -> list[OrderStatus]:
+    return [event.status for event in events if isinstance(event, VenueOrder)]
+
+
+def test_order_resting_behind_a_queue_fills_with_the_excess_of_a_trade() -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    venue.on_trade(trade(9_999, 90, SELL), 1)
+    assert fills(venue.drain_events()) == []
+    venue.on_trade(trade(9_999, 30, SELL), 2)
+    events = venue.drain_events()
+    assert fills(events) == [(9_999, 20, True)]
+    assert statuses(events) == [OrderStatus.PARTIALLY_FILLED]
+
+
+def test_order_at_a_better_price_than_the_trade_fills_up_to_its_size() -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    venue.on_trade(trade(9_998, 30, SELL), 1)
+    assert fills(venue.drain_events()) == [(9_999, 30, True)]
+
+
+def test_trade_of_the_other_taker_side_fills_nothing() -> None:
+    venue = venue_on(book([(9_999, 1)], [(10_001, 100)]))
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    venue.on_trade(trade(9_999, 500, BUY), 1)
+    assert fills(venue.drain_events()) == []
+
+
+def test_trade_older_than_the_market_we_joined_fills_nothing() -> None:
+    market = book([(9_999, 0)], [(10_001, 100)])
+    market.exch_ts_ns = 1_000
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 9_999, 50), 1_000)
+    venue.on_trade(trade(9_998, 50, SELL, exch_ts_ns=999), 1_001)
+    assert fills(venue.drain_events()) == []
+    venue.on_trade(trade(9_998, 50, SELL, exch_ts_ns=1_000), 1_002)
+    assert fills(venue.drain_events()) == [(9_999, 50, True)]
+
+
+def test_two_orders_at_one_price_share_a_trade_oldest_first() -> None:
+    venue = venue_on(book([(9_998, 5)], [(10_001, 100)]))
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    venue.place(intent("b", BUY, 9_999, 50), 0)
+    venue.on_trade(trade(9_999, 70, SELL), 1)
+    assert fills(venue.drain_events()) == [(9_999, 50, True), (9_999, 20, True)]
+
+
+def test_opposite_best_that_comes_to_our_price_fills_its_displayed_size_once() -> None:
+    market = book([(9_990, 5)], [(10_001, 100)])
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    market.apply_delta(delta(2, asks=[(9_998, 30)]))
+    venue.on_book(market, 1)
+    venue.on_book(market, 2)
+    assert fills(venue.drain_events()) == [(9_999, 30, True)]
+    market.apply_delta(delta(3, asks=[(9_998, 31)]))
+    venue.on_book(market, 3)
+    assert fills(venue.drain_events()) == [(9_999, 20, True)]
+
+
+def test_level_that_vanishes_is_not_a_fill() -> None:
+    market = book([(9_999, 100)], [(10_001, 100)])
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    market.apply_delta(delta(2, bids=[(9_999, 0)]))
+    venue.on_book(market, 10 * S)
+    assert fills(venue.drain_events()) == []
+
+
+def test_post_only_order_that_would_take_ends_without_a_fill() -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
+    answer = venue.place(intent("a", BUY, 10_001, 50, OrderType.LIMIT_MAKER), 0)
+    assert isinstance(answer, PlaceAccepted)
+    events = venue.drain_events()
+    assert statuses(events) == [OrderStatus.CANCELLED]
+    assert fills(events) == []
+
+
+def test_immediate_order_walks_the_book_and_ends_the_rest() -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 20), (10_003, 20), (10_009, 100)]))
+    venue.place(intent("a", BUY, 10_003, 50, OrderType.IOC), 0)
+    events = venue.drain_events()
+    assert fills(events) == [(10_001, 20, False), (10_003, 20, False)]
+    assert statuses(events)[-1] is OrderStatus.PARTIALLY_CANCELLED
+    done = venue.order("a")
+    assert done is not None
+    assert done.filled_quote == Decimal("100.01") * Decimal("0.020") + Decimal("100.03") * Decimal("0.020")
+
+
+def test_fill_or_kill_that_cannot_fill_ends_untouched() -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 20), (10_003, 20)]))
+    venue.place(intent("a", BUY, 10_003, 41, OrderType.FOK), 0)
+    assert fills(venue.drain_events()) == []
+    venue.place(intent("b", BUY, 10_003, 40, OrderType.FOK), 1)
+    assert fills(venue.drain_events()) == [(10_001, 20, False), (10_003, 20, False)]
+
+
+def test_takers_use_up_displayed_size_until_the_level_changes() -> None:
+    market = book([(9_999, 100)], [(10_001, 20), (10_003, 20)])
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 10_001, 15, OrderType.IOC), 0)
+    venue.place(intent("b", BUY, 10_003, 15, OrderType.IOC), 1)
+    assert fills(venue.drain_events()) == [(10_001, 15, False), (10_001, 5, False), (10_003, 10, False)]
+    market.apply_delta(delta(2, asks=[(10_001, 25)]))
+    venue.on_book(market, 2)
+    venue.place(intent("c", BUY, 10_001, 25, OrderType.IOC), 3)
+    assert fills(venue.drain_events()) == [(10_001, 25, False)]
+
+
+def test_order_takes_effect_after_the_legs_and_is_reported_after_the_answer_leg() -> None:
+    latency = LatencyModel(feed_ns=10 * MS, entry_ns=20 * MS, response_ns=25 * MS)
+    market = book([(9_990, 5)], [(10_001, 100)])
+    venue = venue_on(market, latency)
+    venue.place(intent("a", BUY, 9_999, 50), 100 * MS)
+    assert venue.next_due_ns == 130 * MS
+    venue.on_trade(trade(9_998, 50, SELL), 129 * MS)  # it is not there yet
+    venue.on_trade(trade(9_998, 50, SELL), 131 * MS)
+    assert venue.drain_events() == ()
+    venue.on_timer(145 * MS)
+    assert statuses(venue.drain_events()) == [OrderStatus.OPEN]
+    venue.on_timer(146 * MS)
+    (report, word) = venue.drain_events()
+    assert isinstance(report, VenueTrade)
+    assert (report.fill.exch_ts_ns, report.fill.recv_ts_ns) == (131 * MS, 146 * MS)
+    assert statuses((word,)) == [OrderStatus.FILLED]
+
+
+def test_order_meets_the_book_of_its_arrival_not_of_the_next_event() -> None:
+    latency = LatencyModel(0, 10 * MS, 0)
+    market = book([(9_999, 5)], [(10_001, 100)])
+    venue = venue_on(market, latency)
+    venue.place(intent("a", BUY, 10_001, 50, OrderType.IOC), 0)
+    venue.on_timer(20 * MS)
+    market.apply_delta(delta(2, asks=[(10_001, 0), (10_009, 5)]))
+    venue.on_book(market, 20 * MS)
+    assert fills(venue.drain_events()) == [(10_001, 50, False)]
+
+
+def test_cancel_takes_effect_after_the_entry_leg_and_loses_to_an_earlier_fill() -> None:
+    venue = venue_on(book([(9_990, 5)], [(10_001, 100)]), LatencyModel(0, 10 * MS, 0))
+    venue.place(intent("a", BUY, 9_999, 50), 0)
+    assert venue.cancel("a", 20 * MS)
+    venue.on_trade(trade(9_999, 20, SELL), 29 * MS)
+    venue.on_trade(trade(9_999, 30, SELL), 30 * MS)
+    events = venue.drain_events()
+    assert fills(events) == [(9_999, 20, True)]
+    assert statuses(events)[-1] is OrderStatus.PARTIALLY_CANCELLED
+    assert not venue.cancel("a", 40 * MS)
+
+
+def test_repeated_placement_changes_nothing() -> None:
+    venue = venue_on(book([(9_990, 5)], [(10_001, 100)]))
+    first = venue.place(intent("a", BUY, 9_999, 50), 0)
+    again = venue.place(intent("a", BUY, 9_999, 50), 5)
+    assert isinstance(first, PlaceAccepted)
+    assert isinstance(again, PlaceAccepted)
+    assert len(venue.open_orders()) == 1
+    venue.on_trade(trade(9_999, 500, SELL), 6)
+    assert fills(venue.drain_events()) == [(9_999, 50, True)]
+    venue.place(intent("a", BUY, 9_999, 50), 7)
+    assert venue.open_orders() == ()
+
+
+@pytest.mark.parametrize("bad", [intent("a", BUY, 9_999, 0), intent("a", BUY, 9_999, 9), intent("a", BUY, 0, 50)])
+def test_order_that_no_venue_would_take_is_rejected_for_good(bad: object) -> None:
+    venue = venue_on(book([(9_990, 5)], [(10_001, 100)]))
+    first = venue.place(bad, 0)  # type: ignore[arg-type]
+    assert isinstance(first, PlaceRejected)
+    assert venue.place(bad, 1) == first  # type: ignore[arg-type]
+    assert venue.order("a") is None
+
+
+def test_requeued_order_waits_for_a_book_and_goes_on_from_what_is_booked() -> None:
+    venue = PaperVenue(instrument(), owner_epoch=4, latency=NO_LATENCY)
+    venue.requeue(intent("a", BUY, 9_999, 50), 20, 0)
+    assert [order.filled_lots for order in venue.open_orders()] == [20]
+    venue.on_book(book([(9_999, 10)], [(10_001, 100)]), 5)
+    venue.on_trade(trade(9_999, 100, SELL), 6)
+    (report, word) = venue.drain_events()
+    assert isinstance(report, VenueTrade)
+    assert (report.fill.qty_lots, report.fill.trade_id, report.owner_epoch) == (30, "a.50", 4)
+    assert isinstance(word, VenueOrder)
+    assert word.status is OrderStatus.FILLED
+
+
+def test_order_that_arrives_without_a_proven_book_waits_and_can_be_cancelled() -> None:
+    venue = venue_on(book([(9_999, 10)], [(10_001, 100)]))
+    venue.on_book_lost(1)
+    venue.place(intent("a", BUY, 10_001, 50, OrderType.IOC), 2)
+    assert fills(venue.drain_events()) == []
+    assert venue.cancel("a", 3)
+    assert statuses(venue.drain_events()) == [OrderStatus.CANCELLED]
+
+
+def test_fill_carries_fee_in_quote_at_the_rate_of_its_role() -> None:
+    venue = PaperVenue(instrument(maker="0.0001", taker="0.0005"), latency=NO_LATENCY)
+    venue.on_book(book([(9_999, 5)], [(10_001, 100)]), 0)
+    venue.place(intent("a", BUY, 10_001, 100, OrderType.IOC), 0)
+    venue.place(intent("b", SELL, 10_001, 100), 1)
+    venue.on_trade(trade(10_002, 200, BUY), 2)
+    taken, made = (event.fill for event in venue.drain_events() if isinstance(event, VenueTrade))
+    assert (taken.fee, taken.fee_asset) == (Decimal("10.001") * Decimal("0.0005"), "BBB")
+    assert made.fee == Decimal("10.001") * Decimal("0.0001")
+    assert made.symbol == SYMBOL

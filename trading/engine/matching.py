@@ -1,0 +1,371 @@
+"""The paper venue of one symbol: orders that trade against the real market's book and trades, without being in it.
+
+Pure; may import `trading.model` and `trading.engine`. It runs inside the symbol's engine, in the offline replay, and in
+the simulator's replay. What it promises: no fill without a trade or a cross; a resting order gets only what a trade
+leaves after the queue in front of it; own orders share what traded; the same calls give the same events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeVar, assert_never
+
+from trading.engine.book import Book
+from trading.engine.matching_models import (
+    DEFAULT_LATENCY,
+    DEFAULT_RULES,
+    LatencyModel,
+    MatchingRules,
+    QueueModel,
+)
+from trading.engine.matching_orders import Consumption, PaperOrder
+from trading.engine.matching_queue import QueuePlace
+from trading.model.instrument import Instrument
+from trading.model.market import MarketTrade, Side
+from trading.model.orders import (
+    Fill,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceAnswer,
+    PlaceRejected,
+    VenueEvent,
+    VenueOrder,
+    VenueTrade,
+)
+
+T = TypeVar("T")
+
+REMEMBERED_ORDERS_MAX = 2_000
+"""Finished orders whose last word is kept for queries and for repeated placements."""
+
+REJECT_BAD_ORDER = 30_002
+"""MEXC's own code for an order below the minimum (protocol reference section 5)."""
+
+
+class PaperVenue:
+    """Matches paper orders of one symbol. Owned by one engine (or replay); told `now_ns`, which never runs backwards.
+
+    Events come out of `drain_events` in order, each not before its response leg. Call `on_timer` before the book is
+    changed, so that orders whose time has come meet the book as it still is, and `on_book` after.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        queue_model: QueueModel = QueueModel.PESSIMISTIC,
+        latency: LatencyModel = DEFAULT_LATENCY,
+        owner_epoch: int = 0,
+        venue: str = "paper",
+        rules: MatchingRules = DEFAULT_RULES,
+    ) -> None:
+        self.instrument = instrument
+        self.queue_model = queue_model
+        self.latency = latency
+        self._owner_epoch = owner_epoch
+        self._venue = venue
+        self._rules = rules
+        self._book: Book | None = None  # None while nobody vouches for it
+        self._orders: dict[str, PaperOrder] = {}  # not over, oldest first
+        self._done: dict[str, VenueOrder] = {}
+        self._refused: dict[str, PlaceRejected] = {}
+        self._under_way: deque[tuple[int, str, bool]] = deque()  # (arrives at, client_order_id, is_cancel)
+        self._reports: deque[tuple[int, VenueEvent]] = deque()
+        self._ready: list[VenueEvent] = []
+        self._consumption = Consumption(rules.is_consumption_shared)
+
+    # --- what the executor asks -------------------------------------------------------------------------------------
+
+    def place(self, intent: OrderIntent, now_ns: int) -> PlaceAnswer:
+        """Take an order; it takes effect after the entry leg. Idempotent: a repeated id changes nothing.
+
+        Returns: PlaceAccepted, or PlaceRejected for what no venue would take (size or value below the minimum).
+        A post-only order that would take, an IOC or FOK that finds nothing, end by a CANCELLED report, as at MEXC.
+        """
+        known = self.answer(intent.client_order_id, now_ns)
+        if known is not None:
+            return known
+        refusal = self._refusal(intent)
+        if refusal:
+            answer = PlaceRejected(intent.client_order_id, REJECT_BAD_ORDER, refusal, now_ns)
+            _remember(self._refused, intent.client_order_id, answer)
+            return answer
+        self._take(PaperOrder(intent, f"paper-{intent.client_order_id}"), now_ns + self.latency.arrival_ns, now_ns)
+        return PlaceAccepted(intent.client_order_id, f"paper-{intent.client_order_id}", now_ns)
+
+    def requeue(self, intent: OrderIntent, filled_lots: int, now_ns: int) -> None:
+        """Put an order of a former owner back, at the end of the queue, as soon as there is a book (no latency leg).
+
+        filled_lots: what the journal has booked of it; whatever else its former venue thought never happened.
+        """
+        if intent.client_order_id not in self._orders:
+            order = PaperOrder(intent, f"paper-{intent.client_order_id}", filled_lots=filled_lots)
+            order.status = OrderStatus.PARTIALLY_FILLED if filled_lots else OrderStatus.OPEN
+            self._take(order, now_ns, now_ns)
+
+    def cancel(self, client_order_id: str, now_ns: int) -> bool:
+        """Ask for an order's end, effective after the entry leg; it may fill until then. False when it is not open."""
+        self._advance(now_ns)
+        if client_order_id not in self._orders:
+            return False
+        self._under_way.append((now_ns + self.latency.arrival_ns, client_order_id, True))
+        self._advance(now_ns)
+        return True
+
+    def answer(self, client_order_id: str, now_ns: int = 0) -> PlaceAnswer | None:
+        """Return what was (or would again be) answered to this order's placement; None when it is not known."""
+        if client_order_id in self._refused:
+            return self._refused[client_order_id]
+        if client_order_id in self._orders or client_order_id in self._done:
+            return PlaceAccepted(client_order_id, f"paper-{client_order_id}", now_ns)
+        return None
+
+    def open_orders(self) -> tuple[VenueOrder, ...]:
+        """Return all orders that are not over, those still under way included, oldest first."""
+        return tuple(self._word(order, 0) for order in self._orders.values())
+
+    def order(self, client_order_id: str) -> VenueOrder | None:
+        """Return the state of an order; None when it was never taken (or ended too long ago to be remembered)."""
+        order = self._orders.get(client_order_id)
+        return self._done.get(client_order_id) if order is None else self._word(order, 0)
+
+    # --- what the market does ---------------------------------------------------------------------------------------
+
+    def on_timer(self, now_ns: int) -> None:
+        """Let orders and cancels arrive whose time has come, and release reports."""
+        if self._under_way or self._reports:
+            self._advance(now_ns)
+
+    def on_book(self, book: Book, now_ns: int) -> None:
+        """Take the book after a change. It must be proven; it is kept by reference and read until the next call."""
+        was_without = self._book is None
+        self._book = book
+        if not self._orders:
+            return
+        self._advance(now_ns)
+        if was_without:
+            for order in [order for order in self._orders.values() if order.has_arrived and order.place is None]:
+                self._arrive(order, now_ns)
+        for side in (Side.BUY, Side.SELL):
+            resting = self._resting(side)
+            for order in resting:
+                assert order.place is not None
+                order.place.on_level(book.qty_at(side, order.intent.price_ticks), now_ns)
+            if resting:
+                self._cross(resting, side, book, now_ns)
+
+    def on_book_lost(self, now_ns: int) -> None:
+        """Nobody vouches for the book any more: orders that arrive wait, nothing crosses; trades still fill."""
+        self._advance(now_ns)
+        self._book = None
+
+    def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
+        """Take a public trade: it fills orders at its price behind their queue, and those at better prices at once."""
+        if not self._orders:
+            return
+        self._advance(now_ns)
+        side = trade.taker_side.opposite
+        left = trade.qty_lots
+        for order in self._resting(side):
+            beyond = (order.intent.price_ticks - trade.price_ticks) * side.sign
+            if beyond < 0 or left <= 0:
+                break
+            if self._rules.late_trade_ns and 0 < trade.exch_ts_ns < order.market_ns:
+                continue  # it happened before our order was there
+            assert order.place is not None
+            if beyond > 0:
+                order.place.on_swept()
+                reaching = left
+            else:
+                reaching = order.place.on_trade(trade.qty_lots, left, now_ns)
+            lots = min(reaching, order.open_lots)
+            if lots > 0:
+                left -= lots
+                self._fill(order, order.intent.price_ticks, lots, True, now_ns)
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When `on_timer` next has something to do; None when nothing is under way. Arrivals may wait for a book."""
+        times = [queue[0][0] for queue in (self._under_way, self._reports) if queue]
+        return min(times) if times else None
+
+    def drain_events(self) -> tuple[VenueEvent, ...]:
+        """Return and forget the reports that have arrived: a VenueOrder per state change, a VenueTrade per fill."""
+        if not self._ready:
+            return ()
+        ready, self._ready = tuple(self._ready), []
+        return ready
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _refusal(self, intent: OrderIntent) -> str:
+        if intent.symbol != self.instrument.symbol:
+            return f"expected symbol {self.instrument.symbol}, was {intent.symbol}"
+        if intent.qty_lots <= 0 or intent.price_ticks <= 0:
+            return f"expected a positive price and quantity, was {intent.price_ticks} ticks, {intent.qty_lots} lots"
+        least = self.instrument.min_lots(intent.price_ticks)
+        if intent.qty_lots < least:
+            return f"expected at least {least} lots at this price, was {intent.qty_lots}"
+        return ""
+
+    def _take(self, order: PaperOrder, arrives_ns: int, now_ns: int) -> None:
+        self._advance(now_ns)
+        self._orders[order.intent.client_order_id] = order
+        self._under_way.append((arrives_ns, order.intent.client_order_id, False))
+        self._advance(now_ns)
+
+    def _advance(self, now_ns: int) -> None:
+        under_way = self._under_way
+        while under_way and under_way[0][0] <= now_ns:
+            arrives_ns, client_order_id, is_cancel = under_way.popleft()
+            order = self._orders.get(client_order_id)
+            if order is None:
+                continue
+            if is_cancel:
+                self._end(order, "cancelled on request", max(arrives_ns, 0))
+            else:
+                order.has_arrived = True
+                if self._book is not None:
+                    self._arrive(order, max(arrives_ns, 0))
+        reports = self._reports
+        while reports and reports[0][0] <= now_ns:
+            self._ready.append(reports.popleft()[1])
+
+    def _arrive(self, order: PaperOrder, now_ns: int) -> None:
+        """Meet the book: take what the order's type takes, rest or end with the remainder."""
+        book = self._book
+        assert book is not None
+        intent = order.intent
+        opposite = book.best_ask if intent.side is Side.BUY else book.best_bid
+        takes = opposite is not None and (intent.price_ticks - opposite[0]) * intent.side.sign >= 0
+        match intent.type:
+            case OrderType.LIMIT_MAKER:
+                if takes:
+                    self._end(order, "post-only order would take", now_ns)
+                    return
+            case OrderType.FOK:
+                offered = self._consumption.offered(book, intent.side, intent.price_ticks)
+                if sum(lots for _, lots in offered) < order.open_lots:
+                    self._end(order, "fill-or-kill cannot fill", now_ns)
+                    return
+            case OrderType.LIMIT | OrderType.IOC | OrderType.MARKET:
+                pass
+            case _:
+                assert_never(intent.type)
+        if order.status is OrderStatus.SENT:
+            order.status = OrderStatus.OPEN
+            self._report(self._word(order, now_ns), now_ns)
+        if takes:
+            self._walk(order, book, now_ns)
+        if intent.client_order_id not in self._orders:
+            return
+        if intent.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
+            self._end(order, "remainder of a taker order", now_ns)
+            return
+        displayed = book.qty_at(intent.side, intent.price_ticks)
+        is_known = book.is_known(intent.side, intent.price_ticks)
+        order.place = QueuePlace(displayed, is_known, self.queue_model, self._rules)
+        order.market_ns = book.exch_ts_ns
+
+    def _walk(self, order: PaperOrder, book: Book, now_ns: int) -> None:
+        side = order.intent.side
+        for price_ticks, offered_lots in self._consumption.offered(book, side, order.intent.price_ticks):
+            lots = min(offered_lots, order.open_lots)
+            if lots <= 0:
+                return
+            self._consumption.take(book, side.opposite, price_ticks, lots)
+            self._fill(order, price_ticks, lots, False, now_ns)
+
+    def _cross(self, resting: list[PaperOrder], side: Side, book: Book, now_ns: int) -> None:
+        """Fill orders that the opposite best has come to (or past), at their own price, as the maker."""
+        best = book.best_ask if side is Side.BUY else book.best_bid
+        for order in resting:
+            if best is None or (order.intent.price_ticks - best[0]) * side.sign < 0:
+                return
+            assert order.place is not None
+            order.place.on_swept()
+            if not self._rules.is_consumption_shared:
+                self._fill(order, order.intent.price_ticks, order.open_lots, True, now_ns)
+                continue
+            for price_ticks, offered_lots in self._consumption.offered(book, side, order.intent.price_ticks):
+                lots = min(offered_lots, order.open_lots)
+                if lots > 0:
+                    self._consumption.take(book, side.opposite, price_ticks, lots)
+                    self._fill(order, order.intent.price_ticks, lots, True, now_ns)
+
+    def _resting(self, side: Side) -> list[PaperOrder]:
+        """Return the orders in the book of one side, best price first, then oldest."""
+        found = [order for order in self._orders.values() if order.place is not None and order.intent.side is side]
+        if len(found) > 1:
+            found.sort(key=lambda order: -order.intent.price_ticks * side.sign)
+        return found
+
+    def _fill(self, order: PaperOrder, price_ticks: int, lots: int, is_maker: bool, now_ns: int) -> None:
+        intent, instrument = order.intent, self.instrument
+        value = instrument.notional(price_ticks, lots)
+        order.filled_lots += lots
+        order.filled_quote += value
+        order.status = OrderStatus.PARTIALLY_FILLED if order.open_lots else OrderStatus.FILLED
+        fill = Fill(
+            venue=self._venue,
+            # The lots filled so far name the execution: unique in the order's life, across restarts too, since a
+            # requeued order goes on from what is booked.
+            trade_id=f"{intent.client_order_id}.{order.filled_lots}",
+            client_order_id=intent.client_order_id,
+            venue_order_id=order.venue_order_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            price_ticks=price_ticks,
+            qty_lots=lots,
+            quote_qty=value,
+            fee=value * (instrument.maker_fee_rate if is_maker else instrument.taker_fee_rate),
+            fee_asset=instrument.quote,
+            is_maker=is_maker,
+            exch_ts_ns=now_ns,
+            recv_ts_ns=now_ns + self.latency.report_ns,
+        )
+        self._report(VenueTrade(fill, "paper", self._owner_epoch), now_ns)
+        self._report(self._word(order, now_ns), now_ns)
+        if not order.open_lots:
+            self._forget(order, now_ns)
+
+    def _end(self, order: PaperOrder, reason: str, now_ns: int) -> None:
+        order.status = OrderStatus.PARTIALLY_CANCELLED if order.filled_lots else OrderStatus.CANCELLED
+        order.reason = reason
+        self._report(self._word(order, now_ns), now_ns)
+        self._forget(order, now_ns)
+
+    def _forget(self, order: PaperOrder, now_ns: int) -> None:
+        del self._orders[order.intent.client_order_id]
+        _remember(self._done, order.intent.client_order_id, self._word(order, now_ns))
+
+    def _report(self, event: VenueEvent, now_ns: int) -> None:
+        if self.latency.report_ns:
+            self._reports.append((now_ns + self.latency.report_ns, event))
+        else:
+            self._ready.append(event)
+
+    def _word(self, order: PaperOrder, now_ns: int) -> VenueOrder:
+        intent = order.intent
+        return VenueOrder(
+            symbol=intent.symbol,
+            client_order_id=intent.client_order_id,
+            venue_order_id=order.venue_order_id,
+            status=OrderStatus.OPEN if order.status is OrderStatus.SENT else order.status,
+            side=intent.side,
+            type=intent.type,
+            price_ticks=intent.price_ticks,
+            qty_lots=intent.qty_lots,
+            filled_lots=order.filled_lots,
+            filled_quote=order.filled_quote,
+            exch_ts_ns=now_ns,
+            recv_ts_ns=now_ns + self.latency.report_ns if now_ns else 0,
+            reason=order.reason,
+        )
+
+
+def _remember(memory: dict[str, T], key: str, value: T) -> None:
+    memory[key] = value
+    while len(memory) > REMEMBERED_ORDERS_MAX:
+        del memory[next(iter(memory))]

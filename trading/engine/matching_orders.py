@@ -1,0 +1,89 @@
+"""The paper venue's own records: an order's state, and what of the displayed size our takers have used. Pure.
+
+May import `trading.model` and `trading.engine.book`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.engine.book import Book
+from trading.engine.matching_queue import QueuePlace
+from trading.model.market import Level, Side
+from trading.model.orders import OrderIntent, OrderStatus
+from trading.model.units import ZERO
+
+WALK_DEPTH_MAX = 200
+"""Levels a taker order may walk; the remainder of a larger one ends unfilled."""
+
+
+@dataclass(slots=True)
+class PaperOrder:
+    """One order inside the venue; the venue alone changes it.
+
+    Attributes:
+        status: SENT while under way, then what a venue would say.
+        has_arrived: the entry leg is over (without a book it then waits). place: set while it rests in the book.
+        market_ns: exchange time of the book it joined; trades older than that cannot have met it.
+    """
+
+    intent: OrderIntent
+    venue_order_id: str
+    status: OrderStatus = OrderStatus.SENT
+    filled_lots: int = 0
+    filled_quote: Decimal = ZERO
+    has_arrived: bool = False
+    place: QueuePlace | None = None
+    market_ns: int = 0
+    reason: str = ""
+
+    @property
+    def open_lots(self) -> int:
+        """Lots not traded yet."""
+        return self.intent.qty_lots - self.filled_lots
+
+
+class Consumption:
+    """Displayed size that our own orders have traded against: gone for all of them until the level shows another size.
+
+    Invariant: an entry holds only while its level shows the size it showed; entries of changed levels are dropped.
+    """
+
+    def __init__(self, is_shared: bool) -> None:
+        self._is_shared = is_shared
+        self._used: dict[tuple[Side, int], tuple[int, int]] = {}  # (book side, price) -> (displayed then, used)
+
+    def offered(self, book: Book, taker: Side, limit_ticks: int) -> list[Level]:
+        """Return what a taker may still take up to its limit, best level first.
+
+        Args: taker: the taking order's side; limit_ticks: its price, inclusive.
+        """
+        side = taker.opposite
+        levels = book.asks(WALK_DEPTH_MAX) if side is Side.SELL else book.bids(WALK_DEPTH_MAX)
+        offered = []
+        for price_ticks, displayed in levels:
+            if (limit_ticks - price_ticks) * taker.sign < 0:
+                break
+            lots = displayed - self._used_of(side, price_ticks, displayed)
+            if lots > 0:
+                offered.append((price_ticks, lots))
+        return offered
+
+    def take(self, book: Book, side: Side, price_ticks: int, lots: int) -> None:
+        """Use up `lots` at a level of the book's `side`."""
+        if not self._is_shared:
+            return
+        displayed = book.qty_at(side, price_ticks)
+        used = self._used_of(side, price_ticks, displayed)
+        self._used[(side, price_ticks)] = (displayed, used + lots)
+        if len(self._used) > WALK_DEPTH_MAX:
+            kept = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}
+            self._used = kept
+
+    def _used_of(self, side: Side, price_ticks: int, displayed: int) -> int:
+        then, used = self._used.get((side, price_ticks), (displayed, 0))
+        if then != displayed:
+            del self._used[(side, price_ticks)]
+            return 0
+        return used

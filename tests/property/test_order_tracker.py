@@ -1,0 +1,206 @@
+"""Whatever order a venue's words come in, an order ends where the venue ended it and every execution is booked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.engine.order_tracker import OrderTracker, Step
+from trading.engine.orders import TRANSITIONS, OrderEventKind, TransitionRefused, kind_of, next_status
+from trading.engine.ports import OrderRecord
+from trading.model.market import Side
+from trading.model.orders import (
+    Fill,
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceAnswer,
+    PlaceRejected,
+    PlaceUnknown,
+    Purpose,
+    Refusal,
+    VenueOrder,
+    VenueTrade,
+)
+from trading.model.units import NS_PER_S
+
+D = Decimal
+SENT = OrderRecord(
+    "mx-1-1-1", "S", "r", 1, 1, Side.BUY, OrderType.LIMIT, 100, 10, Purpose.ENTRY, "s", OrderStatus.SENT, 1, 9, 1, 2000
+)
+
+
+@dataclass(frozen=True)
+class Life:
+    """The truth at the venue: executions as (lots, second), and whether the rest was cancelled."""
+
+    fills: tuple[tuple[int, int], ...]
+    is_cancelled: bool
+
+    @property
+    def filled(self) -> int:
+        return sum(lots for lots, _ in self.fills)
+
+    @property
+    def status(self) -> OrderStatus:
+        if self.filled == SENT.qty_lots:
+            return OrderStatus.FILLED
+        if self.is_cancelled:
+            return OrderStatus.PARTIALLY_CANCELLED if self.filled else OrderStatus.CANCELLED
+        return OrderStatus.PARTIALLY_FILLED if self.filled else OrderStatus.OPEN
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> Life:
+    left, fills = SENT.qty_lots, []
+    for _ in range(draw(st.integers(0, 4))):
+        lots = draw(st.integers(1, 3))
+        if lots <= left:
+            fills.append((lots, draw(st.integers(0, 2))))
+            left -= lots
+    if left and draw(st.booleans()):
+        fills.append((left, 3))
+    return Life(tuple(fills), draw(st.booleans()))
+
+
+def trade(index: int, lots: int, second: int, source: str) -> VenueTrade:
+    exact_ns = second * NS_PER_S + index * 1000
+    at_ns = exact_ns if source == "stream" else second * NS_PER_S
+    fill = Fill(
+        "v", f"{source}-{index}", "mx-1-1-1", "v1", "S", Side.BUY, 100, lots, D(lots), D(0), "Q", True, at_ns, at_ns
+    )
+    return VenueTrade(fill, source)
+
+
+def report(life: Life, upto: int, is_final: bool) -> VenueOrder:
+    filled = sum(lots for lots, _ in life.fills[:upto])
+    partly = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN
+    return VenueOrder(
+        "S",
+        "mx-1-1-1",
+        "v1",
+        life.status if is_final else partly,
+        Side.BUY,
+        OrderType.LIMIT,
+        100,
+        10,
+        life.filled if is_final else filled,
+        D(0),
+        0,
+        0,
+    )
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[Life, list[VenueOrder | VenueTrade | PlaceAnswer]]:
+    """All words that tell a life: one source tells every execution, the other some; some twice, in any order."""
+    life = draw(lives())
+    words: list[VenueOrder | VenueTrade | PlaceAnswer] = [report(life, len(life.fills), True)]
+    words += [report(life, upto, False) for upto in draw(st.lists(st.integers(0, len(life.fills)), max_size=3))]
+    whole, other = draw(st.permutations(["stream", "rest"]))
+    for index, (lots, second) in enumerate(life.fills):
+        for source in (whole, other) if draw(st.booleans()) else (whole,):
+            words += [trade(index, lots, second, source)] * draw(st.integers(1, 2))
+    answers: list[PlaceAnswer] = [PlaceAccepted("mx-1-1-1", "v1", 5), PlaceUnknown("mx-1-1-1", "timeout", 5)]
+    words += draw(st.lists(st.sampled_from(answers), max_size=2))
+    return life, draw(st.permutations(words))
+
+
+def take(tracker: OrderTracker, word: VenueOrder | VenueTrade | PlaceAnswer) -> tuple[Step, ...]:
+    match word:
+        case VenueOrder():
+            return tracker.on_report(word, 7)
+        case VenueTrade():
+            return tracker.on_trade(word, 7)
+        case _:
+            step = tracker.on_answer(word, 7)
+            return (step,) if step is not None else ()
+
+
+@given(stories())
+def test_any_order_of_words_ends_at_the_venues_truth(
+    story: tuple[Life, list[VenueOrder | VenueTrade | PlaceAnswer]],
+) -> None:
+    life, words = story
+    tracker = OrderTracker(SENT)
+    symbol_status, booked = OrderStatus.PENDING, 0
+    for word in words:
+        for step in take(tracker, word):
+            assert not step.alert
+            booked += step.fill.qty_lots if step.fill else 0
+            if step.event is not None:
+                after = next_status(symbol_status, kind_of(step.event))
+                assert not isinstance(after, TransitionRefused), (symbol_status, step.event)
+                symbol_status = after
+            assert step.order.filled_lots == booked <= life.filled
+    assert booked == life.filled
+    assert tracker.missing_lots == 0
+    assert tracker.record.filled_quote == D(life.filled)
+    assert tracker.record.status is life.status
+    if life.status.is_terminal or life.filled:
+        assert symbol_status is life.status
+
+
+@given(stories())
+def test_terminal_order_has_all_its_executions(
+    story: tuple[Life, list[VenueOrder | VenueTrade | PlaceAnswer]],
+) -> None:
+    tracker = OrderTracker(SENT)
+    for word in story[1]:
+        take(tracker, word)
+        if tracker.record.status.is_terminal:
+            assert tracker.record.filled_lots >= tracker.record.venue_filled_lots
+
+
+@given(st.lists(st.sampled_from(list(OrderEventKind)), max_size=25))
+def test_walks_over_the_table_stay_inside_it(kinds: list[OrderEventKind]) -> None:
+    status = OrderStatus.PENDING
+    for kind in kinds:
+        after = next_status(status, kind)
+        if isinstance(after, TransitionRefused):
+            assert (status, kind) not in TRANSITIONS
+            assert after.reason
+        else:
+            status = after
+
+
+def test_fills_known_before_a_restart_are_not_booked_again_by_either_source() -> None:
+    stream = trade(0, 4, 1, "stream")
+    tracker = OrderTracker(replace(SENT, filled_lots=4, status=OrderStatus.PARTIALLY_FILLED), [stream.fill])
+    assert tracker.on_trade(stream, 7) == ()
+    assert tracker.on_trade(trade(0, 4, 1, "rest"), 7) == ()
+    assert tracker.duplicates == 2
+    assert len(tracker.on_trade(trade(1, 4, 1, "rest"), 7)) == 1
+
+
+def test_execution_beyond_the_order_is_refused_with_an_alert() -> None:
+    tracker = OrderTracker(SENT)
+    tracker.on_trade(trade(0, 10, 1, "stream"), 7)
+    (step,) = tracker.on_trade(trade(1, 1, 1, "stream"), 7)
+    assert "exceeds" in step.alert
+    assert step.fill is None
+
+
+def test_not_sent_order_that_fills_is_booked_and_alarms() -> None:
+    tracker = OrderTracker(replace(SENT, status=OrderStatus.UNKNOWN))
+    tracker.on_absent("nowhere", 7)
+    (step,) = tracker.on_trade(trade(0, 4, 1, "stream"), 7)
+    assert step.fill is not None
+    assert "contradicts" in step.alert
+    assert tracker.record.status is OrderStatus.PARTIALLY_FILLED
+
+
+def test_reject_denial_and_cancel_request_move_once() -> None:
+    rejected = OrderTracker(SENT)
+    step = rejected.on_answer(PlaceRejected("mx-1-1-1", 30004, "no", 5), 7)
+    assert step is not None
+    assert step.order.status is OrderStatus.REJECTED
+    assert OrderTracker(SENT).deny(Refusal.HALTED, "halted", 7).order.status is OrderStatus.DENIED
+    open_order = OrderTracker(replace(SENT, status=OrderStatus.OPEN))
+    asked = open_order.request_cancel(7)
+    assert asked is not None
+    assert asked.order.status is OrderStatus.CANCELLING
+    assert rejected.request_cancel(7) is None

@@ -1,0 +1,130 @@
+"""Whatever books and trades come: no invented fill, the queue models keep their order, same calls, same events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.market_scenes import MS, book, delta, instrument, intent, trade
+from trading.engine.matching import PaperVenue
+from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.model.market import Side
+from trading.model.orders import OrderType, VenueEvent, VenueTrade
+
+LOW, HIGH = 9_990, 10_010
+MID = 10_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens `after_ms` later."""
+
+    kind: str
+    price_ticks: int
+    qty_lots: int
+    side: Side
+    after_ms: int
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(["level", "level", "trade", "trade", "place", "cancel"]),
+        st.integers(LOW, HIGH),
+        st.integers(0, 60),
+        st.sampled_from(list(Side)),
+        st.integers(0, 120),
+    ),
+    max_size=60,
+)
+RULES = st.sampled_from([MatchingRules(), MatchingRules(late_trade_ns=0), MatchingRules(late_trade_ns=20 * MS)])
+LATENCIES = st.sampled_from([LatencyModel(0, 0, 0), LatencyModel(5 * MS, 10 * MS, 20 * MS)])
+
+
+@dataclass
+class Outcome:
+    """What one run gave, and what the market offered to each side of resting orders."""
+
+    events: list[VenueEvent]
+    offered: dict[Side, int]
+
+    def filled(self, side: Side | None = None) -> int:
+        """Sum the filled lots."""
+        return sum(
+            event.fill.qty_lots
+            for event in self.events
+            if isinstance(event, VenueTrade) and (side is None or event.fill.side is side)
+        )
+
+
+def run(steps: list[Step], model: QueueModel, latency: LatencyModel, rules: MatchingRules) -> Outcome:
+    """Play the steps. Levels below MID are bids, above are asks, so that no market is crossed by itself."""
+    venue = PaperVenue(instrument(min_notional="0"), model, latency, rules=rules)
+    market = book([(9_995, 40), (9_994, 40)], [(10_005, 40), (10_006, 40)])
+    venue.on_book(market, 0)
+    now_ns, version, placed = 0, 1, 0
+    outcome = Outcome([], dict.fromkeys(Side, 0))
+    for step in steps:
+        now_ns += step.after_ms * MS
+        venue.on_timer(now_ns)
+        match step.kind:
+            case "level":
+                version += 1
+                level = ((step.price_ticks + (step.price_ticks == MID), step.qty_lots),)
+                change = delta(version, bids=level) if step.price_ticks < MID else delta(version, asks=level)
+                market.apply_delta(change)
+                venue.on_book(market, now_ns)
+            case "trade" if step.qty_lots:
+                outcome.offered[step.side.opposite] += step.qty_lots
+                venue.on_trade(trade(step.price_ticks, step.qty_lots, step.side, now_ns), now_ns)
+            case "place":
+                price_ticks = min(step.price_ticks, MID) if step.side is Side.BUY else max(step.price_ticks, MID)
+                if step.qty_lots:
+                    placed += 1
+                    order = intent(f"o{placed}", step.side, price_ticks, step.qty_lots, OrderType.LIMIT_MAKER)
+                    venue.place(order, now_ns)
+            case "cancel" if placed:
+                venue.cancel(f"o{1 + step.qty_lots % placed}", now_ns)
+        outcome.events.extend(venue.drain_events())
+    venue.on_timer(now_ns + 1_000 * MS)
+    outcome.events.extend(venue.drain_events())
+    return outcome
+
+
+@given(STEPS, st.sampled_from(list(QueueModel)), LATENCIES, RULES)
+def test_passive_fills_are_at_most_what_traded_on_the_other_side(
+    steps: list[Step], model: QueueModel, latency: LatencyModel, rules: MatchingRules
+) -> None:
+    # Bids stay below MID and asks above it, and orders at or inside: the book never crosses one, so trades alone fill.
+    outcome = run(steps, model, latency, rules)
+    for side in Side:
+        assert outcome.filled(side) <= outcome.offered[side]
+
+
+@given(STEPS, LATENCIES, RULES)
+def test_pessimist_never_fills_more_of_the_same_orders_than_the_probabilist(
+    steps: list[Step], latency: LatencyModel, rules: MatchingRules
+) -> None:
+    pessimist = run(steps, QueueModel.PESSIMISTIC, latency, rules)
+    probabilist = run(steps, QueueModel.PROBABILISTIC, latency, rules)
+    assert pessimist.filled() <= probabilist.filled()
+
+
+@given(STEPS, st.sampled_from(list(QueueModel)), LATENCIES, RULES)
+def test_same_calls_give_the_same_events(
+    steps: list[Step], model: QueueModel, latency: LatencyModel, rules: MatchingRules
+) -> None:
+    assert run(steps, model, latency, rules).events == run(steps, model, latency, rules).events
+
+
+@given(STEPS, st.sampled_from(list(QueueModel)))
+def test_no_order_fills_beyond_its_quantity_and_trade_ids_are_unique(steps: list[Step], model: QueueModel) -> None:
+    events = run(steps, model, LatencyModel(0, 0, 0), MatchingRules()).events
+    fills = [event.fill for event in events if isinstance(event, VenueTrade)]
+    assert len({fill.trade_id for fill in fills}) == len(fills)
+    by_order: dict[str, int] = {}
+    for fill in fills:
+        by_order[fill.client_order_id] = by_order.get(fill.client_order_id, 0) + fill.qty_lots
+    assert all(lots <= 60 for lots in by_order.values())

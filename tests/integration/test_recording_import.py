@@ -1,0 +1,203 @@
+"""Importing public recordings: what comes out, and one sentence for everything that is wrong with what goes in."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.importer import import_public
+from trading.adapters.recording.parquet import read_recording
+from trading.adapters.recording.rows import REST_DEPTH, REST_EXCHANGE_INFO
+from trading.model.errors import ConfigError
+from trading.model.market import BestQuote, BookDelta, BookSnapshot, FeedConnected, MarketTrade, Side
+
+T0 = 1_700_000_000_000_000_000
+T0_MS = 1_700_000_000_000
+
+
+def line(offset_ms: int, body: object) -> str:
+    return f"{T0 + offset_ms * 1_000_000} {orjson.dumps(body).decode()}"
+
+
+def push(kind: str, **data: object) -> dict[str, object]:
+    return {"stream": f"abcusdt@{kind}", "data": {"s": "ABCUSDT", **data}}
+
+
+def depth(first: int, last: int, bids: object = (), asks: object = (), **more: object) -> dict[str, object]:
+    return push("depth@100ms", e="depthUpdate", E=T0_MS + 500, U=first, u=last, b=list(bids), a=list(asks), **more)  # type: ignore[call-overload]
+
+
+SNAPSHOT = {"lastUpdateId": 101, "bids": [["10.50000000", "3.00000000"]], "asks": [["10.60000000", "4.10000000"]]}
+TRADE = push("trade", e="trade", E=T0_MS, t=77, p="10.55000000", q="0.20000000", T=T0_MS + 1, m=True)
+QUOTE = push("bookTicker", u=104, b="10.50000000", B="2.50000000", a="10.60000000", A="4.10000000")
+GOOD: tuple[str, ...] = (
+    line(0, depth(100, 101, [["10.50000000", "3.00000000"]])),
+    line(10, SNAPSHOT),
+    line(20, TRADE),
+    line(25, {"result": None, "id": 1}),
+    line(30, depth(102, 104, [["10.50000000", "2.50000000"]], [["10.70000000", "0.00000000"]])),
+    line(31, QUOTE),
+)
+
+
+def write(path: Path, lines: Sequence[str]) -> Path:
+    text = "\n".join(lines) + "\n"
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz"])
+def test_recording_import_of_spot_lines_puts_them_on_mexcs_wire(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out.parquet"
+    report = import_public(write(tmp_path / name, GOOD), out)
+
+    assert (report.symbol, report.rows, report.depth, report.trades, report.quotes) == ("ABCUSDT", 6, 2, 1, 1)
+    assert (report.snapshots, report.gaps, report.tick_size, report.lot_size) == (1, 0, "0.01", "0.1")
+    rows = list(read_recording(out))
+    assert [row.stream for row in rows] == [
+        REST_EXCHANGE_INFO,
+        "spot@public.aggre.depth.v3.api.pb@100ms@ABCUSDT",
+        REST_DEPTH,
+        "spot@public.aggre.deals.v3.api.pb@100ms@ABCUSDT",
+        "spot@public.aggre.depth.v3.api.pb@100ms@ABCUSDT",
+        "spot@public.aggre.bookTicker.v3.api.pb@100ms@ABCUSDT",
+    ]
+    assert rows[2].payload.startswith(b'{"symbol":"ABCUSDT",')
+    instrument = recording_instrument(out)
+    assert (instrument.base, instrument.quote, instrument.tick_size, instrument.lot_size) == (
+        "ABC",
+        "USDT",
+        Decimal("0.01"),
+        Decimal("0.1"),
+    )
+    assert (instrument.maker_fee_rate, instrument.taker_fee_rate) == (Decimal(0), Decimal("0.0005"))
+    assert instrument.exclusion is None
+
+    ms = 1_000_000
+    sent_ns = (T0_MS + 500) * ms
+    assert list(market_events(rows)) == [
+        (T0, FeedConnected("ABCUSDT", T0)),
+        (T0, BookDelta("ABCUSDT", 100, 101, ((1050, 30),), (), sent_ns, T0)),
+        (T0 + 10 * ms, BookSnapshot("ABCUSDT", 101, ((1050, 30),), ((1060, 41),), sent_ns + 10 * ms, T0 + 10 * ms)),
+        (T0 + 20 * ms, MarketTrade("ABCUSDT", 1055, 2, Side.SELL, (T0_MS + 1) * ms, T0 + 20 * ms)),
+        (T0 + 30 * ms, BookDelta("ABCUSDT", 102, 104, ((1050, 25),), ((1070, 0),), sent_ns, T0 + 30 * ms)),
+        (T0 + 31 * ms, BestQuote("ABCUSDT", 104, (1050, 25), (1060, 41), sent_ns + 31 * ms, T0 + 31 * ms)),
+    ]
+
+
+def test_recording_import_takes_given_symbol_steps_and_fees(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    other = line(5, {"stream": "xyzusdt@trade", "data": {**TRADE["data"], "s": "XYZUSDT"}})  # type: ignore[dict-item]
+    lines = [item for item in GOOD if "lastUpdateId" not in item]
+    with pytest.raises(ConfigError, match="several symbols"):
+        import_public(write(tmp_path / "in.jsonl", [*GOOD, other]), out)
+    with pytest.raises(ConfigError, match="snapshot names no symbol"):
+        import_public(write(tmp_path / "in.jsonl", [*GOOD, other]), out, symbol="ABCUSDT")
+    with pytest.raises(ConfigError, match="no order book snapshot"):
+        import_public(write(tmp_path / "in.jsonl", lines), out)
+    assert not out.exists()
+
+    import_public(write(tmp_path / "in.jsonl", GOOD), out, "ABCUSDT", "0.001", "0.0001", "-0.0001", "0.001")
+    instrument = recording_instrument(out)
+    assert (instrument.tick_size, instrument.lot_size) == (Decimal("0.001"), Decimal("0.0001"))
+    assert (instrument.maker_fee_rate, instrument.taker_fee_rate) == (Decimal("-0.0001"), Decimal("0.001"))
+
+
+def test_recording_import_chains_futures_by_the_push_before(tmp_path: Path) -> None:
+    futures = [
+        line(0, depth(90, 101, [["10.5", "3"]], pu=85)),
+        line(1, SNAPSHOT),
+        line(2, depth(110, 115, [["10.5", "2"]], pu=101)),
+    ]
+    out = tmp_path / "out.parquet"
+    report = import_public(write(tmp_path / "in.jsonl", futures), out)
+    deltas = [event for _, event in market_events(read_recording(out)) if isinstance(event, BookDelta)]
+    assert [(delta.from_version, delta.to_version) for delta in deltas] == [(86, 101), (102, 115)]
+    assert report.gaps == 0
+
+
+def test_recording_import_twice_gives_the_same_rows(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", GOOD)
+    import_public(source, tmp_path / "a.parquet")
+    import_public(source, tmp_path / "b.parquet")
+    assert list(read_recording(tmp_path / "a.parquet")) == list(read_recording(tmp_path / "b.parquet"))
+
+
+BROKEN: dict[str, tuple[Sequence[str], str]] = {
+    "broken JSON": ([*GOOD, "1700000000000000000 {oops"], "line 7 is broken: expected JSON"),
+    "no time": ([*GOOD, '{"e":"trade"}'], "line 7 is broken: expected a receive time"),
+    "unknown event": ([*GOOD, line(40, push("kline", e="kline"))], "line 7 is broken: unknown event 'kline'"),
+    "field missing": (
+        [*GOOD, line(40, push("trade", e="trade", t=1, p="1"))],
+        "line 7 is broken: field 'm' is missing",
+    ),
+    "number as JSON number": ([line(0, depth(1, 2, [[10.5, 1]])), *GOOD], "line 1 is broken: expected price"),
+    "no decimal number": ([line(0, depth(1, 2, [["1e5", "1"]])), *GOOD], "line 1 is broken: expected a plain decimal"),
+    "versions backwards": ([*GOOD, line(40, depth(9, 8))], "line 7 is broken: expected versions in order"),
+    "another form": (["timestamp,price,qty", "1,2,3"], "line 1 is of no known form"),
+    "empty": ([], "is empty"),
+    "no market data": ([line(0, SNAPSHOT)], "no market data"),
+    "quote asset unknown": ([item.replace("ABCUSDT", "ABCXYZ") for item in GOOD], "its quote asset is none of"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_recording_import_of_a_broken_file_is_one_sentence_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    lines, words = BROKEN[name]
+    out = tmp_path / "out.parquet"
+    out.write_bytes(b"what was here before")
+    with pytest.raises(ConfigError) as caught:
+        import_public(write(tmp_path / "in.jsonl", lines), out)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert out.read_bytes() == b"what was here before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.parquet"]
+
+
+def test_recording_import_off_the_given_grid_names_line_and_flag(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.jsonl", GOOD), tmp_path / "out.parquet"
+    with pytest.raises(ConfigError, match=r"line 3: price 10\.55000000 is off the tick 0\.1; choose a finer --tick"):
+        import_public(source, out, tick="0.1")
+    with pytest.raises(ConfigError, match=r"line 2: quantity 4\.10000000 is off the lot 1; choose a finer --lot"):
+        import_public(source, out, lot="1")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"symbol": "NOPEUSDT"}, "holds ABCUSDT, not NOPEUSDT"),
+        ({"tick": "0.05"}, "--tick: expected 1, 0.1, 0.01"),
+        ({"tick": "x"}, "--tick: expected a decimal number"),
+        ({"lot": "0"}, "--lot: expected 1, 0.1, 0.01"),
+        ({"maker": "5"}, "--maker-fee: expected a fraction"),
+        ({"taker": "inf"}, "--taker-fee: expected a finite number"),
+    ],
+)
+def test_recording_import_with_a_bad_argument_says_which(tmp_path: Path, arguments: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        import_public(write(tmp_path / "in.jsonl", GOOD), tmp_path / "out.parquet", **arguments)
+    assert words in str(caught.value)
+
+
+def test_recording_import_of_missing_cut_off_or_unwritable_places_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no file at"):
+        import_public(tmp_path / "nothing", tmp_path / "out.parquet")
+    whole = write(tmp_path / "in.jsonl.gz", GOOD * 200).read_bytes()
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(whole[:-20])
+    with pytest.raises(ConfigError, match="its compressed data ends or fails after line"):
+        import_public(cut, tmp_path / "out.parquet")
+    with pytest.raises(ConfigError, match="cannot write"):
+        import_public(tmp_path / "in.jsonl.gz", tmp_path / "no" / "such" / "folder.parquet")
+    with pytest.raises(ConfigError, match="cannot read"):
+        import_public(tmp_path, tmp_path / "out.parquet")

@@ -1,0 +1,84 @@
+"""Sealed recordings: whole or not at all, and one sentence for a file that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.parquet import GROUP_ROWS, read_recording, write_recording
+from trading.adapters.recording.rows import Row, depth_payload
+from trading.model.errors import ConfigError
+
+
+def rows(count: int) -> Iterator[Row]:
+    return (Row(10**18 + index, f"stream@{index % 3}", index.to_bytes(8)) for index in range(count))
+
+
+def test_recording_parquet_gives_back_what_was_written_across_row_groups(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    count = GROUP_ROWS + 17
+    assert write_recording(path, rows(count)) == count
+    assert list(read_recording(path)) == list(rows(count))
+    assert pq.ParquetFile(path).num_row_groups == 2
+
+
+def test_recording_parquet_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_recording(path, rows(3))
+
+    def failing() -> Iterator[Row]:
+        yield from rows(GROUP_ROWS + 1)
+        raise ConfigError("the source broke")
+
+    with pytest.raises(ConfigError, match="the source broke"):
+        write_recording(path, failing())
+    assert list(read_recording(path)) == list(rows(3))
+    assert [item.name for item in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_recording_parquet_read_of_no_recording_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no recording at"):
+        read_recording(tmp_path / "nothing.parquet")
+    text = tmp_path / "text.parquet"
+    text.write_text("hello")
+    with pytest.raises(ConfigError, match="no readable Parquet file"):
+        read_recording(text)
+    other = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"price": [1.0]}), other)
+    with pytest.raises(ConfigError, match="column recv_ts_ns is missing"):
+        read_recording(other)
+
+
+def test_recording_parquet_with_damaged_pages_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_recording(path, rows(5_000))
+    damaged = bytearray(path.read_bytes())
+    damaged[100:2000] = b"\x00" * 1900
+    path.write_bytes(damaged)
+    with pytest.raises(ConfigError, match=r"a\.parquet is broken"):
+        list(read_recording(path))
+
+
+def test_recording_without_a_listing_has_no_scale(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_recording(path, rows(3))
+    with pytest.raises(ConfigError, match="ticks and lots are unknown"):
+        recording_instrument(path)
+    with pytest.raises(ConfigError, match="the recording has no scale"):
+        list(market_events(read_recording(path)))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"lastUpdateId":1}', b'{"symbol":"A\\"B","lastUpdateId":1}'),
+        (b" {} ", b'{"symbol":"A\\"B"}'),
+    ],
+)
+def test_recording_depth_payload_leads_with_the_symbol(body: bytes, expected: bytes) -> None:
+    assert depth_payload('A"B', body) == expected

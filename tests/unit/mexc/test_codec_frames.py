@@ -1,0 +1,156 @@
+"""Public frames: the golden ones, the habits of the live wire, and everything that must be refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from trading.adapters.mexc.codec import PublicCodec, decode_public
+from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+from trading.model.errors import DecodeError
+from trading.model.instrument import Instrument
+from trading.model.market import BestQuote, BookDelta, FeedAlive, FeedConnected, FeedDisconnected, MarketTrade, Side
+
+# mexc-protocol §1.5, "Golden frames", 1 and 2: serialised by google's protobuf.
+GOLDEN_DEPTH = bytes.fromhex(
+    "0a2f73706f74407075626c69632e61676772652e64657074682e76332e6170692e7062403130306d7340425443555344541a0742544355534454"
+    "30a7d3d2f18b34ca13540a0d0a0838303533352e383912013012100a0838303533352e38381204302e32351a2773706f74407075626c69632e61"
+    "676772652e64657074682e76332e6170692e7062403130306d7322033130312a03313033"
+)
+GOLDEN_DEALS = bytes.fromhex(
+    "0a2e73706f74407075626c69632e61676772652e6465616c732e76332e6170692e70624031306d7340425443555344541a074254435553445430"
+    "a7d3d2f18b34d213430a190a0838303533352e38391204302e30311801209ed3d2f18b34122673706f74407075626c69632e61676772652e6465"
+    "616c732e76332e6170692e70624031306d73"
+)
+RECV_NS = 1_789_897_517_500_000_000
+SENT_NS = 1_789_897_517_479_000_000
+
+
+def instrument(symbol: str = "BTCUSDT") -> Instrument:
+    zero = Decimal(0)
+    return Instrument(
+        symbol, "BTC", "USDT", Decimal("0.01"), Decimal("0.000001"), zero, Decimal(1), zero, zero, Decimal("0.0005")
+    )
+
+
+def frame(symbol: str = "BTCUSDT") -> pb.PushDataV3ApiWrapper:
+    return pb.PushDataV3ApiWrapper(channel=f"spot@public.test@{symbol}", symbol=symbol, sendTime=1_789_897_517_479)
+
+
+def test_codec_golden_depth_frame_gives_its_delta() -> None:
+    assert decode_public(GOLDEN_DEPTH, instrument(), RECV_NS) == (
+        BookDelta("BTCUSDT", 101, 103, ((8_053_588, 250_000),), ((8_053_589, 0),), SENT_NS, RECV_NS),
+    )
+
+
+def test_codec_golden_deals_frame_gives_its_trade_with_the_takers_side() -> None:
+    assert decode_public(GOLDEN_DEALS, instrument(), RECV_NS) == (
+        MarketTrade("BTCUSDT", 8_053_589, 10_000, Side.BUY, 1_789_897_517_470_000_000, RECV_NS),
+    )
+
+
+def test_codec_book_ticker_with_an_empty_side_has_none_there() -> None:
+    push = frame()
+    push.publicAggreBookTicker.bidPrice = "80535.8"
+    push.publicAggreBookTicker.bidQuantity = "1"
+    push.publicAggreBookTicker.version = "103"
+    assert decode_public(push.SerializeToString(), instrument(), RECV_NS) == (
+        BestQuote("BTCUSDT", 103, (8_053_580, 1_000_000), None, SENT_NS, RECV_NS),
+    )
+
+
+def test_codec_book_ticker_without_a_version_compares_with_none() -> None:
+    push = frame()
+    push.publicAggreBookTicker.bidPrice, push.publicAggreBookTicker.bidQuantity = "1", "1"
+    (quote,) = decode_public(push.SerializeToString(), instrument(), RECV_NS)
+    assert isinstance(quote, BestQuote)
+    assert quote.version == 0
+
+
+def test_codec_frame_without_a_body_is_a_sign_of_life() -> None:
+    codec = PublicCodec(instrument())
+    assert codec.decode(frame().SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
+    assert codec.unexpected == 0
+
+
+def test_codec_body_of_another_channel_is_a_sign_of_life_and_counted() -> None:
+    codec = PublicCodec(instrument())
+    push = frame()
+    push.publicSpotKline.interval = "Min1"
+    assert codec.decode(push.SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
+    assert codec.unexpected == 1
+
+
+def test_codec_unknown_fields_are_skipped() -> None:
+    unknown_field_of_2027 = b"\xfa\x7d\x03abc"
+    assert (
+        decode_public(GOLDEN_DEPTH + unknown_field_of_2027, instrument(), RECV_NS)[0]
+        == (decode_public(GOLDEN_DEPTH, instrument(), RECV_NS)[0])
+    )
+
+
+@pytest.mark.parametrize("symbol", ["龙虾USDT", "GOLD(PAXG)USDT"])
+def test_codec_symbols_of_any_script_are_read(symbol: str) -> None:
+    push = frame(symbol)
+    push.publicAggreDepths.fromVersion = push.publicAggreDepths.toVersion = "7"
+    (delta,) = decode_public(push.SerializeToString(), instrument(symbol), RECV_NS)
+    assert isinstance(delta, BookDelta)
+    assert (delta.symbol, delta.bids, delta.asks) == (symbol, (), ())
+
+
+def test_codec_padded_and_trimmed_numbers_are_the_same_level() -> None:
+    push = frame()
+    push.publicAggreDepths.fromVersion = push.publicAggreDepths.toVersion = "7"
+    for price, quantity in (("82990.7", "1"), ("82990.70", "1.000000"), ("82990.7000", "1.0")):
+        push.publicAggreDepths.bids.add(price=price, quantity=quantity)
+    (delta,) = decode_public(push.SerializeToString(), instrument(), RECV_NS)
+    assert isinstance(delta, BookDelta)
+    assert set(delta.bids) == {(8_299_070, 1_000_000)}
+
+
+def broken_frames() -> dict[str, bytes]:
+    depth = {}
+    for name, first, last, price, quantity in (
+        ("versions run backwards", "8", "7", "1", "1"),
+        ("version with a blank", " 7", "7", "1", "1"),
+        ("version with underscore", "7", "1_0", "1", "1"),
+        ("version missing", "", "", "1", "1"),
+        ("version beyond 64 bits", "7", "9" * 20, "1", "1"),
+        ("price off the tick", "7", "7", "1.001", "1"),
+        ("price of zero", "7", "7", "0", "1"),
+        ("price negative", "7", "7", "-1", "1"),
+        ("price empty", "7", "7", "", "1"),
+        ("price no number", "7", "7", "nan", "1"),
+        ("quantity off the lot", "7", "7", "1", "0.0000001"),
+        ("quantity beyond 64 bits", "7", "7", "1", "9" * 20),
+    ):
+        push = frame()
+        push.publicAggreDepths.fromVersion, push.publicAggreDepths.toVersion = first, last
+        push.publicAggreDepths.bids.add(price=price, quantity=quantity)
+        depth[name] = push.SerializeToString()
+    sideless, sizeless = frame(), frame()
+    sideless.publicAggreDeals.deals.add(price="1", quantity="1", tradeType=3)
+    sizeless.publicAggreDeals.deals.add(price="1", quantity="0", tradeType=1)
+    return {
+        **depth,
+        "trade of an unknown side": sideless.SerializeToString(),
+        "trade without size": sizeless.SerializeToString(),
+        "another symbol": frame("ETHUSDT").SerializeToString(),
+        "no bytes": b"",
+        "text": b'{"id":0,"code":0,"msg":"PONG"}',
+        "truncated": GOLDEN_DEPTH[:-5],
+    }
+
+
+@pytest.mark.parametrize(("name", "payload"), broken_frames().items())
+def test_codec_broken_frame_is_a_decode_error_and_costs_the_proof(name: str, payload: bytes) -> None:
+    codec = PublicCodec(instrument())
+    with pytest.raises(DecodeError):
+        codec.decode(payload, RECV_NS)
+
+    lost, restored = codec.read(payload, RECV_NS)
+    assert isinstance(lost, FeedDisconnected), name
+    assert lost.reason.startswith("undecodable frame")
+    assert restored == FeedConnected("BTCUSDT", RECV_NS)
+    assert codec.errors == 1

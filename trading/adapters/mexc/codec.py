@@ -1,0 +1,184 @@
+"""MEXC's public pushes as market events. Pure: no socket, no clock.
+
+May import `trading.model`, the push schema and protobuf. Unknown fields are skipped; a frame without a body is a sign
+of life. Source: mexc-protocol §1.5 (official protobuf repository and live wire habits, read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from google.protobuf.message import DecodeError as ProtobufError
+
+from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+from trading.model.errors import DecodeError
+from trading.model.instrument import Instrument
+from trading.model.market import (
+    BestQuote,
+    BookDelta,
+    FeedAlive,
+    FeedConnected,
+    FeedDisconnected,
+    Level,
+    MarketEvent,
+    MarketTrade,
+    Side,
+)
+from trading.model.units import NS_PER_MS
+
+CACHE_MAX = 32_768
+"""Price and quantity texts remembered, each; a symbol's active levels are some thousands. Emptied when full."""
+
+_TAKER_SIDES = {1: Side.BUY, 2: Side.SELL}
+# More is no market's, and would not fit the 64 bits of recordings and tables.
+_UNITS_MAX = 2**63 - 1
+
+
+class _PricedItem(Protocol):
+    @property
+    def price(self) -> str: ...
+
+    @property
+    def quantity(self) -> str: ...
+
+
+class PublicCodec:
+    """Decodes one symbol's frames. Owned by one stream: it remembers the texts of prices and quantities it has read.
+
+    A price repeats hundreds of times a minute; the memory turns 0.2 µs of parsing into 0.05 µs of look-up.
+    """
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.errors = 0
+        """Frames that `read` could not decode."""
+        self.unexpected = 0
+        """Frames whose body is none of depth, deals and book ticker."""
+        self._symbol = instrument.symbol
+        self._prices: dict[str, int] = {}
+        self._quantities: dict[str, int] = {}
+
+    def decode(self, payload: bytes, recv_ts_ns: int) -> tuple[MarketEvent, ...]:
+        """Decode one binary frame.
+
+        Args:
+            payload: one serialised PushDataV3ApiWrapper. recv_ts_ns: when it arrived, our clock.
+        Returns: BookDelta, BestQuote, FeedAlive (one), or MarketTrade (one a trade, in the frame's order).
+        Raises: DecodeError, and nothing else, for any bytes.
+        """
+        try:
+            frame = pb.PushDataV3ApiWrapper.FromString(payload)
+        except ProtobufError:
+            raise DecodeError(f"expected a push frame, was {len(payload)} other bytes")
+        if frame.symbol != self._symbol:
+            raise DecodeError(f"expected a frame of {self._symbol}, was of {frame.symbol!r} on {frame.channel!r}")
+        exch_ts_ns = frame.sendTime * NS_PER_MS
+        try:
+            if frame.HasField("publicAggreDepths"):
+                return (self._delta(frame.publicAggreDepths, exch_ts_ns, recv_ts_ns),)
+            if frame.HasField("publicAggreBookTicker"):
+                return (self._quote(frame.publicAggreBookTicker, exch_ts_ns, recv_ts_ns),)
+            if frame.HasField("publicAggreDeals"):
+                return self._trades(frame.publicAggreDeals, recv_ts_ns)
+        except ValueError as error:
+            raise DecodeError(f"{frame.channel}: {error}")
+        if frame.WhichOneof("body") is not None:
+            self.unexpected += 1
+        return (FeedAlive(self._symbol, recv_ts_ns),)
+
+    def read(self, payload: bytes, recv_ts_ns: int) -> tuple[MarketEvent, ...]:
+        """Decode one frame; one that cannot be decoded may have been a change of the book, so it costs the proof.
+
+        Returns: as `decode`, or FeedDisconnected and FeedConnected: the line stays, the book starts anew. Never raises.
+        """
+        try:
+            return self.decode(payload, recv_ts_ns)
+        except DecodeError as error:
+            self.errors += 1
+            return (
+                FeedDisconnected(self._symbol, f"undecodable frame: {error}"[:200], recv_ts_ns),
+                FeedConnected(self._symbol, recv_ts_ns),
+            )
+
+    def _delta(self, body: pb.PublicAggreDepthsV3Api, exch_ts_ns: int, recv_ts_ns: int) -> BookDelta:
+        from_version, to_version = _version(body.fromVersion), _version(body.toVersion)
+        if from_version > to_version:
+            raise ValueError(f"expected fromVersion <= toVersion, was {from_version} > {to_version}")
+        return BookDelta(
+            self._symbol,
+            from_version,
+            to_version,
+            self._levels(body.bids),
+            self._levels(body.asks),
+            exch_ts_ns,
+            recv_ts_ns,
+        )
+
+    def _levels(self, items: Iterable[_PricedItem]) -> tuple[Level, ...]:
+        prices, quantities = self._prices, self._quantities
+        levels = []
+        for item in items:
+            price_text, qty_text = item.price, item.quantity
+            price = prices.get(price_text) or self._new_price(price_text)
+            qty = quantities.get(qty_text)
+            levels.append((price, self._new_qty(qty_text) if qty is None else qty))
+        return tuple(levels)
+
+    def _quote(self, body: pb.PublicAggreBookTickerV3Api, exch_ts_ns: int, recv_ts_ns: int) -> BestQuote:
+        return BestQuote(
+            self._symbol,
+            # A young field: an older server leaves it out, and then the quote compares with no version.
+            _version(body.version) if body.version else 0,
+            self._best(body.bidPrice, body.bidQuantity),
+            self._best(body.askPrice, body.askQuantity),
+            exch_ts_ns,
+            recv_ts_ns,
+        )
+
+    def _best(self, price_text: str, qty_text: str) -> Level | None:
+        """An empty side comes as two empty texts: absent, not 0."""
+        if not price_text and not qty_text:
+            return None
+        price = self._prices.get(price_text) or self._new_price(price_text)
+        qty = self._quantities.get(qty_text)
+        return price, self._new_qty(qty_text) if qty is None else qty
+
+    def _trades(self, body: pb.PublicAggreDealsV3Api, recv_ts_ns: int) -> tuple[MarketTrade, ...]:
+        trades = []
+        for item, (price, qty) in zip(body.deals, self._levels(body.deals), strict=True):
+            side = _TAKER_SIDES.get(item.tradeType)
+            if side is None or qty == 0:
+                raise ValueError(f"expected a trade of type 1 or 2 with a quantity, was {item.tradeType}, {qty}")
+            trades.append(MarketTrade(self._symbol, price, qty, side, item.time * NS_PER_MS, recv_ts_ns))
+        return tuple(trades)
+
+    def _new_price(self, text: str) -> int:
+        price = self.instrument.price_ticks(text)
+        if not 0 < price <= _UNITS_MAX:
+            raise ValueError(f"expected a price above 0 and below 2^63 ticks, was {text[:40]!r}")
+        if len(self._prices) >= CACHE_MAX:
+            self._prices.clear()
+        self._prices[text] = price
+        return price
+
+    def _new_qty(self, text: str) -> int:
+        qty = self.instrument.qty_lots(text)
+        if qty > _UNITS_MAX:
+            raise ValueError(f"expected a quantity below 2^63 lots, was {text[:40]!r}")
+        if len(self._quantities) >= CACHE_MAX:
+            self._quantities.clear()
+        self._quantities[text] = qty
+        return qty
+
+
+def decode_public(payload: bytes, instrument: Instrument, recv_ts_ns: int) -> tuple[MarketEvent, ...]:
+    """Decode a single frame (`PublicCodec.decode`); for a stream keep a `PublicCodec`, which remembers what it read."""
+    return PublicCodec(instrument).decode(payload, recv_ts_ns)
+
+
+def _version(text: str) -> int:
+    """Read a decimal version; int() alone would take blanks, signs and underscores."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19:
+        raise ValueError(f"expected a version number, was {text[:40]!r}")
+    return int(text)

@@ -1,0 +1,178 @@
+"""MEXC's public REST bodies as instruments, snapshots and tickers. Pure: takes decoded JSON, opens nothing.
+
+May import `trading.model` and the standard library. Source: mexc-protocol §3.2 and §3.3 (read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from trading.model.errors import DecodeError
+from trading.model.instrument import Instrument
+from trading.model.market import BestQuote, BookSnapshot, Level
+from trading.model.units import ns_from_ms
+
+_DECIMALS_MAX = 18
+_ONLINE = ("1", "ENABLED")
+_OFFLINE = {"2": "paused by the venue", "3": "offline"}
+_ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker24h:
+    """A day's figures of one symbol, in quote units (volume_base in base units). None: the venue gave none."""
+
+    symbol: str
+    last_price: Decimal | None
+    bid_price: Decimal | None
+    ask_price: Decimal | None
+    volume_base: Decimal | None
+    volume_quote: Decimal | None
+    change_ratio: Decimal | None
+
+
+def instruments_of(body: Any) -> dict[str, Instrument]:
+    """Read an exchangeInfo answer: every listed symbol, in the venue's order.
+
+    Those that cannot be traded carry `exclusion`; where it says that a precision is missing, the steps are 1 and mean
+    nothing. Nothing is guessed: a null or absent figure excludes.
+    Raises: DecodeError when it is no exchangeInfo at all.
+    """
+    symbols = body.get("symbols") if isinstance(body, dict) else None
+    if not isinstance(symbols, list):
+        raise DecodeError("expected exchangeInfo with a list of symbols, was something else")
+    found = {}
+    for row in symbols:
+        if isinstance(row, dict) and isinstance(row.get("symbol"), str) and row["symbol"]:
+            found[row["symbol"]] = _instrument(row)
+    return found
+
+
+def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BookSnapshot:
+    """Read a depth answer. Raises: DecodeError when it is none, or off the instrument's grid."""
+    try:
+        version = body["lastUpdateId"]
+        if not isinstance(version, int) or version < 0:
+            raise ValueError(f"expected lastUpdateId as a number, was {version!r}")
+        bids = sorted(_levels(body["bids"], instrument), reverse=True)
+        asks = sorted(_levels(body["asks"], instrument))
+        timestamp = body.get("timestamp")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DecodeError(f"{instrument.symbol}: expected a depth snapshot: {error}")
+    exch_ts_ns = ns_from_ms(timestamp) if isinstance(timestamp, int) else 0
+    return BookSnapshot(instrument.symbol, version, tuple(bids), tuple(asks), exch_ts_ns, recv_ts_ns)
+
+
+def best_quote_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BestQuote:
+    """Read a ticker/bookTicker answer; REST names no version (0). Raises: DecodeError."""
+    try:
+        bid = _best(body["bidPrice"], body["bidQty"], instrument)
+        ask = _best(body["askPrice"], body["askQty"], instrument)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DecodeError(f"{instrument.symbol}: expected a book ticker: {error}")
+    return BestQuote(instrument.symbol, 0, bid, ask, 0, recv_ts_ns)
+
+
+def tickers_of(body: Any) -> tuple[Ticker24h, ...]:
+    """Read a ticker/24hr answer, one or many; rows without a symbol are left out. Raises: DecodeError."""
+    rows = body if isinstance(body, list) else [body]
+    if not all(isinstance(row, dict) for row in rows):
+        raise DecodeError("expected 24 h tickers, was something else")
+    return tuple(
+        Ticker24h(
+            row["symbol"],
+            *(
+                _number(row.get(name))
+                for name in ("lastPrice", "bidPrice", "askPrice", "volume", "quoteVolume", "priceChangePercent")
+            ),
+        )
+        for row in rows
+        if isinstance(row.get("symbol"), str)
+    )
+
+
+def _instrument(row: dict[str, Any]) -> Instrument:
+    price_decimals, qty_decimals = _decimals(row.get("quotePrecision")), _decimals(row.get("baseAssetPrecision"))
+    min_qty, min_notional = _number(row.get("baseSizePrecision")), _number(row.get("quoteAmountPrecision"))
+    max_notional = _number(row.get("maxQuoteAmount"))
+    maker, taker = _number(row.get("makerCommission")), _number(row.get("takerCommission"))
+    base, quote = row.get("baseAsset"), row.get("quoteAsset")
+    missing = [
+        name
+        for name, value in (
+            ("base asset", base),
+            ("quote asset", quote),
+            ("price precision", price_decimals),
+            ("quantity precision", qty_decimals),
+            ("minimum quantity", min_qty),
+            ("minimum notional", min_notional),
+            ("maximum notional", max_notional),
+            ("maker fee", maker),
+            ("taker fee", taker),
+        )
+        if value is None or value == ""
+    ]
+    return Instrument(
+        symbol=row["symbol"],
+        base=str(base or ""),
+        quote=str(quote or ""),
+        tick_size=_ONE.scaleb(-(price_decimals or 0)),
+        lot_size=_ONE.scaleb(-(qty_decimals or 0)),
+        min_qty=min_qty or Decimal(0),
+        min_notional=min_notional or Decimal(0),
+        max_notional=max_notional or Decimal(0),
+        maker_fee_rate=maker or Decimal(0),
+        taker_fee_rate=taker or Decimal(0),
+        exclusion=f"missing {', '.join(missing)}" if missing else _closed(row),
+    )
+
+
+def _closed(row: dict[str, Any]) -> str | None:
+    """Say why the venue takes no orders for a symbol; None when it does (mexc-protocol §3.3, "Tradable set")."""
+    status = str(row.get("status"))
+    if status not in _ONLINE:
+        return _OFFLINE.get(status, f"status {status}")
+    if row.get("isSpotTradingAllowed") is not True:
+        return "not tradable through the API"
+    permissions = row.get("permissions")
+    if not isinstance(permissions, list) or "SPOT" not in permissions:
+        return "no spot permission"
+    side_type = row.get("tradeSideType", 1)
+    if side_type != 1:
+        return {2: "buying only", 3: "selling only", 4: "closed"}.get(side_type, f"trade side type {side_type}")
+    return None
+
+
+def _decimals(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _DECIMALS_MAX else None
+
+
+def _number(value: Any) -> Decimal | None:
+    """Read a decimal text or a JSON number that is finite and not negative-zero nonsense; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _levels(rows: Any, instrument: Instrument) -> list[Level]:
+    levels = []
+    for price_text, qty_text, *_ in rows:
+        price, qty = instrument.price_ticks(price_text), instrument.qty_lots(qty_text)
+        if price > 0 and qty > 0:
+            levels.append((price, qty))
+    return levels
+
+
+def _best(price_text: str | None, qty_text: str | None, instrument: Instrument) -> Level | None:
+    if not price_text or not qty_text:
+        return None
+    price, qty = instrument.price_ticks(price_text), instrument.qty_lots(qty_text)
+    return (price, qty) if price and qty else None

@@ -1,0 +1,93 @@
+"""Rows of a recording as market events, the way the live stream would have told them.
+
+May import `trading.model`, `trading.adapters.mexc` (codecs) and the rows. Deterministic: same rows, same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import orjson
+
+from trading.adapters.mexc.codec import PublicCodec
+from trading.adapters.mexc.rest_codec import instruments_of, snapshot_of
+from trading.adapters.mexc.topics import is_depth, symbol_of
+from trading.adapters.recording.rows import EVENT_DISCONNECTED, REST_DEPTH, REST_EXCHANGE_INFO, Row
+from trading.model.errors import ConfigError, DecodeError
+from trading.model.instrument import Instrument
+from trading.model.market import FeedConnected, FeedDisconnected, MarketEvent, SnapshotFailed
+
+
+def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> Iterator[tuple[int, MarketEvent]]:
+    """Decode rows to (recv_ts_ns, event), in the order of the rows.
+
+    The first depth frame of a connection is preceded by FeedConnected; `event:disconnected` becomes FeedDisconnected;
+    an undecodable frame costs the proof, as it does live.
+
+    Args:
+        instrument: whose events are wanted, and its scale. None: that of the first rest:exchangeInfo row.
+    Raises: ConfigError when no instrument is given and market data comes before any rest:exchangeInfo row.
+    """
+    codec = PublicCodec(instrument) if instrument else None
+    is_connected = False
+    for row in rows:
+        if row.stream == REST_EXCHANGE_INFO:
+            if codec is None:
+                codec = PublicCodec(_listed(row))
+            continue
+        if codec is None:
+            raise ConfigError(
+                f"expected a {REST_EXCHANGE_INFO} row first, was {row.stream}: the recording has no scale"
+            )
+        symbol, now_ns = codec.instrument.symbol, row.recv_ts_ns
+        if row.stream == EVENT_DISCONNECTED:
+            if is_connected:
+                yield now_ns, FeedDisconnected(symbol, row.payload.decode(errors="replace"), now_ns)
+            is_connected = False
+        elif row.stream == REST_DEPTH:
+            event = _snapshot(row, codec.instrument)
+            if event is not None:
+                yield now_ns, event
+        elif not row.stream.startswith(("rest:", "event:")) and symbol_of(row.stream) == symbol:
+            if not is_connected and is_depth(row.stream):
+                is_connected = True
+                yield now_ns, FeedConnected(symbol, now_ns)
+            for item in codec.read(row.payload, now_ns):
+                yield now_ns, item
+
+
+def recording_instrument(path: Path | str) -> Instrument:
+    """Return the instrument of a recording, from its first rest:exchangeInfo row (read no further than needed).
+
+    Raises: ConfigError when the file is unreadable or names no instrument.
+    """
+    from trading.adapters.recording.parquet import read_recording  # pyarrow stays out of whoever has rows already
+
+    for row in read_recording(path):
+        if row.stream == REST_EXCHANGE_INFO:
+            return _listed(row)
+    raise ConfigError(
+        f"{path} holds no {REST_EXCHANGE_INFO} row, so ticks and lots are unknown; record or import it again"
+    )
+
+
+def _listed(row: Row) -> Instrument:
+    try:
+        listed = list(instruments_of(orjson.loads(row.payload)).values())
+    except (orjson.JSONDecodeError, DecodeError) as error:
+        raise ConfigError(f"broken {REST_EXCHANGE_INFO} row: {error}")
+    if len(listed) != 1:
+        raise ConfigError(f"expected one symbol in the {REST_EXCHANGE_INFO} row, was {len(listed)}")
+    return listed[0]
+
+
+def _snapshot(row: Row, instrument: Instrument) -> MarketEvent | None:
+    """Return the snapshot, None for another symbol's, SnapshotFailed for one that cannot be read."""
+    try:
+        body = orjson.loads(row.payload)
+        if isinstance(body, dict) and body.get("symbol", instrument.symbol) != instrument.symbol:
+            return None
+        return snapshot_of(body, instrument, row.recv_ts_ns)
+    except (orjson.JSONDecodeError, DecodeError) as error:
+        return SnapshotFailed(instrument.symbol, str(error), row.recv_ts_ns)

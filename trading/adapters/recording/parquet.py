@@ -1,0 +1,116 @@
+"""Sealed recordings: Parquet files of rows. May import pyarrow; symbol actors must not import this module.
+
+Columns: recv_ts_ns int64, stream string, payload binary (not null). The file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trading.adapters.recording.rows import Row
+from trading.model.errors import ConfigError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("recv_ts_ns", pa.int64(), nullable=False),
+        pa.field("stream", pa.string(), nullable=False),
+        pa.field("payload", pa.binary(), nullable=False),
+    ],
+    metadata={b"mexcbot.recording": b"1"},
+)
+
+GROUP_ROWS = 32_768
+"""Rows a row group: some megabytes in memory while reading or writing, whatever the file's size."""
+
+BATCH_ROWS = 4_096
+
+
+def read_recording(path: Path | str) -> Iterator[Row]:
+    """Read the rows of a recording in order, a batch at a time.
+
+    The file is opened and its columns are checked before this returns.
+    Raises: ConfigError with one sentence when there is no such file, or it is broken (perhaps only while reading).
+    """
+    path = Path(path)
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise ConfigError(f"no recording at {path}")
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"{path} is no readable Parquet file ({_first_line(error)}); give a recording of mexcbot")
+    missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+    if missing:
+        file.close()
+        raise ConfigError(f"{path} is no recording of mexcbot: column {missing[0]} is missing")
+    return _rows(path, file)
+
+
+def write_recording(path: Path | str, rows: Iterable[Row]) -> int:
+    """Write rows into a new file beside `path` and rename it to `path` once it is whole and on disk.
+
+    Returns: the number of rows. Raises: ConfigError when the place cannot be written; whatever `rows` raises. In both
+    cases `path` is as it was before.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        count = _write(partial, rows)
+        _flush(partial)
+        partial.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}; choose another place")
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return count
+
+
+def _write(partial: Path, rows: Iterable[Row]) -> int:
+    count = 0
+    with pq.ParquetWriter(partial, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        group: list[Row] = []
+        for row in rows:
+            group.append(row)
+            if len(group) == GROUP_ROWS:
+                writer.write_batch(_batch(group))
+                count += len(group)
+                group.clear()
+        if group:
+            writer.write_batch(_batch(group))
+    return count + len(group)
+
+
+def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
+    with file:
+        try:
+            for batch in file.iter_batches(BATCH_ROWS, columns=SCHEMA.names, use_threads=False):
+                times, streams, payloads = (batch.column(name).to_pylist() for name in SCHEMA.names)
+                yield from map(Row, times, streams, payloads)
+        except (OSError, pa.ArrowException) as error:
+            raise ConfigError(f"{path} is broken ({_first_line(error)}); record or import it again")
+
+
+def _batch(rows: list[Row]) -> pa.RecordBatch:
+    columns = ([row.recv_ts_ns for row in rows], [row.stream for row in rows], [row.payload for row in rows])
+    return pa.record_batch(
+        [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -1,0 +1,34 @@
+"""One row of a recording, and the names of its streams. May import the standard library only.
+
+A recording is a sequence of rows in order of arrival. `stream` is one of
+
+    a MEXC topic            payload: one serialised PushDataV3ApiWrapper, as it came from the socket
+    rest:depth              payload: the JSON body of GET depth with a leading "symbol" key
+    rest:exchangeInfo       payload: an exchangeInfo JSON body with one symbol; the first row, and again on a change
+    event:disconnected      payload: the reason, UTF-8; the book's proof is gone from here
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REST_DEPTH = "rest:depth"
+REST_EXCHANGE_INFO = "rest:exchangeInfo"
+EVENT_DISCONNECTED = "event:disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came, from where, and when: `recv_ts_ns` is our clock's, ns UTC."""
+
+    recv_ts_ns: int
+    stream: str
+    payload: bytes
+
+
+def depth_payload(symbol: str, body: bytes) -> bytes:
+    """Put a leading "symbol" key into the JSON object of a depth answer; the rest stays byte for byte."""
+    quoted = symbol.replace("\\", "\\\\").replace('"', '\\"')
+    inside = body.strip()[1:]
+    separator = b"" if inside.lstrip().startswith(b"}") else b","
+    return f'{{"symbol":"{quoted}"'.encode() + separator + inside

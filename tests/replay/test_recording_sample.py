@@ -1,4 +1,4 @@
-"""The sample recording, imported: the book is proven from its snapshot to the end, and right where it can be checked."""
+"""The sample recording, imported: its book is proven from the snapshot to the end, and right where that shows."""
 
 from __future__ import annotations
 

@@ -1,0 +1,83 @@
+"""A real simulator process for a test: started on a free port, spoken to over its control routes, ended by its own id.
+
+Imported by the test modules that want it. May import httpx and the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_PATIENCE_S = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorProcess:
+    """A running simulator: its addresses, its first account, and its control routes."""
+
+    rest: str
+    ws: str
+    api_key: str
+    secret: str
+    process: subprocess.Popen[str]
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """GET a route that needs no signature; the decoded body."""
+        answer = httpx.get(self.rest + path, params=params, timeout=10, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def state(self, **params: str | int) -> Any:
+        """Return /sim/state: the truth."""
+        return self.get("/sim/state", **params)
+
+    def fault(self, kind: str, **body: Any) -> str:
+        """Put a fault in force, once unless count or probability say otherwise; returns its id."""
+        answer = httpx.post(f"{self.rest}/sim/faults", json={"kind": kind, **body}, timeout=10, trust_env=False)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def clear_faults(self) -> None:
+        """Lift all faults."""
+        httpx.delete(f"{self.rest}/sim/faults", timeout=10, trust_env=False).raise_for_status()
+
+    def best(self, symbol: str) -> tuple[str, str]:
+        """Return the best bid and ask prices."""
+        ticker = self.get("/api/v3/ticker/bookTicker", symbol=symbol)
+        return ticker["bidPrice"], ticker["askPrice"]
+
+
+@contextmanager
+def running_simulator(*flags: str) -> Iterator[SimulatorProcess]:
+    """Run `python -m simulator --port 0 --json` with further flags until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulator", "--port", "0", "--json", *flags],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"the simulator ended before it was ready, exit code {process.wait(STOP_PATIENCE_S)}"
+        ready = json.loads(line)
+        yield SimulatorProcess(ready["rest"], ready["ws"], ready["api_key"], ready["secret"], process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,0 +1,357 @@
+"""The private stream of one account: listen key, socket, acknowledgements, and the events that come of it.
+
+May import `trading.model`, websockets and the private codec. One task owns key and socket and reconnects until it is
+closed. MEXC numbers nothing and replays nothing here, so each (re)connection is told as `VenueStreamRestored`, and who
+listens reconciles. Sources: mexc-protocol §1.2, §1.4, §2; MEXC spot V3 documentation, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from trading.adapters.clock import Clock
+from trading.adapters.mexc.private_codec import PRIVATE_TOPICS, ForeignPush, Instruments, decode_private
+from trading.model.errors import DecodeError, OutcomeUnknown, VenueRejected, VenueUnavailable
+from trading.model.orders import VenueEvent, VenueStreamLost, VenueStreamRestored
+from trading.model.units import NS_PER_S
+
+_PING = '{"method":"PING"}'
+_SUBSCRIBE = orjson.dumps({"method": "SUBSCRIPTION", "params": list(PRIVATE_TOPICS), "id": 1}).decode()
+_FRAME_BYTES_MAX = 1 << 20
+_FRAMES_QUEUED_MAX = 4_096
+
+
+class ListenKeys(Protocol):
+    """The signed calls for listen keys. Raise VenueUnavailable, OutcomeUnknown or VenueRejected."""
+
+    async def create_listen_key(self) -> str:
+        """Make a key, valid for 60 minutes; at most 60 an account."""
+        ...
+
+    async def renew_listen_key(self, key: str) -> None:
+        """Extend it by 60 minutes. Raises VenueRejected when it is none (any more)."""
+        ...
+
+    async def listen_keys(self) -> tuple[str, ...]:
+        """List the account's valid keys."""
+        ...
+
+    async def delete_listen_key(self, key: str) -> None:
+        """End it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserStreamSettings:
+    """Durations in seconds. Keys live 60 minutes, sockets 24 hours (mexc-protocol §2.1, with other clients' habits)."""
+
+    open_timeout_s: float = 5.0
+    ack_timeout_s: float = 10.0
+    ping_interval_s: float = 15.0
+    # The venue drops a socket after 60 s without traffic; a PONG is due each ping interval.
+    stall_timeout_s: float = 40.0
+    # A key that expired leaves the socket open and silent: whether ours is still listed is asked between renewals.
+    key_check_interval_s: float = 300.0
+    key_renew_interval_s: float = 1_800.0
+    age_max_s: float = 84_600.0
+    backoff_min_s: float = 0.25
+    backoff_max_s: float = 30.0
+    # A connection that lived this long ends a series of failures.
+    healthy_after_s: float = 60.0
+
+    def scaled(self, time_scale: float) -> UserStreamSettings:
+        """Shorten every duration by `time_scale` but those of one attempt (open, acknowledgement, back-off)."""
+        kept = ("open_timeout_s", "ack_timeout_s", "backoff_min_s", "backoff_max_s")
+        return replace(
+            self, **{item.name: getattr(self, item.name) / time_scale for item in fields(self) if item.name not in kept}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserStreamStatus:
+    """Counters since start, and whether the stream is up. `last_fault` is the text of the latest loss."""
+
+    is_up: bool
+    connections: int
+    frames: int
+    empty_frames: int
+    foreign_pushes: int
+    decode_errors: int
+    keys_made: int
+    last_frame_ns: int
+    last_fault: str
+
+
+class _StreamFault(Exception):
+    """This connection is of no use any more; the text says why."""
+
+
+class _KeyFault(_StreamFault):
+    """The same, and the listen key is of no use either."""
+
+
+class UserStream:
+    """Keeps one private connection. Owned by the gateway; lives on one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        keys: ListenKeys,
+        instruments: Instruments,
+        clock: Clock,
+        settings: UserStreamSettings,
+        rng: random.Random,
+        venue: str,
+    ) -> None:
+        self._url = url
+        self._keys = keys
+        self._instruments = instruments
+        self._clock = clock
+        self._settings = settings
+        self._rng = rng
+        self._venue = venue
+        self._sink: Callable[[VenueEvent], None] = lambda event: None
+        self._task: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._key = ""
+        self._pending: set[str] = set()
+        self._is_up = False
+        self._is_loss_told = False
+        self._connections = self._frames = self._empty = self._foreign = self._undecodable = self._keys_made = 0
+        self._last_frame_ns = 0
+        self._last_fault = ""
+
+    async def start(self, sink: Callable[[VenueEvent], None], patience_s: float) -> bool:
+        """Begin, and wait until the stream is up, its first attempt failed, or `patience_s` is over.
+
+        Returns: whether it is up. It goes on trying in any case; `sink` (never blocks, never raises) hears
+        VenueStreamRestored after each connection, VenueStreamLost after each loss, and the events between.
+        """
+        self._sink = sink
+        self._task = asyncio.create_task(self._run(), name="user-stream")
+        self._task.add_done_callback(self._on_done)
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._settled.wait()
+        except TimeoutError:
+            self._lose(f"not connected within {patience_s} s")
+        return self._is_up
+
+    async def close(self) -> None:
+        """End the task, close the socket and give the listen key back; idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        key, self._key = self._key, ""
+        if key:
+            try:
+                async with asyncio.timeout(self._settings.open_timeout_s):
+                    await self._keys.delete_listen_key(key)
+            except (VenueUnavailable, OutcomeUnknown, VenueRejected, TimeoutError) as error:
+                self._last_fault = f"listen key not given back: {error}"
+
+    def status(self) -> UserStreamStatus:
+        """Return the counters."""
+        return UserStreamStatus(
+            is_up=self._is_up,
+            connections=self._connections,
+            frames=self._frames,
+            empty_frames=self._empty,
+            foreign_pushes=self._foreign,
+            decode_errors=self._undecodable,
+            keys_made=self._keys_made,
+            last_frame_ns=self._last_frame_ns,
+            last_fault=self._last_fault,
+        )
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            began_ns = self._clock.monotonic_ns()
+            try:
+                await self._connection()
+            except (_StreamFault, VenueUnavailable, OutcomeUnknown, VenueRejected) as error:
+                if isinstance(error, _KeyFault):
+                    self._key = ""
+                reason = str(error)
+            except (OSError, TimeoutError, WebSocketException) as error:
+                reason = f"{type(error).__name__}: {error}"
+            else:
+                reason = "connection ended"
+            self._lose(reason)
+            lived_s = (self._clock.monotonic_ns() - began_ns) / NS_PER_S
+            failures = 0 if lived_s >= self._settings.healthy_after_s else failures + 1
+            await asyncio.sleep(self._backoff_s(failures))
+
+    def _backoff_s(self, failures: int) -> float:
+        """Double with each failure up to the bound; half of it by chance, so that clients do not march in step."""
+        most = min(self._settings.backoff_max_s, self._settings.backoff_min_s * (1 << min(failures, 16)))
+        return most * (0.5 + self._rng.random() / 2)
+
+    async def _connection(self) -> None:
+        """Run one connection to its end, which is always an error of some kind."""
+        await self._ensure_key()
+        async with connect(
+            f"{self._url}?listenKey={quote(self._key, safe='')}",
+            open_timeout=self._settings.open_timeout_s,
+            close_timeout=1.0,
+            ping_interval=None,  # MEXC wants its own JSON PING; frames of RFC 6455 prove nothing there
+            compression=None,
+            proxy=None,
+            max_size=_FRAME_BYTES_MAX,
+            max_queue=_FRAMES_QUEUED_MAX,
+        ) as socket:
+            self._connections += 1
+            self._pending = set(PRIVATE_TOPICS)
+            await socket.send(_SUBSCRIBE)
+            await _first_end(
+                self._read(socket),
+                self._ping(socket),
+                self._keep_key(),
+                _fail_after(self._settings.age_max_s, "rolled over before the venue ends the connection"),
+                self._await_acknowledgement(),
+            )
+
+    async def _ensure_key(self) -> None:
+        """Reuse our key when the venue still knows it: each reconnect with a new one would use up the account's 60."""
+        if self._key:
+            try:
+                await self._keys.renew_listen_key(self._key)
+                return
+            except VenueRejected:
+                self._key = ""
+        self._key = await self._keys.create_listen_key()
+        self._keys_made += 1
+
+    async def _read(self, socket: ClientConnection) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.stall_timeout_s):
+                    frame = await socket.recv()
+            except TimeoutError:
+                raise _StreamFault(f"stalled: nothing came for {self._settings.stall_timeout_s} s")
+            self._last_frame_ns = self._clock.now_ns()
+            if isinstance(frame, str):
+                self._on_text(frame)
+            else:
+                self._on_push(frame)
+
+    async def _ping(self, socket: ClientConnection) -> None:
+        while True:
+            await asyncio.sleep(self._settings.ping_interval_s)
+            await socket.send(_PING)
+
+    async def _keep_key(self) -> None:
+        """Renew the key in time, and notice when the venue dropped it. A failed call is repeated at the next check."""
+        renewed_ns = self._clock.monotonic_ns()
+        while True:
+            await asyncio.sleep(self._settings.key_check_interval_s)
+            is_due = self._clock.monotonic_ns() - renewed_ns >= self._settings.key_renew_interval_s * NS_PER_S
+            try:
+                if is_due:
+                    await self._keys.renew_listen_key(self._key)
+                    renewed_ns = self._clock.monotonic_ns()
+                elif self._key not in await self._keys.listen_keys():
+                    raise _KeyFault("listen key expired")
+            except VenueRejected as error:
+                raise _KeyFault(f"listen key refused: {error}")
+            except (VenueUnavailable, OutcomeUnknown) as error:
+                # The key lives for two renewal intervals: there is time for several more checks.
+                self._last_fault = f"listen key not renewed: {error}"
+
+    async def _await_acknowledgement(self) -> None:
+        """Fail unless every topic is acknowledged in time; then wait for the other parts to end."""
+        await asyncio.sleep(self._settings.ack_timeout_s)
+        if self._pending:
+            raise _StreamFault(f"not acknowledged: {', '.join(sorted(self._pending))}")
+        await asyncio.Event().wait()
+
+    # --- frames -----------------------------------------------------------------------------------------------------
+
+    def _on_text(self, frame: str) -> None:
+        if "invalid listen key" in frame.lower():
+            raise _KeyFault("listen key refused on connect")
+        try:
+            answer = orjson.loads(frame)
+        except orjson.JSONDecodeError:
+            raise _StreamFault(f"unreadable answer {frame[:80]!r}")
+        text = answer.get("msg") if isinstance(answer, dict) else None
+        if not isinstance(text, str):
+            raise _StreamFault(f"unexpected answer {frame[:80]!r}")
+        if text == "PONG" or not self._pending:
+            return
+        # A rejection keeps code 0: only a topic that is echoed in a plain list is live.
+        accepted = {topic.strip() for topic in text.split(",")}
+        if not accepted <= set(PRIVATE_TOPICS):
+            raise _KeyFault(f"subscription refused: {text[:200]}")
+        self._pending -= accepted
+        if not self._pending:
+            self._restore()
+
+    def _on_push(self, payload: bytes) -> None:
+        try:
+            push = decode_private(payload, self._instruments, self._venue, self._last_frame_ns)
+        except DecodeError as error:
+            # What it said is lost: the reconnect makes everybody reconcile.
+            self._undecodable += 1
+            raise _StreamFault(f"undecodable push: {error}")
+        self._frames += 1
+        if push is None:
+            self._empty += 1
+        elif isinstance(push, ForeignPush):
+            self._foreign += 1
+        else:
+            self._sink(push)
+
+    # --- state ------------------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        self._is_up, self._is_loss_told = True, False
+        self._sink(VenueStreamRestored(self._clock.now_ns()))
+        self._settled.set()
+
+    def _lose(self, reason: str) -> None:
+        """Tell a loss once, however many attempts fail after it."""
+        self._is_up = False
+        self._last_fault = reason
+        if not self._is_loss_told:
+            self._is_loss_told = True
+            self._sink(VenueStreamLost(reason, self._clock.now_ns()))
+        self._settled.set()
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """Turn a death that is nobody's wish into a loss and a loud report: it is a bug."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._lose(f"the stream's task died: {type(error).__name__}: {error}")
+        task.get_loop().call_exception_handler({"message": "user stream died", "exception": error, "task": task})
+
+
+async def _fail_after(delay_s: float, text: str) -> None:
+    await asyncio.sleep(delay_s)
+    raise _StreamFault(text)
+
+
+async def _first_end(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run all parts until the first ends, cancel the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -26,6 +26,7 @@ from trading.adapters.settings_text import (
     Names,
     WebsocketUrl,
     example_text,
+    is_loopback,
     masked_values,
     secrets_in_env_file,
     sentence,
@@ -132,7 +133,8 @@ class Settings(BaseSettings):
     )
     key_file: Path | None = Field(None, description="A file of mode 0600 with the lines api_key=… and api_secret=….")
     arm_live: bool = Field(
-        False, description="Live orders on MEXC are sent only when this is true. Implied on the simulator."
+        False,
+        description="Live orders on MEXC are sent only when this is true. Implied on a simulator of this machine.",
     )
 
     # --- time
@@ -207,8 +209,11 @@ class Settings(BaseSettings):
 
     @property
     def is_armed(self) -> bool:
-        """True when live orders may be sent: explicitly on MEXC, by itself on the simulator."""
-        return self.arm_live or self.venue is VenueName.SIM
+        """True when live orders may be sent: explicitly, or by itself on a simulator of this machine.
+
+        What is reached under the name sim at another host may be anything, the real venue included.
+        """
+        return self.arm_live or (self.venue is VenueName.SIM and is_loopback(self.venue_rest))
 
     def venue_urls(self) -> tuple[str, str] | None:
         """Return (REST base, WebSocket URL); None when the launcher's own simulator gives them."""
@@ -232,12 +237,13 @@ class Settings(BaseSettings):
         """
         if self.venue is VenueName.MEXC and not self.symbols:
             raise ConfigError("name the symbols to trade on MEXC: --symbols BTCUSDT,ETHUSDT (MEXCBOT_SYMBOLS)")
-        if self.mode is Mode.PAPER or self.venue is VenueName.SIM:
+        if self.mode is Mode.PAPER:
             return
-        if self.credentials() is None:
+        if self.venue is VenueName.MEXC and self.credentials() is None:
             raise ConfigError("live mode needs keys: set MEXCBOT_API_KEY and MEXCBOT_API_SECRET, or MEXCBOT_KEY_FILE")
-        if not self.arm_live:
-            raise Refused("live orders on MEXC are not armed: add --arm-live when you mean it")
+        if not self.is_armed:
+            where = "MEXC" if self.venue is VenueName.MEXC else str(self.venue_rest)
+            raise Refused(f"live orders on {where} are not armed: add --arm-live when you mean it")
 
     def masked(self) -> dict[str, str]:
         """Return every setting as text, secrets as ***, for printing and for the sessions table."""

@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, SecretStr, ValidationError
@@ -92,6 +94,17 @@ Amounts = Annotated[dict[str, Decimal], NoDecode, BeforeValidator(_amounts)]
 HttpUrl = Annotated[str, _starts_with("http", "https")]
 WebsocketUrl = Annotated[str, _starts_with("ws", "wss")]
 DatabaseUrl = Annotated[str, _starts_with("postgresql", "postgresql+psycopg")]
+
+
+def is_loopback(url: str | None) -> bool:
+    """Return whether an address is on this machine; no address (our own simulator) is."""
+    if url is None:
+        return True
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def secrets_in_env_file(path: Path, known: Mapping[str, FieldInfo]) -> tuple[str, ...]:

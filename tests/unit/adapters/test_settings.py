@@ -169,6 +169,29 @@ def test_settings_live_on_the_simulator_is_armed_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "is_armed"),
+    [
+        ("127.0.0.1:5000", True),
+        ("localhost:5000", True),
+        ("[::1]:5000", True),
+        ("api.mexc.com", False),
+        ("127.0.0.1.example.org", False),
+        ("10.0.0.7:5000", False),
+    ],
+)
+def test_settings_live_under_the_name_sim_is_armed_by_itself_on_this_machine_only(host: str, is_armed: bool) -> None:
+    live = {"mode": "live", "venue_rest": f"http://{host}", "venue_ws": f"ws://{host}/ws"}
+    settings = load_settings(live, None)
+    assert settings.is_armed is is_armed
+    if is_armed:
+        settings.check_start()
+    else:
+        with pytest.raises(Refused, match="--arm-live"):
+            settings.check_start()
+    load_settings({**live, "arm_live": True}, None).check_start()
+
+
+@pytest.mark.parametrize(
     ("text", "mode", "words"),
     [
         ("api_key=k\napi_secret=s\n", 0o640, "chmod 600"),

@@ -100,11 +100,11 @@ def is_loopback(url: str | None) -> bool:
     """Return whether an address is on this machine; no address (our own simulator) is."""
     if url is None:
         return True
-    host = urlsplit(url).hostname or ""
     try:
-        return ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
 
 
 def secrets_in_env_file(path: Path, known: Mapping[str, FieldInfo]) -> tuple[str, ...]:

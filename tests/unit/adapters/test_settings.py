@@ -177,6 +177,7 @@ def test_settings_live_on_the_simulator_is_armed_by_itself() -> None:
         ("api.mexc.com", False),
         ("127.0.0.1.example.org", False),
         ("10.0.0.7:5000", False),
+        ("[::1", False),
     ],
 )
 def test_settings_live_under_the_name_sim_is_armed_by_itself_on_this_machine_only(host: str, is_armed: bool) -> None:

@@ -1,0 +1,244 @@
+"""Every fault of the contract strikes as documented, is counted, and ends when lifted."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+
+import httpx
+import pytest
+from google.protobuf.message import DecodeError
+from simulator_process import RunningSimulator, ask, pushes
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+
+DEPTH = "spot@public.aggre.depth.v3.api.pb@100ms@BTCUSDT"
+OTHER = "spot@public.aggre.depth.v3.api.pb@100ms@DOGEUSDT"
+ORDERS = "spot@private.orders.v3.api.pb"
+ORDER = {"symbol": "XRPUSDT", "side": "BUY", "type": "LIMIT", "quantity": "100", "price": "0.4"}
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left(simulator: RunningSimulator) -> Iterator[None]:
+    yield
+    simulator.lift()
+    simulator.signed("DELETE", "/api/v3/openOrders", symbol="XRPUSDT")
+
+
+def raw_frames(socket: ClientConnection, count: int) -> list[bytes]:
+    frames: list[bytes] = []
+    while len(frames) < count:
+        message = socket.recv(timeout=5)
+        if isinstance(message, bytes):
+            frames.append(message)
+    return frames
+
+
+def ranges(socket: ClientConnection, count: int) -> list[tuple[int, int]]:
+    decoded = [pb.PushDataV3ApiWrapper.FromString(frame).publicAggreDepths for frame in raw_frames(socket, count)]
+    return [(int(delta.fromVersion), int(delta.toVersion)) for delta in decoded]
+
+
+def is_chain(found: list[tuple[int, int]]) -> bool:
+    return all(later[0] == earlier[1] + 1 for earlier, later in pairwise(found))
+
+
+def injected(simulator: RunningSimulator, kind: str) -> int:
+    return int(simulator.state("BTCUSDT")["injected"].get(kind, 0))
+
+
+def test_drop_delta_breaks_the_chain_once_and_only_of_its_symbol(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket, simulator.stream(OTHER) as other:
+        earlier = ranges(socket, 5)
+        assert is_chain(earlier)
+        count = injected(simulator, "drop_delta")
+        simulator.inject("drop_delta", symbol="BTCUSDT", count=1)
+        found = earlier + ranges(socket, 8)
+        assert sum(after[0] != before[1] + 1 for before, after in pairwise(found)) == 1
+        assert is_chain(ranges(other, 5))
+        assert injected(simulator, "drop_delta") == count + 1
+
+
+def test_duplicate_delta_comes_twice(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        simulator.inject("duplicate_delta", symbol="BTCUSDT", count=1)
+        found = ranges(socket, 8)
+        assert len(set(found)) == len(found) - 1
+
+
+def test_reorder_delta_swaps_two_neighbours(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        ranges(socket, 2)
+        simulator.inject("reorder_delta", symbol="BTCUSDT", count=1)
+        found = ranges(socket, 8)
+        assert not is_chain(found)
+        assert is_chain(sorted(found))
+
+
+def test_truncated_and_garbage_frames_do_not_decode_to_a_delta(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        for kind in ("truncated_frame", "garbage_frame"):
+            simulator.inject(kind, symbol="BTCUSDT", count=1)
+            broken = 0
+            for frame in raw_frames(socket, 6):
+                try:
+                    broken += not pb.PushDataV3ApiWrapper.FromString(frame).HasField("publicAggreDepths")
+                except DecodeError:
+                    broken += 1
+            assert broken == 1, kind
+
+
+def test_empty_frame_has_no_body_and_breaks_nothing(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        simulator.inject("empty_frame", symbol="BTCUSDT", count=1)
+        decoded = [pb.PushDataV3ApiWrapper.FromString(frame) for frame in raw_frames(socket, 6)]
+        assert [push.WhichOneof("body") for push in decoded].count(None) == 1
+        bodies = [push.publicAggreDepths for push in decoded if push.WhichOneof("body")]
+        assert is_chain([(int(body.fromVersion), int(body.toVersion)) for body in bodies])
+
+
+def test_stall_keeps_the_connection_silent_and_loses_the_pushes(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        last = ranges(socket, 2)[-1]
+        simulator.inject("stall", symbol="BTCUSDT", count=1, params={"delay_ms": 900})
+        time.sleep(0.2)
+        before = [pb.PushDataV3ApiWrapper.FromString(frame) for frame in drained(socket)]
+        last = (0, int(before[-1].publicAggreDepths.toVersion)) if before else last
+        assert list(pushes(socket, 0.5)) == []
+        assert ranges(socket, 1)[0][0] > last[1] + 1
+
+
+def drained(socket: ClientConnection) -> list[bytes]:
+    """Return the frames that have arrived already."""
+    frames: list[bytes] = []
+    while True:
+        try:
+            message = socket.recv(timeout=0.01)
+        except TimeoutError:
+            return frames
+        if isinstance(message, bytes):
+            frames.append(message)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("close", None), ("rollover", 1001)])
+def test_close_and_rollover_end_the_connections_that_hear_the_symbol(
+    simulator: RunningSimulator, kind: str, code: int | None
+) -> None:
+    with simulator.stream(DEPTH) as socket, simulator.stream(OTHER) as other:
+        simulator.inject(kind, symbol="BTCUSDT", count=1)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                socket.recv(timeout=5)  # raises TimeoutError when the connection stays
+        assert socket.close_code == (code or 1006)
+        assert is_chain(ranges(other, 3))
+
+
+def test_blocked_refuses_a_subscription(simulator: RunningSimulator) -> None:
+    with simulator.stream() as socket:
+        simulator.inject("blocked", symbol="BTCUSDT", count=1)
+        assert "Not Subscribed" in ask(socket, "SUBSCRIPTION", DEPTH)["msg"]
+        assert ask(socket, "SUBSCRIPTION", DEPTH)["msg"] == DEPTH
+
+
+def test_stale_snapshot_is_true_but_older_than_the_stream(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        first = ranges(socket, 1)[0]
+        simulator.inject("stale_snapshot", symbol="BTCUSDT", count=1)
+        stale = simulator.get("/api/v3/depth", symbol="BTCUSDT", limit=5000).json()
+        assert stale["lastUpdateId"] < first[0]
+        truth = simulator.get("/sim/book", symbol="BTCUSDT", version=stale["lastUpdateId"]).json()
+        assert [Decimal(price) for price, _ in stale["bids"]] == [Decimal(price) for price, _ in truth["bids"]]
+
+
+def test_snapshot_inside_lies_within_the_next_delta(simulator: RunningSimulator) -> None:
+    with simulator.stream(DEPTH) as socket:
+        inside = 0
+        for _ in range(12):
+            simulator.inject("snapshot_inside", symbol="BTCUSDT", count=1)
+            ranges(socket, 1)
+            time.sleep(0.06)
+            version = simulator.get("/api/v3/depth", symbol="BTCUSDT").json()["lastUpdateId"]
+            inside += any(first <= version < last for first, last in ranges(socket, 2))
+        assert inside >= 6
+
+
+def test_accept_then_5xx_leaves_the_order_alive(simulator: RunningSimulator) -> None:
+    simulator.inject("accept_then_5xx", account=simulator.api_key, count=1)
+    answer = simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="after-503")
+    assert answer.status_code == 503
+    order = simulator.signed("GET", "/api/v3/order", symbol="XRPUSDT", origClientOrderId="after-503").json()
+    assert order["status"] == "NEW"
+
+
+def test_lose_reply_breaks_the_connection_after_the_order_was_taken(simulator: RunningSimulator) -> None:
+    simulator.inject("lose_reply", count=1)
+    with pytest.raises(httpx.TransportError):
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="lost")
+    order = simulator.signed("GET", "/api/v3/order", symbol="XRPUSDT", origClientOrderId="lost").json()
+    assert order["status"] == "NEW"
+
+
+def test_delay_reply_is_late(simulator: RunningSimulator) -> None:
+    simulator.inject("delay_reply", count=1, params={"delay_ms": 400, "path": "/api/v3/time"})
+    began = time.monotonic()
+    assert simulator.get("/api/v3/time").status_code == 200
+    assert time.monotonic() - began >= 0.4
+
+
+def test_http_429_and_html_403_come_instead_of_the_answer(simulator: RunningSimulator) -> None:
+    simulator.inject("http_429", count=1)
+    refused = simulator.get("/api/v3/time")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    simulator.inject("html_403", count=1)
+    walled = simulator.get("/api/v3/time")
+    assert (walled.status_code, walled.text[:6]) == (403, "<html>")
+    assert simulator.get("/api/v3/time").status_code == 200
+
+
+def test_clock_skew_moves_the_venues_clock(simulator: RunningSimulator) -> None:
+    simulator.inject("clock_skew", probability=1, params={"delay_ms": 20_000})
+    assert simulator.get("/api/v3/time").json()["serverTime"] > time.time() * 1_000 + 15_000
+    assert simulator.signed("GET", "/api/v3/account").json()["code"] == 700003
+
+
+def test_expire_listen_key_ends_the_private_stream(simulator: RunningSimulator) -> None:
+    with simulator.stream(ORDERS, listen_key=simulator.listen_key()) as socket:
+        simulator.inject("expire_listen_key", account=simulator.api_key, count=1)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=5)
+
+
+def order_ids(socket: ClientConnection, count: int) -> list[str]:
+    return [pb.PushDataV3ApiWrapper.FromString(frame).privateOrders.clientId for frame in raw_frames(socket, count)]
+
+
+def test_private_pushes_are_duplicated_reordered_and_delayed(simulator: RunningSimulator) -> None:
+    with simulator.stream(ORDERS, listen_key=simulator.listen_key()) as socket:
+        simulator.inject("duplicate_push", account=simulator.api_key, count=1)
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="d1")
+        assert order_ids(socket, 2) == ["d1", "d1"]
+        simulator.inject("reorder_push", account=simulator.api_key, count=1)
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="r1")
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="r2")
+        assert order_ids(socket, 2) == ["r2", "r1"]
+        simulator.inject("delay_push", account=simulator.api_key, count=1, params={"delay_ms": 500})
+        began = time.monotonic()
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="l1")
+        assert order_ids(socket, 1) == ["l1"]
+        assert time.monotonic() - began >= 0.45
+
+
+def test_faults_are_listed_lifted_and_refused_when_wrong(simulator: RunningSimulator) -> None:
+    fault = simulator.inject("drop_delta", symbol="DOGEUSDT", probability=0.5, seed=3)
+    listed = simulator.get("/sim/faults").json()["faults"]
+    assert [(known["id"], known["probability"], known["left"]) for known in listed] == [(fault, 0.5, None)]
+    assert simulator.client.delete(f"{simulator.rest}/sim/faults/{fault}").status_code == 200
+    assert simulator.client.delete(f"{simulator.rest}/sim/faults/{fault}").status_code == 404
+    assert simulator.get("/sim/faults").json() == {"faults": []}
+    for wrong in ({"kind": "flood"}, {}, {"kind": "stall", "probability": 2}, {"kind": "stall", "count": 0}):
+        assert simulator.client.post(simulator.rest + "/sim/faults", json=wrong).status_code == 400
+    assert simulator.client.post(simulator.rest + "/sim/faults", content=b"no json").status_code == 400
+    assert simulator.get("/sim/book", symbol="BTCUSDT", version=5).status_code == 404

@@ -92,12 +92,11 @@ class StrategyView:
     """Everything a strategy may look at, at one instant; the book is proven and has both sides.
 
     Attributes:
-        book: live; valid during the call only. bid, ask: its best levels.
+        book: live; valid during the call only. bid, ask: the best levels of others: where our own orders show in the
+            book (live), they are taken off.
         measures: normal spread, volatility, trade rate, markouts, exit mix.
         orders: ours that are not over, oldest first.
         position: exact, as booked. held_lots: its quantity rounded down to lots (what can be sold).
-        opened_ns: when the position became more than nothing (the last fill's time after a restart); 0 when flat.
-        maker_fee_rate, taker_fee_rate: fractions, the account's real rates.
         allocation_quote: quote units that may be bound.
     """
 
@@ -110,7 +109,6 @@ class StrategyView:
     orders: tuple[OwnOrder, ...]
     position: Position
     held_lots: int
-    opened_ns: int
     allocation_quote: Decimal
 
 
@@ -178,5 +176,5 @@ class Strategy(Protocol):
     def __init__(self, instrument: Instrument, parameters: Any) -> None: ...
 
     def decide(self, view: StrategyView) -> Desires:
-        """Say what to have in the book now. Called on book changes, order events and timers while the book is proven."""
+        """Say what to have in the book now. Called on book changes, order events, timers; the book is proven."""
         ...

@@ -1,0 +1,276 @@
+"""One symbol's decision: what to have in the book now, and the orders and cancels that follow. Pure.
+
+May import `trading.model` and `trading.engine`. Order of authority: proof of the book, drain, fault, pause, the
+strategy; symbol risk judges what is left, `quoting` makes it orders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trading.engine.book_sync import BookSync
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
+from trading.engine.intents import IntentMaker
+from trading.engine.messages import Action, CancelOrder, NoteRaised, PlaceOrder
+from trading.engine.own_orders import OwnOrders
+from trading.engine.quoting import Quoting
+from trading.engine.risk import RefusalCount, SymbolStanding, judge, unproven_refusal
+from trading.engine.strategy.measures import MarketMeasures
+from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
+from trading.engine.strategy.registry import SymbolParameters, build, parse_parameters
+from trading.model.errors import InvariantViolated
+from trading.model.market import BestQuote, BookState, Level, Side
+from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, Refusal
+from trading.model.position import Position
+from trading.model.units import BPS, NS_PER_S
+
+QUOTE_MAX_AGE_NS = 2 * NS_PER_S
+"""How old a book-ticker quote may be to sell against while the book itself is not proven."""
+
+STATE_UNPROVEN = "UNPROVEN"
+STATE_FAULT = "FAULT"
+STATE_DRAINING = "DRAINING"
+
+
+class Decider:
+    """Holds what decisions are made of: parameters, strategy, measures, orders, position. Owned by `SymbolEngine`."""
+
+    def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap) -> None:
+        self._config = config
+        self._instrument = config.instrument
+        self.parameters = parse_parameters(config.strategy_name, config.params)
+        self._digest = self.parameters.digest()
+        self._strategy = build(self.parameters, config.instrument)
+        self.measures = MarketMeasures()
+        self.orders = OwnOrders()
+        self.orders.load(bootstrap.open_orders)
+        self.quoting = Quoting(self.parameters.risk)
+        self.refusals = RefusalCount()
+        self.position = bootstrap.position
+        self.held_lots = config.instrument.qty_lots_floor(bootstrap.position.qty)
+        self.machine_state = STATE_UNPROVEN
+        self.last_quote: BestQuote | None = None
+        self.is_enabled = True
+        self.is_draining = False
+        self._is_flatten = False
+        self.fault = ""
+        self._intents = IntentMaker(config.instrument, config.strategy_name, config.run_number, config.owner_epoch)
+        self._unproven_since_ns = 0
+        self._is_waiting_noted = False
+
+    # --- what changes the ground ------------------------------------------------------------------------------------
+
+    def set_parameters(self, values: SymbolParameters, now_ns: int) -> None:
+        """Take other parameters, all at once."""
+        self.parameters = values
+        self._digest = values.digest()
+        self._strategy.parameters = values.strategy
+        self.quoting.set_limits(values.risk, now_ns)
+
+    def switch(self, is_enabled: bool) -> None:
+        """Pause or resume; resuming forgives a fault: the strategy starts anew, without memory."""
+        self.is_enabled = is_enabled
+        if is_enabled:
+            self.quoting.forget_pauses()
+            if self.fault:
+                self.fault = ""
+                self._strategy = build(self.parameters, self._instrument)
+
+    def drain(self, is_flatten: bool) -> None:
+        """No entries any more; cancel everything; with `is_flatten` sell what is held, which is never taken back."""
+        self.is_draining = True
+        self._is_flatten = self._is_flatten or is_flatten
+
+    def set_position(self, position: Position) -> None:
+        """Take the position after a fill."""
+        self.position = position
+        self.held_lots = self._instrument.qty_lots_floor(position.qty)
+
+    def on_fill(self, fill: Fill, order: OwnOrder | None, now_ns: int) -> None:
+        """Learn from one of our fills: markouts, and how exits end."""
+        self.measures.on_own_fill(fill.side, fill.is_maker, now_ns)
+        if order is not None and order.purpose is Purpose.EXIT:
+            self.measures.exit_mix.on_exit(fill.is_maker, fill.qty_lots / order.qty_lots)
+
+    def is_flatten_unfinished(self, bid: Level | None) -> bool:
+        """Return whether a flatten was asked for and something sellable is left."""
+        return self._is_flatten and self._is_sellable(bid[0] if bid is not None else self._cost_ticks())
+
+    # --- the decision -----------------------------------------------------------------------------------------------
+
+    def decide(self, sync: BookSync, now_ns: int, actions: list[Action]) -> None:
+        """Decide once, and append the cancels and placements that follow."""
+        bid, ask = sync.book.best_bid, sync.book.best_ask
+        if sync.state is BookState.PROVEN and not self._config.is_paper:
+            bid, ask = self._without_own(sync, Side.BUY), self._without_own(sync, Side.SELL)
+        if sync.state is not BookState.PROVEN or bid is None or ask is None:
+            is_proven = sync.state is BookState.PROVEN
+            refusal = Refusal.ONE_SIDED_BOOK if is_proven else unproven_refusal(sync.state)
+            desires = Desires(self._exit_unproven(now_ns, actions), (refusal,), STATE_UNPROVEN)
+            self._carry_out(desires, sync.book.version, None, None, now_ns, actions)
+            return
+        self._unproven_since_ns = 0
+        self._is_waiting_noted = False
+        desires = self._desires(sync, bid, ask, now_ns, actions)
+        desires = self._judged(desires, bid, ask)
+        self._carry_out(desires, sync.book.version, bid, ask, now_ns, actions)
+
+    def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
+        if self.is_draining:
+            quotes = (self._flatten_quote(bid[0], "flatten"),) if self._is_flatten and self._is_sellable(bid[0]) else ()
+            return Desires(quotes, (Refusal.DRAINING,), STATE_DRAINING)
+        if self.fault:
+            return Desires((), (Refusal.HALTED,), STATE_FAULT)
+        view = StrategyView(
+            now_ns=now_ns,
+            instrument=self._instrument,
+            book=sync.book,
+            bid=bid,
+            ask=ask,
+            measures=self.measures,
+            orders=self.orders.active,
+            position=self.position,
+            held_lots=self.held_lots,
+            allocation_quote=self._config.allocation_quote,
+        )
+        try:
+            desires = self._strategy.decide(view)
+            _check(desires)
+        except Exception as error:  # noqa: BLE001 - the strategy may be anybody's code: one fault, one symbol (promise 6)
+            self.fault = f"{type(error).__name__}: {error}"
+            fields = (("strategy", self._config.strategy_name), ("error", self.fault), ("at", _place_of(error)))
+            actions.append(NoteRaised("alert", "strategy_failed", fields))
+            return Desires((), (Refusal.HALTED,), STATE_FAULT)
+        if not self.is_enabled:
+            exits = tuple(quote for quote in desires.quotes if quote.purpose is Purpose.EXIT)
+            return Desires(exits, (Refusal.HALTED,), desires.machine_state)
+        return desires
+
+    def _judged(self, desires: Desires, bid: Level, ask: Level) -> Desires:
+        """Take away what symbol risk refuses."""
+        if not desires.quotes:
+            return desires
+        standing = SymbolStanding(
+            self._instrument,
+            bid,
+            ask,
+            self.position,
+            self.held_lots,
+            self.orders.active,
+            self._config.allocation_quote,
+        )
+        kept, refusals = [], list(desires.refusals)
+        for quote in desires.quotes:
+            refusal = judge(quote, standing, self.parameters.risk)
+            working = self._working(quote) if refusal is Refusal.MIN_NOTIONAL else None
+            if refusal is None:
+                kept.append(quote)
+            elif working is not None:
+                # What is left of a working order is too small to be placed anew: let it stay where it is.
+                kept.append(replace(quote, price_ticks=working.price_ticks, qty_lots=working.open_lots))
+            else:
+                refusals.append(refusal)
+        return Desires(tuple(kept), tuple(refusals), desires.machine_state)
+
+    def _carry_out(
+        self,
+        desires: Desires,
+        version: int,
+        bid: Level | None,
+        ask: Level | None,
+        now_ns: int,
+        actions: list[Action],
+    ) -> None:
+        self.machine_state = desires.machine_state
+        plan = self.quoting.plan(desires.quotes, self.orders.active, now_ns)
+        refusals = (*desires.refusals, Refusal.BUDGET) if plan.is_held_back else desires.refusals
+        self.refusals.note(refusals, now_ns)
+        for order, reason in plan.cancels:
+            self.orders.request_cancel(order.client_order_id, now_ns)
+            actions.append(CancelOrder(self._intents.cancel(order.client_order_id, reason, now_ns)))
+        for quote in plan.places:
+            context = (
+                ("state", desires.machine_state),
+                *self._intents.book_context(version, bid, ask),
+                ("params", self._digest),
+            )
+            intent = self._intents.order(quote, context, self.parameters.risk.risk_intent_valid_ms, now_ns)
+            self.orders.add(intent)
+            actions.append(PlaceOrder(intent))
+
+    # --- exits of the house -----------------------------------------------------------------------------------------
+
+    def _exit_unproven(self, now_ns: int, actions: list[Action]) -> tuple[DesiredQuote, ...]:
+        """Long without a proven book: after a while, or when flattening, sell against a fresh book-ticker quote."""
+        if not self._unproven_since_ns:
+            self._unproven_since_ns = now_ns
+        patience_s = self.parameters.risk.risk_unproven_exit_after_s
+        is_due = patience_s > 0 and now_ns - self._unproven_since_ns >= patience_s * NS_PER_S
+        if not self._is_flatten and not is_due:
+            return ()
+        quote = self.last_quote
+        is_fresh = quote is not None and now_ns - quote.recv_ts_ns <= QUOTE_MAX_AGE_NS
+        if quote is not None and is_fresh and quote.bid is not None:
+            return (self._flatten_quote(quote.bid[0], "book_unproven"),) if self._is_sellable(quote.bid[0]) else ()
+        if not self._is_waiting_noted and self._is_sellable(self._cost_ticks()):
+            self._is_waiting_noted = True
+            fields = (("held_lots", str(self.held_lots)),)
+            actions.append(NoteRaised("alert", "exit_waits_for_a_quote", fields))
+        return ()
+
+    def _flatten_quote(self, bid_ticks: int, reason: str) -> DesiredQuote:
+        bound = self.parameters.risk.risk_taker_bound_bps
+        return DesiredQuote(
+            side=Side.SELL,
+            purpose=Purpose.EXIT,
+            type=OrderType.IOC,
+            price_ticks=max(1, int(bid_ticks * (BPS - bound) / BPS)),
+            qty_lots=self.held_lots,
+            reason=reason,
+            requote=Requote(0, 1),
+            is_urgent=True,
+        )
+
+    def _is_sellable(self, price_ticks: int) -> bool:
+        bound = self.parameters.risk.risk_taker_bound_bps
+        at_bound = max(1, int(price_ticks * (BPS - bound) / BPS))
+        return self.held_lots >= self._instrument.min_lots(at_bound)
+
+    def _cost_ticks(self) -> int:
+        return max(1, int(self.position.avg_price / self._instrument.tick_size))
+
+    # --- small things -----------------------------------------------------------------------------------------------
+
+    def _working(self, quote: DesiredQuote) -> OwnOrder | None:
+        for order in self.orders.active:
+            is_same_slot = order.side is quote.side and order.purpose is quote.purpose
+            if is_same_slot and order.type is quote.type and not order.is_cancel_requested:
+                return order
+        return None
+
+    def _without_own(self, sync: BookSync, side: Side) -> Level | None:
+        """Return the best level of others: live, our own resting orders show in the public book."""
+        own: dict[int, int] = {}
+        for order in self.orders.active:
+            if order.side is side and order.is_resting_type and order.status is not OrderStatus.PENDING:
+                own[order.price_ticks] = own.get(order.price_ticks, 0) + order.open_lots
+        levels = sync.book.bids(len(own) + 1) if side is Side.BUY else sync.book.asks(len(own) + 1)
+        for price_ticks, qty_lots in levels:
+            others = qty_lots - own.get(price_ticks, 0)
+            if others > 0:
+                return price_ticks, others
+        return levels[0] if levels else None
+
+
+def _check(desires: Desires) -> None:
+    slots = [(quote.side, quote.purpose) for quote in desires.quotes]
+    if len(set(slots)) != len(slots):
+        raise InvariantViolated(f"expected one quote per side and purpose, was {slots}")
+
+
+def _place_of(error: BaseException) -> str:
+    """Name the function and line where an exception was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace is not None else ""

@@ -1,0 +1,278 @@
+"""`spread_capture`: buy passively where the spread pays, sell passively, leave when wrong. Pure.
+
+    FLAT → ENTERING → LONG → EXITING → FLAT, with COOLDOWN after a round trip and DUST when what is left cannot be sold.
+
+May import `trading.model` and `trading.engine`.
+
+Long only. The state is read off orders and position at each look, so that partial fills, lost races between cancel and
+fill, rejects and restarts need no cases of their own: whatever happened, the look tells what to do next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from trading.engine.edge import BPS_PER_ONE, HORIZONS_NS, EdgeTerms, RoundTrip, entry_edge
+from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
+from trading.engine.strategy.spread_capture_exits import (
+    Holding,
+    exit_quote,
+    exit_reason,
+    hard_stop_bps,
+    is_in_window,
+    is_maker_gone,
+)
+from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
+from trading.model.instrument import Instrument
+from trading.model.market import Side
+from trading.model.orders import OrderType, Purpose, Refusal
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+MIN_NOTIONALS_AT_HARD_STOP = 2
+"""What is bought must still be worth twice the minimum order at the hard stop, or it could not be sold in two parts."""
+
+_HORIZON_OF = {"0.1": HORIZONS_NS[0], "1": HORIZONS_NS[1], "10": HORIZONS_NS[2]}
+
+
+class MachineState(StrEnum):
+    """Where the cycle stands."""
+
+    FLAT = "FLAT"
+    ENTERING = "ENTERING"
+    LONG = "LONG"
+    EXITING = "EXITING"
+    COOLDOWN = "COOLDOWN"
+    DUST = "DUST"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A candidate entry: its price and what it is expected to earn."""
+
+    price_ticks: int
+    edge: EdgeTerms
+
+
+class SpreadCapture:
+    """The strategy of one symbol; see the module's docstring. Memory: the current round trip, cooldown, loss streak."""
+
+    name: ClassVar[str] = "spread_capture"
+    summary: ClassVar[str] = "buy passively where the net edge clears a floor, sell passively, stop when wrong"
+    parameters_class: ClassVar[type] = SpreadCaptureParameters
+
+    def __init__(self, instrument: Instrument, parameters: SpreadCaptureParameters) -> None:
+        self.parameters = parameters
+        self._instrument = instrument
+        self._since_ns: int | None = None  # start of the current holding; None while there is nothing to sell
+        self._best_mark_bps = 0.0
+        self._flat_net: Decimal | None = None  # realised less fees when last flat
+        self._cooldown_until_ns = 0
+        self._pause_reason = Refusal.COOLDOWN
+        self._losses = 0
+
+    def decide(self, view: StrategyView) -> Desires:
+        """Want an exit while there is something to sell, else an entry where filters and edge allow one."""
+        entry_order = _working(view, Side.BUY)
+        exit_order = _working(view, Side.SELL)
+        spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
+        if view.held_lots >= view.instrument.min_lots(view.bid[0]) or (view.held_lots and exit_order is not None):
+            return self._while_long(view, entry_order, exit_order, spread_bps)
+        self._settle(view)
+        refusals = self._entry_refusals(view, spread_bps)
+        if refusals:
+            return Desires((), refusals, self._flat_state(view, entry_order).value)
+        quote, refusal = self._entry_quote(view, entry_order)
+        if quote is None:
+            return Desires((), (refusal,), self._flat_state(view, entry_order).value)
+        return Desires((quote,), (), MachineState.ENTERING.value)
+
+    # --- long -------------------------------------------------------------------------------------------------------
+
+    def _while_long(
+        self, view: StrategyView, entry_order: OwnOrder | None, exit_order: OwnOrder | None, spread_bps: float
+    ) -> Desires:
+        parameters = self.parameters
+        avg_ticks = float(view.position.avg_price / view.instrument.tick_size)
+        mark_bps = (view.bid[0] - avg_ticks) / avg_ticks * BPS_PER_ONE if avg_ticks > 0 else 0.0
+        if self._since_ns is None:
+            self._since_ns = view.position.updated_ns or view.now_ns
+            self._best_mark_bps = mark_bps
+            if self._flat_net is None:
+                self._flat_net = view.position.realized_pnl - view.position.fees
+        self._best_mark_bps = max(self._best_mark_bps, mark_bps)
+        holding = Holding(
+            avg_ticks, mark_bps, self._best_mark_bps, self._since_ns, spread_bps, self._normal_spread(view, spread_bps)
+        )
+        reason = exit_reason(parameters, holding, view.now_ns)
+        is_lingering = (
+            entry_order is not None
+            and exit_order is None
+            and not reason.is_taker
+            and view.now_ns - self._since_ns < parameters.entry_linger_s * NS_PER_S
+        )
+        if is_lingering and entry_order is not None and not self._entry_refusals(view, spread_bps):
+            quote, _ = self._entry_quote(view, entry_order)
+            if quote is not None:
+                return Desires((quote,), (), MachineState.ENTERING.value)
+        quote = exit_quote(parameters, view, holding, reason, self._requote(view))
+        if view.held_lots < view.instrument.min_lots(view.bid[0]) and exit_order is not None and not reason.is_taker:
+            # The rest of an exit is too small to be placed anew: it stays where it is until it fills or time is up.
+            quote = replace(quote, price_ticks=exit_order.price_ticks, qty_lots=exit_order.open_lots)
+        state = MachineState.LONG if exit_order is None else MachineState.EXITING
+        return Desires((quote,), (), state.value)
+
+    # --- flat -------------------------------------------------------------------------------------------------------
+
+    def _settle(self, view: StrategyView) -> None:
+        """Close the books of a round trip that has just ended: cooldown, loss streak."""
+        net = view.position.realized_pnl - view.position.fees
+        if self._since_ns is not None:
+            gained = net - (self._flat_net if self._flat_net is not None else net)
+            parameters = self.parameters
+            pause_s, self._pause_reason = parameters.cooldown_s, Refusal.COOLDOWN
+            if gained < 0:
+                self._losses += 1
+                pause_s = parameters.loss_cooldown_s
+                if parameters.loss_streak and self._losses >= parameters.loss_streak:
+                    self._losses = 0
+                    pause_s, self._pause_reason = parameters.streak_pause_s, Refusal.LOSS_STREAK
+            else:
+                self._losses = 0
+            self._cooldown_until_ns = view.now_ns + int(pause_s * NS_PER_S)
+            self._since_ns = None
+        self._flat_net = net
+
+    def _flat_state(self, view: StrategyView, entry_order: OwnOrder | None) -> MachineState:
+        if entry_order is not None:
+            return MachineState.ENTERING
+        if view.now_ns < self._cooldown_until_ns:
+            return MachineState.COOLDOWN
+        return MachineState.DUST if view.position.qty else MachineState.FLAT
+
+    def _entry_refusals(self, view: StrategyView, spread_bps: float) -> tuple[Refusal, ...]:
+        """Say why not to enter; all reasons that hold, cheapest first."""
+        parameters, measures = self.parameters, view.measures
+        refusals = []
+        if view.now_ns < self._cooldown_until_ns:
+            refusals.append(self._pause_reason)
+        if not is_in_window(parameters, view.now_ns):
+            refusals.append(Refusal.SCHEDULE)
+        if measures.spread_seconds < parameters.warmup_s:
+            refusals.append(Refusal.NOT_READY)
+        if spread_bps < parameters.min_spread_bps:
+            refusals.append(Refusal.SPREAD_TOO_TIGHT)
+        normal_bps = self._normal_spread(view, spread_bps)
+        if spread_bps > parameters.max_spread_bps or is_maker_gone(parameters, spread_bps, normal_bps):
+            refusals.append(Refusal.SPREAD_TOO_WIDE)
+        imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
+        if not parameters.min_imbalance <= imbalance <= parameters.max_imbalance:
+            refusals.append(Refusal.IMBALANCE)
+        if measures.volatility_bps > parameters.max_volatility_bps:
+            refusals.append(Refusal.VOLATILITY)
+        if measures.trades_per_minute(view.now_ns) < parameters.min_trades_per_minute:
+            refusals.append(Refusal.TRADE_RATE)
+        if not refusals and not self._is_deep(view):
+            refusals.append(Refusal.DEPTH_TOO_THIN)
+        return tuple(refusals)
+
+    def _is_deep(self, view: StrategyView) -> bool:
+        parameters = self.parameters
+        limit_ticks = int(view.bid[0] * (1.0 - parameters.depth_bps / BPS_PER_ONE))
+        lots = view.book.qty_within(Side.BUY, limit_ticks)
+        return self._instrument.notional(view.bid[0], lots) >= parameters.min_depth_quote
+
+    def _entry_quote(self, view: StrategyView, order: OwnOrder | None) -> tuple[DesiredQuote | None, Refusal]:
+        """Make the entry at the best price whose edge clears the floor, or say why there is none.
+
+        order: the entry that works already; then the quantity wanted is what is left of it.
+        """
+        parameters, instrument = self.parameters, self._instrument
+        floor_bps = parameters.min_edge_bps - (parameters.edge_hysteresis_bps if order is not None else 0.0)
+        entry = self._best_entry(view, floor_bps)
+        if entry is None:
+            return None, Refusal.EDGE_BELOW_FLOOR
+        if order is not None:
+            lots = order.open_lots
+        else:
+            lots = instrument.qty_lots_floor(parameters.order_quote / instrument.price(entry.price_ticks))
+            if lots < self._fewest_lots(view, entry.price_ticks):
+                return None, Refusal.MIN_NOTIONAL
+        imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
+        quote = DesiredQuote(
+            side=Side.BUY,
+            purpose=Purpose.ENTRY,
+            type=OrderType.LIMIT_MAKER,
+            price_ticks=entry.price_ticks,
+            qty_lots=lots,
+            reason="entry",
+            requote=self._requote(view, parameters.entry_max_age_s),
+            edge=entry.edge,
+            terms=(
+                ("imbalance", f"{imbalance:.4f}"),
+                ("volatility_bps", f"{view.measures.volatility_bps:.4f}"),
+                ("normal_spread_bps", f"{view.measures.normal_spread_bps:.4f}"),
+            ),
+        )
+        return quote, Refusal.EDGE_BELOW_FLOOR
+
+    def _best_entry(self, view: StrategyView, floor_bps: float) -> _Entry | None:
+        """Return the most aggressive price, inside or at the bid, whose net edge clears the floor."""
+        parameters, instrument, measures = self.parameters, self._instrument, view.measures
+        bid_ticks, ask_ticks = view.bid[0], view.ask[0]
+        room = max(0, (ask_ticks - bid_ticks - 1) // 2)
+        improve = min(parameters.entry_improve_ticks, room)
+        exit_ticks = ask_ticks - min(parameters.exit_improve_ticks, room)
+        passive = measures.exit_mix.maker_ratio(parameters.maker_exit_prior, parameters.maker_exit_weight)
+        adverse_bps, samples = self._adverse(view)
+        for entry_ticks in (bid_ticks + improve, bid_ticks) if improve else (bid_ticks,):
+            edge = entry_edge(
+                RoundTrip(bid_ticks, ask_ticks, entry_ticks, exit_ticks),
+                float(instrument.maker_fee_rate),
+                float(instrument.taker_fee_rate),
+                passive,
+                adverse_bps,
+                samples,
+            )
+            if edge.net >= floor_bps:
+                return _Entry(entry_ticks, edge)
+        return None
+
+    def _adverse(self, view: StrategyView) -> tuple[float, float]:
+        """Return the expected adverse selection of a passive buy, bps, and the evidence behind it."""
+        parameters = self.parameters
+        spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
+        prior_bps = parameters.adverse_prior_spreads * spread_bps
+        horizons = HORIZONS_NS if parameters.adverse_horizon == "worst" else (_HORIZON_OF[parameters.adverse_horizon],)
+        found = [
+            view.measures.markouts.adverse(Side.BUY, horizon, prior_bps, parameters.adverse_prior_weight)
+            for horizon in horizons
+        ]
+        worst = max(found, key=lambda markout: markout.mean_bps)
+        return worst.mean_bps, worst.weight
+
+    def _fewest_lots(self, view: StrategyView, price_ticks: int) -> int:
+        """Return the smallest entry that stays sellable in two parts at the hard stop."""
+        stop_bps = hard_stop_bps(self.parameters, self._normal_spread(view, 0.0))
+        at_stop_ticks = max(1, int(price_ticks * (1.0 - min(0.9, stop_bps / BPS_PER_ONE))))
+        return MIN_NOTIONALS_AT_HARD_STOP * self._instrument.min_lots(at_stop_ticks)
+
+    def _normal_spread(self, view: StrategyView, spread_bps: float) -> float:
+        """Return the usual spread, bps; the present one while nothing is known."""
+        return view.measures.normal_spread_bps if view.measures.spread_seconds > 0 else spread_bps
+
+    def _requote(self, view: StrategyView, max_age_s: float = 0.0) -> Requote:
+        parameters = self.parameters
+        by_bps = int(view.bid[0] * parameters.requote_min_bps / BPS_PER_ONE)
+        return Requote(
+            min_age_ns=parameters.requote_min_age_ms * NS_PER_MS,
+            min_move_ticks=max(parameters.requote_min_ticks, by_bps),
+            max_age_ns=int(max_age_s * NS_PER_S),
+        )
+
+
+def _working(view: StrategyView, side: Side) -> OwnOrder | None:
+    """Return the oldest order of ours on a side that is not over."""
+    return next((order for order in view.orders if order.side is side), None)

@@ -208,14 +208,17 @@ class SymbolEngine:
     # --- orders -----------------------------------------------------------------------------------------------------
 
     def _on_delivery(self, delivery: Delivery, now_ns: int, actions: list[Action]) -> bool:
-        """Take a journaled event once and in order; a hole is told, and everything after it waits to be read again."""
-        if delivery.seq <= self._last_seq:
+        """Take a journaled event once and in order; a hole is told, and everything after it waits to be read again.
+
+        Sequence 0 is the shell's own word, not the journal's: the executor buried an id that it never had.
+        """
+        if 0 < delivery.seq <= self._last_seq:
             return False
         if delivery.seq > self._last_seq + 1:
             fields = (("expected", str(self._last_seq + 1)), ("was", str(delivery.seq)))
             actions.append(NoteRaised("warning", "delivery_gap", fields))
             return False
-        self._last_seq = delivery.seq
+        self._last_seq = max(self._last_seq, delivery.seq)
         event = delivery.event
         decider = self._decider
         change = decider.orders.on_event(event, now_ns)
@@ -329,6 +332,7 @@ class SymbolEngine:
             bid=sync.book.best_bid,
             ask=sync.book.best_ask,
             book_ns=sync.book.recv_ts_ns,
+            book_exch_ns=sync.book.exch_ts_ns,
             proven_ratio=min(1.0, sync.proven_total_ns(now_ns) / lived_ns),
             position=decider.position,
             held_lots=decider.held_lots,

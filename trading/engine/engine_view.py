@@ -15,7 +15,7 @@ class EngineView:
 
     Attributes:
         book_state, book_reason, book_version: of the local book. bid, ask: its best levels, None where there is none.
-        book_ns: receive time of the last change of the book, 0 before any.
+        book_ns, book_exch_ns: receive time and venue time of the last change of the book, 0 before any.
         proven_ratio: share of the time since the first event in which the book was proven, 0..1.
         machine_state: the strategy's own state. open_orders: ours that are not over.
         refusals: (reason, count), see `risk.RefusalCount`. current_refusals: why there is no entry now.
@@ -35,6 +35,7 @@ class EngineView:
     bid: Level | None
     ask: Level | None
     book_ns: int
+    book_exch_ns: int
     proven_ratio: float
     position: Position
     held_lots: int

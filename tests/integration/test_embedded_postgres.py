@@ -100,8 +100,7 @@ def test_killed_server_starts_again_on_the_same_port(server: EmbeddedPostgres) -
     url = server.start()
     for _ in range(3):
         assert server.pid is not None
-        os.kill(server.pid, signal.SIGKILL)
-        assert _eventually(lambda: not server.is_alive())
+        os.kill(server.pid, signal.SIGKILL)  # and at once: the process may not have noticed yet
         assert server.start() == url
         assert _value(url, "SELECT 1") == 1
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import (
     CancelIntent,
@@ -184,6 +185,10 @@ class Journal(Protocol):
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
         """Append a point to the P&L curve."""
+        ...
+
+    async def register_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
+        """Store what ticks and lots of these symbols mean; an order is journaled only after it. No lease."""
         ...
 
     async def orders_by_id(self, client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:

@@ -101,7 +101,7 @@ class EmbeddedPostgres:
         Raises: ConfigError when the folder is in use by a living instance, of another Postgres version, or not ours to
         write, or when this host cannot run the server; NotRunning with its last words when it does not come up.
         """
-        if self.is_alive():
+        if self.is_alive() and self._await_ready(int(_read(self._dir / "port") or 0)):  # and not just about to die
             return _url(self._dir, _read(self._dir / "port"))
         self._take_folder()
         try:

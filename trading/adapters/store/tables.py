@@ -195,7 +195,7 @@ fills = Table(
     ns("exch_ts_ns"),
     ns("recv_ts_ns"),
     time_of("recv_ts_ns"),
-    UniqueConstraint("account", "symbol", "venue_order_id", "side", "trade_id", name="fills_identity_key"),
+    UniqueConstraint("trade_id", "venue_order_id", "symbol", "side", "account", name="fills_identity_key"),
     Index(None, "account", "recv_ts_ns", "id"),
     Index(None, "symbol", "recv_ts_ns", "id"),
     Index(None, "session_id", "recv_ts_ns", "id"),

@@ -286,7 +286,7 @@ CREATE TABLE fills (
     recv_ts_ns BIGINT NOT NULL,
     at TIMESTAMP WITH TIME ZONE GENERATED ALWAYS AS (to_timestamp(((recv_ts_ns)::double precision / '1000000000'::double precision))) STORED,
     CONSTRAINT fills_pkey PRIMARY KEY (id),
-    CONSTRAINT fills_identity_key UNIQUE (account, symbol, venue_order_id, side, trade_id),
+    CONSTRAINT fills_identity_key UNIQUE (trade_id, venue_order_id, symbol, side, account),
     CONSTRAINT fills_session_id_fkey FOREIGN KEY(session_id) REFERENCES sessions (session_id),
     CONSTRAINT fills_client_order_id_fkey FOREIGN KEY(client_order_id) REFERENCES orders (client_order_id)
 );

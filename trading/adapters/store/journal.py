@@ -1,0 +1,352 @@
+"""The journal on Postgres: `engine.ports.Journal`. May import trading.engine, trading.model and psycopg.
+
+Four lanes (connections), so that nothing waits for what it does not depend on: intents; steps and fills; control
+(leases, halts, limits, alerts); reads. Each write is one statement and one transaction that begins with the lease; the
+SQL, and why it is safe, is in `journal_statements`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, LiteralString
+
+import psycopg
+
+from trading.adapters.store import journal_statements as sql
+from trading.adapters.store.database import GUARANTEES, check_guarantees, parse_url, unreachable
+from trading.adapters.store.event_codec import decode_event, encode_event
+from trading.adapters.store.journal_rows import (
+    fill_from_row,
+    fill_identity,
+    fill_row,
+    ledger_row,
+    order_from_row,
+    order_row,
+    storable_text,
+    to_json,
+)
+from trading.adapters.store.lane import Lane, Rows
+from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
+from trading.model.errors import ConfigError, FencedOut, InvariantViolated, StoreError
+from trading.model.instrument import Instrument
+from trading.model.orders import Delivery, Fill, VenueBalance
+from trading.model.position import Position
+from trading.model.session import HaltState, Lease
+
+
+class PostgresJournal:
+    """The durable memory of one account, for one session. Owned by one event loop; ends with `close`.
+
+    Every order that passes through must be of an instrument that was registered. Who holds no lease can read, halt and
+    raise alerts, and nothing else.
+    """
+
+    def __init__(self, database_url: str, account: str, session: str) -> None:
+        """Prepare; nothing connects before `open`. Raises: ConfigError when the URL is wrong."""
+        self._url = parse_url(database_url)
+        self._account = account
+        self._session = session
+        self._instruments: dict[str, Instrument] = {}
+        self._intents = Lane(self._url, "intents")
+        self._steps = Lane(self._url, "steps")
+        self._control = Lane(self._url, "control")
+        self._reads = Lane(self._url, "reads")
+
+    async def open(self) -> None:
+        """Connect, and check what the server promises.
+
+        Raises: NotRunning when it is out of reach (within 5 s); ConfigError when it does not keep what it commits.
+        """
+        try:
+            async with asyncio.timeout(5):
+                ((version, fsync, synchronous_commit),) = await self._reads.read(GUARANTEES, {})
+            check_guarantees(self._url, version, fsync, synchronous_commit)
+        except (StoreError, TimeoutError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
+            raise unreachable(self._url, cause) from None
+        except ConfigError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        for lane in (self._intents, self._steps, self._control, self._reads):
+            await lane.close()
+
+    async def register_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
+        """Store what ticks and lots of these symbols mean, from now on; repeat it when the venue changes a filter."""
+        rows = [
+            {
+                "symbol": item.symbol,
+                "base": item.base,
+                "quote": item.quote,
+                "tick_size": str(item.tick_size),
+                "lot_size": str(item.lot_size),
+                "min_qty": str(item.min_qty),
+                "min_notional": str(item.min_notional),
+                "max_notional": str(item.max_notional),
+                "maker_fee_rate": str(item.maker_fee_rate),
+                "taker_fee_rate": str(item.taker_fee_rate),
+                "exclusion": item.exclusion,
+            }
+            for item in {item.symbol: item for item in instruments}.values()
+        ]
+        await self._plain(sql.SAVE_INSTRUMENT, {"instruments": to_json(rows), "at_ns": now_ns})
+        self._instruments.update({item.symbol: item for item in instruments})
+
+    # --- leases ----------------------------------------------------------------------------------------------------
+
+    async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
+        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held."""
+        rows = await self._plain(sql.ACQUIRE_LEASE, {"lease": name, "owner": owner, "ttl_s": ttl_s})
+        if not rows:
+            raise FencedOut(f"the lease {name} is held by another owner")
+        return Lease(name, rows[0][0], owner)
+
+    async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
+        """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""
+        if not await self._plain(sql.RENEW_LEASE, {**_lease_values(lease), "ttl_s": ttl_s}):
+            raise _fenced(lease)
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it up at once; idempotent."""
+        await self._plain(sql.RELEASE_LEASE, _lease_values(lease))
+
+    async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
+        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on."""
+        values = {**_lease_values(lease), "symbol_lease": self._symbol_prefix() + symbol, "symbol_owner": owner}
+        rows = await self._plain(sql.NEXT_SYMBOL_EPOCH, values)
+        if not rows:
+            raise _fenced(lease)
+        return int(rows[0][0])
+
+    # --- orders, events, fills -------------------------------------------------------------------------------------
+
+    async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
+        """Insert orders in one transaction; return the ids that have a row or a tombstone already: not written.
+
+        Raises: FencedOut, StoreError; InvariantViolated when an id comes twice in the batch.
+        """
+        ids = [order.client_order_id for order in orders]
+        if len(set(ids)) != len(ids):
+            raise InvariantViolated("expected each client_order_id once in a batch")
+        if not orders:
+            return ()
+        rows = to_json([order_row(order, self._instruments) for order in orders])
+        ((is_held, written),) = await self._intents.write(sql.COMMIT_INTENTS, self._values(lease, orders=rows))
+        if not is_held:
+            raise _fenced(lease)
+        return tuple(order_id for order_id in ids if order_id not in set(written))
+
+    async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        """Write steps in order, in one transaction. A fill already booked makes its entry's fill part a no-op.
+
+        A repeat of entries that were committed after all (their answer was lost) writes nothing twice.
+        Raises: FencedOut, StoreError; InvariantViolated when a sequence number is taken by another event.
+        """
+        if not entries:
+            return
+        try:
+            await self._write_entries(lease, entries)
+        except psycopg.errors.UniqueViolation as error:
+            fresh = await self._without_committed(entries)
+            if len(fresh) == len(entries):
+                raise InvariantViolated(f"the database refused a row: {error.diag.message_detail}") from error
+            await self._retry_entries(lease, fresh)
+
+    async def orders_by_id(self, client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:
+        """Read orders; unknown ids are absent."""
+        rows = await self._reads.read(sql.READ_ORDERS, {"ids": list(client_order_ids)})
+        return tuple(order_from_row(row) for row in rows)
+
+    async def events_after(self, symbol: str, seq: int, limit: int) -> tuple[Delivery, ...]:
+        """Read a symbol's deliveries with a greater sequence, ascending."""
+        values = {"account": self._account, "symbol": symbol, "seq": seq, "limit": limit}
+        rows = await self._reads.read(sql.READ_EVENTS, values)
+        return tuple(Delivery(number, decode_event(kind, body)) for number, kind, body in rows)
+
+    async def fills_of(self, client_order_id: str) -> tuple[Fill, ...]:
+        """Read the booked fills of an order, oldest first."""
+        rows = await self._reads.read(sql.READ_FILLS, {"client_order_id": client_order_id})
+        return tuple(fill_from_row(row) for row in rows)
+
+    async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
+        """Bury ids that have no order row: `commit_intents` reports them as conflicts for ever."""
+        # On the intents' lane: an id is either buried before its intent comes, or has its row before the burial.
+        values = self._values(lease, symbol=symbol, ids=list(client_order_ids), at_ns=now_ns)
+        await self._leased(self._intents, lease, sql.BURY, values)
+
+    # --- the account -----------------------------------------------------------------------------------------------
+
+    async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
+        """Add lines that belong to no order (opening, adjustment). Idempotent by (kind, asset, reference)."""
+        rows = to_json([ledger_row(index, line, None) for index, line in enumerate(lines)])
+        await self._leased(self._steps, lease, sql.APPEND_LEDGER, self._values(lease, ledger=rows))
+
+    async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
+        """Replace the stored balances of these assets."""
+        rows = [
+            {
+                "asset": item.asset,
+                "free": str(item.free),
+                "locked": str(item.locked),
+                "exch_ts_ns": item.exch_ts_ns,
+                "recv_ts_ns": item.recv_ts_ns,
+            }
+            for item in {item.asset: item for item in balances}.values()
+        ]
+        await self._leased(self._steps, lease, sql.SAVE_BALANCES, self._values(lease, balances=to_json(rows)))
+
+    async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
+        """Store account limits by name; `load` gives them back."""
+        chosen = dict(limits)
+        values = self._values(lease, names=list(chosen), values=list(chosen.values()), at_ns=now_ns)
+        await self._leased(self._control, lease, sql.SAVE_LIMITS, values)
+
+    async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
+        """Append a point to the P&L curve."""
+        values = self._values(
+            lease,
+            net_pnl=str(point.net_pnl),
+            realized=str(point.realized),
+            unrealized=str(point.unrealized),
+            fees=str(point.fees),
+            exposure=str(point.exposure),
+            at_ns=point.at_ns,
+        )
+        await self._leased(self._steps, lease, sql.SAVE_EQUITY, values)
+
+    async def load(self, account: str) -> JournalState:
+        """Read the state of the account. Call it while holding the lease: then nobody writes between the queries."""
+        key = {"account": account}
+        day_start_ns = int((await self._reads.read(sql.DAY_START_NS, {}))[0][0])
+        today = {**key, "day_start_ns": day_start_ns}
+        unfinished = await self._reads.read(sql.READ_UNFINISHED, key)
+        positions = await self._reads.read(sql.READ_POSITIONS, key)
+        last_seq = await self._reads.read(sql.READ_LAST_SEQ, key)
+        limits = await self._reads.read(sql.READ_RISK, {**key, "kind": "limit"})
+        balances = await self._reads.read(sql.READ_BALANCES, key)
+        ledger_totals = await self._reads.read(sql.READ_LEDGER_TOTALS, key)
+        symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
+        ((realized_today, fees_today),) = await self._reads.read(sql.READ_TODAY, today)
+        day_open = await self._reads.read(sql.READ_DAY_OPEN, today)
+        ((peak_net_pnl,),) = await self._reads.read(sql.READ_PEAK, key)
+        return JournalState(
+            unfinished=tuple(order_from_row(row) for row in unfinished),
+            positions=tuple(Position(*row) for row in positions),
+            last_seq=tuple((symbol, seq) for symbol, seq in last_seq),
+            halts=await self._halts(account),
+            limits=tuple((name, value) for name, value, _ in limits),
+            balances=tuple(VenueBalance(*row) for row in balances),
+            realized_today=Decimal(realized_today),
+            fees_today=Decimal(fees_today),
+            ledger_totals=tuple((asset, total) for asset, total in ledger_totals),
+            symbol_epochs=tuple((symbol, epoch) for symbol, epoch in symbol_epochs),
+            day_open=EquityPoint(*day_open[0]) if day_open else None,
+            peak_net_pnl=peak_net_pnl,
+        )
+
+    # --- without a lease -------------------------------------------------------------------------------------------
+
+    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt."""
+        values = {"scope": scope, "state": state.value, "reason": storable_text(reason), "at_ns": now_ns}
+        await self._plain(sql.SAVE_HALT, values)
+
+    async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
+        """Read all halt states as (scope, state, reason); a state that cannot be read is HALTED."""
+        return await self._halts(self._account)
+
+    async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:
+        """Store an alert for people."""
+        values = {"level": level, "name": name, "text": storable_text(text), "symbol": symbol, "at_ns": now_ns}
+        await self._plain(sql.RAISE_ALERT, {**values, "session": self._session})
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    async def _write_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        # Of several steps of one order in a batch the last row stands; every event is kept.
+        orders = {entry.order.client_order_id: order_row(entry.order, self._instruments) for entry in entries}
+        events = [_event_row(entry.delivery) for entry in entries if entry.delivery is not None]
+        fills: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+        ledger = []
+        for index, entry in enumerate(entries):
+            if entry.fill is None:
+                if entry.position is not None or entry.ledger:
+                    raise InvariantViolated(f"{entry.order.client_order_id}: position and ledger need a fill")
+            elif fill_identity(entry.fill) not in fills:
+                fills[fill_identity(entry.fill)] = fill_row(index, entry, self._instruments)
+                ledger += [ledger_row(index, line, entry.order.client_order_id) for line in entry.ledger]
+        values = self._values(lease, orders=to_json(list(orders.values())), events=to_json(events))
+        statement: LiteralString = sql.COMMIT_STEPS
+        if fills:
+            statement = sql.COMMIT_STEPS_AND_FILLS
+            values |= {"fills": to_json(list(fills.values())), "ledger": to_json(ledger)}
+        await self._leased(self._steps, lease, statement, values)
+
+    async def _without_committed(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
+        """Drop the entries of which the very event stands in the journal already."""
+        fresh = []
+        for entry in entries:
+            if entry.delivery is not None:
+                event = entry.delivery.event
+                if await self.events_after(event.symbol, entry.delivery.seq - 1, 1) == (entry.delivery,):
+                    continue
+            fresh.append(entry)
+        return fresh
+
+    async def _retry_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        if not entries:
+            return
+        try:
+            await self._write_entries(lease, entries)
+        except psycopg.errors.UniqueViolation as error:
+            raise InvariantViolated(f"the database refused a row: {error.diag.message_detail}") from error
+
+    async def _leased(self, lane: Lane, lease: Lease, statement: LiteralString, values: dict[str, Any]) -> None:
+        """Run a write that answers whether the lease was held."""
+        ((is_held,),) = await lane.write(statement, values)
+        if not is_held:
+            raise _fenced(lease)
+
+    async def _plain(self, statement: LiteralString, values: dict[str, Any]) -> Rows:
+        return await self._control.write(statement, {"account": self._account, **values})
+
+    async def _halts(self, account: str) -> tuple[tuple[str, HaltState, str], ...]:
+        rows = await self._reads.read(sql.READ_RISK, {"account": account, "kind": "halt"})
+        return tuple((scope, _halt_state(value), reason) for scope, value, reason in rows)
+
+    def _values(self, lease: Lease, **values: Any) -> dict[str, Any]:
+        return {**_lease_values(lease), "account": self._account, "session": self._session, **values}
+
+    def _symbol_prefix(self) -> str:
+        return f"symbol:{self._account}:"
+
+
+def _lease_values(lease: Lease) -> dict[str, Any]:
+    return {"lease": lease.name, "epoch": lease.epoch, "owner": lease.owner}
+
+
+def _fenced(lease: Lease) -> FencedOut:
+    return FencedOut(f"the lease {lease.name} is not ours any more (our epoch was {lease.epoch}): nothing was written")
+
+
+def _event_row(delivery: Delivery) -> dict[str, Any]:
+    kind, body = encode_event(delivery.event)
+    return {
+        "symbol": delivery.event.symbol,
+        "seq": delivery.seq,
+        "client_order_id": delivery.event.client_order_id,
+        "kind": kind,
+        "body": body,
+        "at_ns": delivery.event.at_ns,
+    }
+
+
+def _halt_state(text: str) -> HaltState:
+    try:
+        return HaltState(text)
+    except ValueError:
+        return HaltState.HALTED

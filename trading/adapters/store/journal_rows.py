@@ -1,0 +1,162 @@
+"""Records of the journal as rows, and rows as records. May import trading.model, trading.engine.ports and orjson.
+
+Rows travel to the server as one JSON array a table (`jsonb_to_recordset` unpacks them): one parameter and one plan for
+any number of rows. Decimals are text there, which NUMERIC reads exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from trading.engine.ports import JournalEntry, LedgerLine, OrderRecord
+from trading.model.errors import InvariantViolated
+from trading.model.instrument import Instrument
+from trading.model.market import Side
+from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
+
+# What the statements select of an order, in this order; the fields of `OrderRecord` but for the decision.
+ORDER_NAMES = tuple(field.name for field in fields(OrderRecord) if field.name != "decision")
+FILL_NAMES = tuple(field.name for field in fields(Fill))
+
+
+def to_json(rows: object) -> str:
+    """Serialise rows. Text that Postgres cannot hold (NUL, lone surrogates; only a venue could send it) is replaced."""
+    try:
+        raw = orjson.dumps(rows)
+    except TypeError:
+        raw = orjson.dumps(_storable(rows))
+    if b"\\u0000" in raw:
+        raw = orjson.dumps(_storable(rows))
+    return raw.decode()
+
+
+def order_row(order: OrderRecord, instruments: Mapping[str, Instrument]) -> dict[str, Any]:
+    """Return an order as JSON values, with the NUMERIC twins of its ticks and lots."""
+    instrument = _instrument(order.symbol, instruments)
+    return {
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "run_id": order.run_id,
+        "owner_epoch": order.owner_epoch,
+        "executor_epoch": order.executor_epoch,
+        "side": order.side.value,
+        "type": order.type.value,
+        "price_ticks": order.price_ticks,
+        "qty_lots": order.qty_lots,
+        "purpose": order.purpose.value,
+        "strategy": order.strategy,
+        "status": order.status.value,
+        "created_ns": order.created_ns,
+        "valid_until_ns": order.valid_until_ns,
+        "signed_ms": order.signed_ms,
+        "recv_window_ms": order.recv_window_ms,
+        "venue_order_id": order.venue_order_id,
+        "filled_lots": order.filled_lots,
+        "filled_quote": str(order.filled_quote),
+        "venue_filled_lots": order.venue_filled_lots,
+        "reason": order.reason,
+        "committed_ns": order.committed_ns,
+        "sent_ns": order.sent_ns,
+        "acked_ns": order.acked_ns,
+        "updated_ns": order.updated_ns,
+        "price": str(instrument.price(order.price_ticks)),
+        "qty": str(instrument.qty(order.qty_lots)),
+        "filled_qty": str(instrument.qty(order.filled_lots)),
+        "decision": order.decision,
+    }
+
+
+def order_from_row(row: Sequence[Any]) -> OrderRecord:
+    """Read an order back: the `ORDER_NAMES`, then the decision's pairs (None when it has none)."""
+    values = dict(zip(ORDER_NAMES, row[:-1], strict=True))
+    values["side"] = Side(values["side"])
+    values["type"] = OrderType(values["type"])
+    values["purpose"] = Purpose(values["purpose"])
+    values["status"] = OrderStatus(values["status"])
+    return OrderRecord(**values, decision=tuple((str(name), str(value)) for name, value in row[-1] or ()))
+
+
+def fill_row(index: int, entry: JournalEntry, instruments: Mapping[str, Instrument]) -> dict[str, Any]:
+    """Return an entry's fill and the position after it as JSON values; `index` is the entry's place in its batch."""
+    fill, position = entry.fill, entry.position
+    if fill is None or position is None:
+        raise InvariantViolated(f"{entry.order.client_order_id}: a fill comes with the position after it")
+    instrument = _instrument(fill.symbol, instruments)
+    return {
+        "index": index,
+        "venue": fill.venue,
+        "trade_id": fill.trade_id,
+        "client_order_id": fill.client_order_id,
+        "venue_order_id": fill.venue_order_id,
+        "symbol": fill.symbol,
+        "side": fill.side.value,
+        "price_ticks": fill.price_ticks,
+        "qty_lots": fill.qty_lots,
+        "price": str(instrument.price(fill.price_ticks)),
+        "qty": str(instrument.qty(fill.qty_lots)),
+        "quote_qty": str(fill.quote_qty),
+        "fee": str(fill.fee),
+        "fee_asset": fill.fee_asset,
+        "fee_rate_quote": None if fill.fee_rate_quote is None else str(fill.fee_rate_quote),
+        "fee_rate_source": fill.fee_rate_source,
+        "is_maker": fill.is_maker,
+        "exch_ts_ns": fill.exch_ts_ns,
+        "recv_ts_ns": fill.recv_ts_ns,
+        "position_qty": str(position.qty),
+        "position_cost": str(position.cost),
+        "position_realized_pnl": str(position.realized_pnl),
+        "position_fees": str(position.fees),
+        "position_updated_ns": position.updated_ns,
+    }
+
+
+def fill_identity(fill: Fill) -> tuple[str, str, str, str]:
+    """Return what makes a fill the same fill, within an account."""
+    return fill.symbol, fill.venue_order_id, fill.side.value, fill.trade_id
+
+
+def fill_from_row(row: Sequence[Any]) -> Fill:
+    """Read a fill back: the fields of `Fill` in their order."""
+    values: dict[str, Any] = dict(zip(FILL_NAMES, row, strict=True))
+    return Fill(**{**values, "side": Side(values["side"])})
+
+
+def ledger_row(index: int, line: LedgerLine, client_order_id: str | None) -> dict[str, Any]:
+    """Return a ledger line as JSON values."""
+    return {
+        "index": index,
+        "kind": line.kind,
+        "symbol": line.symbol,
+        "asset": line.asset,
+        "amount": str(line.amount),
+        "client_order_id": client_order_id,
+        "reference": line.reference,
+        "at_ns": line.at_ns,
+    }
+
+
+def storable_text(text: str) -> str:
+    """Replace what Postgres cannot hold in a text: NUL and lone surrogates."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
+    if symbol not in instruments:
+        raise InvariantViolated(f"the journal was never told the instrument {symbol}: call register_instrument first")
+    return instruments[symbol]
+
+
+def _storable(value: object) -> object:
+    match value:
+        case str():
+            return storable_text(value)
+        case Mapping():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+        case _:
+            return value

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from actors.recipes import SymbolSpec
 from actors.symbol_ports import FeedStats, SymbolAttachment
-from trading.engine.engine import EngineView
+from trading.engine.engine_view import EngineView
 from trading.model.market import BookState
 from trading.model.session import Heartbeat, RunState
 from trading.model.units import NS_PER_MS
@@ -46,22 +46,20 @@ def starting_heartbeat(spec: SymbolSpec, state: RunState, since_ns: int, node: s
     )
 
 
-def running_heartbeat(
-    start: Heartbeat, attachment: SymbolAttachment, book_version: int, view: EngineView, stats: FeedStats
-) -> Heartbeat:
+def running_heartbeat(start: Heartbeat, attachment: SymbolAttachment, view: EngineView, stats: FeedStats) -> Heartbeat:
     """Return the whole word of a running symbol; prices as text padded to the tick."""
     price = attachment.instrument.price_text
     return replace(
         start,
-        reason=view.fault or view.reason,
+        reason=view.fault or ", ".join(view.current_refusals),
         epoch=attachment.owner_epoch,
         params=view.params,
-        book_state=str(view.book_state),
-        book_version=book_version,
-        bid=price(view.bid_ticks) if view.bid_ticks else None,
-        ask=price(view.ask_ticks) if view.ask_ticks else None,
-        book_age_ms=(start.sent_ns - view.book_recv_ts_ns) // NS_PER_MS if view.book_recv_ts_ns else None,
-        open_orders=len(view.orders),
+        book_state=view.book_state.value,
+        book_version=view.book_version,
+        bid=price(view.bid[0]) if view.bid is not None else None,
+        ask=price(view.ask[0]) if view.ask is not None else None,
+        book_age_ms=(start.sent_ns - view.book_ns) // NS_PER_MS if view.book_ns else None,
+        open_orders=len(view.open_orders),
         machine_state=view.machine_state,
         frames=stats.frames,
         bytes_in=stats.bytes_in,

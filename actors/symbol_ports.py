@@ -79,8 +79,12 @@ class SupervisorPort(Protocol):
         """Say how this symbol is."""
         ...
 
-    async def lease_ip(self, node: str, kind: str, weight: int) -> float:
+    async def lease_ip(self, node: str, kind: str, weight: float) -> float:
         """Return how many seconds to wait before a public request of this weight."""
+        ...
+
+    async def ip_blocked(self, node: str, retry_after_s: float) -> None:
+        """Say that the venue told this node to slow down."""
         ...
 
 

@@ -50,7 +50,6 @@ from trading.model.orders import (
     OrderDenied,
     OrderEvent,
     OrderFilled,
-    OrderIntent,
     OrderRejected,
     OrderType,
     PlaceAnswer,
@@ -246,20 +245,7 @@ class SymbolEngine:
 
     def _requeue(self, venue: PaperVenue, record: OrderRecord) -> None:
         """Put a former owner's paper order back; one that would not have rested is ended: its moment is over."""
-        intent = OrderIntent(
-            client_order_id=record.client_order_id,
-            symbol=record.symbol,
-            side=record.side,
-            type=record.type,
-            price_ticks=record.price_ticks,
-            qty_lots=record.qty_lots,
-            purpose=record.purpose,
-            created_ns=record.created_ns,
-            valid_until_ns=record.valid_until_ns,
-            owner_epoch=record.owner_epoch,
-            strategy=record.strategy,
-        )
-        venue.requeue(intent, record.filled_lots, 0)
+        venue.requeue(record.as_intent(), record.filled_lots, 0)
         if record.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
             venue.cancel(record.client_order_id, 0)
 

@@ -358,7 +358,10 @@ OrderEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An order event with its per-symbol sequence number from the journal (1, 2, 3, ... without holes)."""
+    """An order event with its per-symbol sequence number from the journal (1, 2, 3, ... without holes).
+
+    Sequence 0 is local: the symbol's shell tells its engine that the executor buried an id it never journaled.
+    """
 
     seq: int
     event: OrderEvent

@@ -54,12 +54,11 @@ log = structlog.get_logger("symbol")
 
 @dataclass(frozen=True, slots=True)
 class SymbolSettings:
-    """What the shell is told: mode, node, waits (seconds)."""
+    """What the shell is told: mode, node, and the seed of the strategy's dice."""
 
     is_paper: bool
     node: str
     seed: int
-    drain_timeout_s: float
 
 
 class SymbolActor:

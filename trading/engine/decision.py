@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trading.engine.book import Book
 from trading.engine.book_sync import BookSync
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.intents import IntentMaker
@@ -107,13 +108,13 @@ class Decider:
             is_proven = sync.state is BookState.PROVEN
             refusal = Refusal.ONE_SIDED_BOOK if is_proven else unproven_refusal(sync.state)
             desires = Desires(self._exit_unproven(now_ns, actions), (refusal,), STATE_UNPROVEN)
-            self._carry_out(desires, sync.book.version, None, None, now_ns, actions)
+            self._carry_out(desires, sync.book, None, None, now_ns, actions)
             return
         self._unproven_since_ns = 0
         self._is_waiting_noted = False
         desires = self._desires(sync, bid, ask, now_ns, actions)
         desires = self._judged(desires, bid, ask)
-        self._carry_out(desires, sync.book.version, bid, ask, now_ns, actions)
+        self._carry_out(desires, sync.book, bid, ask, now_ns, actions)
 
     def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
         if self.is_draining:
@@ -175,7 +176,7 @@ class Decider:
     def _carry_out(
         self,
         desires: Desires,
-        version: int,
+        book: Book,
         bid: Level | None,
         ask: Level | None,
         now_ns: int,
@@ -191,7 +192,7 @@ class Decider:
         for quote in plan.places:
             context = (
                 ("state", desires.machine_state),
-                *self._intents.book_context(version, bid, ask),
+                *self._intents.book_context(book.version, book.recv_ts_ns, bid, ask),
                 ("params", self._digest),
             )
             intent = self._intents.order(quote, context, self.parameters.risk.risk_intent_valid_ms, now_ns)

@@ -67,9 +67,11 @@ class IntentMaker:
         """Make the wish to end an order."""
         return CancelIntent(client_order_id, self._instrument.symbol, now_ns, reason)
 
-    def book_context(self, version: int, bid: Level | None, ask: Level | None) -> tuple[tuple[str, str], ...]:
-        """Render the book a decision was made on; an absent side is left out."""
-        context = [("book_version", str(version))]
+    def book_context(
+        self, version: int, recv_ts_ns: int, bid: Level | None, ask: Level | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Render the book a decision was made on, with the arrival of its last frame; an absent side is left out."""
+        context = [("book_version", str(version)), ("book_recv_ns", str(recv_ts_ns))]
         for name, level in (("bid", bid), ("ask", ask)):
             if level is not None:
                 context.append((name, self._instrument.price_text(level[0])))

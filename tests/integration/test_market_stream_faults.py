@@ -1,0 +1,274 @@
+"""The whole market-data path of a symbol on the simulator's wire, under each market-data fault of the contract.
+
+For every fault: it was injected, it was noticed, no book that said PROVEN differed from the simulator's truth at the
+same version (top 50, both sides, sampled throughout), and afterwards the book is proven again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.simulator_process import SimulatorProcess, running_simulator
+from trading.adapters.clock import SystemClock
+from trading.adapters.mexc.market_connection import MarketStreamSettings
+from trading.adapters.mexc.market_stream import MarketStream
+from trading.adapters.mexc.rest_public import PublicRest
+from trading.engine.book_sync import BookSync, SyncResult
+from trading.model.errors import TradingError
+from trading.model.instrument import Instrument
+from trading.model.market import (
+    BestQuote,
+    BookDelta,
+    BookState,
+    FeedAlive,
+    FeedConnected,
+    FeedDisconnected,
+    MarketEvent,
+    MarketTrade,
+)
+from trading.model.units import NS_PER_S
+
+SYMBOL = "BTCUSDT"
+DEPTH = 50
+PATIENCE_S = 15.0
+
+
+class Follower:
+    """One symbol's stream, REST and book, wired as a symbol actor wires them."""
+
+    def __init__(
+        self, sim: SimulatorProcess, rest: PublicRest, instrument: Instrument, settings: MarketStreamSettings
+    ) -> None:
+        self.clock = SystemClock()
+        self.instrument = instrument
+        self.rest = rest
+        self.stream = MarketStream(sim.ws, instrument, settings, self.clock, random.Random(7))
+        self.sync = BookSync(SYMBOL)
+        self.events: list[MarketEvent] = []
+        self.losses: list[str] = []
+        self.checked = 0
+        self._sim = sim
+        self._http = httpx.AsyncClient(base_url=sim.rest, trust_env=False, timeout=10)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def sink(self, event: MarketEvent) -> None:
+        self.events.append(event)
+        now_ns = self.clock.now_ns()
+        match event:
+            case FeedConnected():
+                self._act(self.sync.on_connected(now_ns))
+            case FeedDisconnected():
+                self.losses.append(event.reason)
+                self._act(self.sync.on_disconnected(event.reason, now_ns))
+            case BookDelta():
+                self._act(self.sync.on_delta(event, now_ns))
+            case BestQuote():
+                self._act(self.sync.on_best_quote(event, now_ns))
+            case FeedAlive():
+                self._act(self.sync.on_alive(now_ns))
+            case _:
+                assert isinstance(event, MarketTrade)
+
+    def _act(self, result: SyncResult) -> None:
+        if result.fetch_not_before_ns is not None:
+            task = asyncio.create_task(self._fetch(result.fetch_not_before_ns))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fetch(self, not_before_ns: int) -> None:
+        await asyncio.sleep(max(0, not_before_ns - self.clock.now_ns()) / NS_PER_S)
+        try:
+            snapshot = await self.rest.depth(self.instrument)
+        except TradingError:
+            self._act(self.sync.on_snapshot_failed(self.clock.now_ns()))
+        else:
+            self._act(self.sync.on_snapshot(snapshot, self.clock.now_ns()))
+
+    async def check(self) -> None:
+        """Compare with the truth at the book's own version, if the book says that it is proven."""
+        book = self.sync.book
+        if self.sync.state is not BookState.PROVEN:
+            return
+        price, qty = self.instrument.price_ticks, self.instrument.qty_lots
+        version, bids, asks = book.version, book.bids(DEPTH), book.asks(DEPTH)
+        answer = await self._http.get("/sim/book", params={"symbol": SYMBOL, "version": version})
+        if answer.status_code == 404:
+            return
+        truth = answer.json()
+        assert [(price(p), qty(q)) for p, q in truth["bids"][:DEPTH]] == bids, f"bids at {version}"
+        assert [(price(p), qty(q)) for p, q in truth["asks"][:DEPTH]] == asks, f"asks at {version}"
+        self.checked += 1
+
+    async def tick(self, seconds: float) -> None:
+        """Let time pass; the timer fires and the truth is compared ten times a second."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.1)
+            self._act(self.sync.on_timer(self.clock.now_ns()))
+            await self.check()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass until the condition holds, as `tick` does."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, (self.sync.state, self.sync.reason, self.losses)
+            await self.tick(0.1)
+
+    async def until_proven(self) -> None:
+        await self.until(lambda: self.sync.state is BookState.PROVEN)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[SimulatorProcess]:
+    with running_simulator("--symbols", SYMBOL, "--seed", "11", "--limits", "off") as process:
+        httpx.post(
+            f"{process.rest}/sim/book_history", json={"symbol": SYMBOL, "keep": 20_000}, trust_env=False
+        ).raise_for_status()
+        yield process
+
+
+@asynccontextmanager
+async def following(sim: SimulatorProcess, **settings: Any) -> AsyncIterator[Follower]:
+    sim.clear_faults()
+    rest = PublicRest(sim.rest)
+    instrument = (await rest.exchange_info())[SYMBOL]
+    follower = Follower(sim, rest, instrument, MarketStreamSettings(**settings))
+    task = asyncio.create_task(follower.stream.run(follower.sink))
+    try:
+        await follower.until_proven()
+        yield follower
+        sim.clear_faults()
+        await follower.until_proven()
+        await follower.until(lambda: follower.checked >= 5)
+        assert not task.done()
+    finally:
+        sim.clear_faults()
+        task.cancel()
+        await asyncio.wait({task})
+        await follower.close()
+        await rest.close()
+    assert len(asyncio.all_tasks()) == 1, "a task was left behind"
+
+
+def injected(sim: SimulatorProcess, kind: str) -> int:
+    return int(sim.state()["injected"].get(kind, 0))
+
+
+async def test_market_stream_without_faults_proves_the_book_and_keeps_it(sim: SimulatorProcess) -> None:
+    async with following(sim) as follower:
+        await follower.until(lambda: follower.stream.counters.frames > 20 and follower.sync.quote_check.checks > 0)
+        counters = follower.sync.counters
+        assert (counters.gaps, counters.resyncs, counters.stale, follower.losses) == (0, 1, 0, [])
+        assert {FeedConnected, BookDelta, BestQuote} <= {type(event) for event in follower.events}
+        assert follower.sync.quote_check.mismatches == 0
+        stats = follower.stream.counters
+        assert stats.bytes_in > 50 * stats.frames
+        assert (stats.connections, stats.losses, stats.overflows) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["drop_delta", "reorder_delta"])
+async def test_market_stream_broken_chain_is_a_gap_and_heals(sim: SimulatorProcess, kind: str) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, kind)
+        sim.fault(kind, symbol=SYMBOL, probability=0.2, seed=3)
+        await follower.until(lambda: follower.sync.counters.gaps >= 2)
+        assert injected(sim, kind) > before
+        assert follower.losses == []
+
+
+async def test_market_stream_repeated_delta_changes_nothing(sim: SimulatorProcess) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, "duplicate_delta")
+        sim.fault("duplicate_delta", symbol=SYMBOL, probability=0.5, seed=3)
+        await follower.until(lambda: follower.sync.counters.duplicates > 2)
+        assert injected(sim, "duplicate_delta") > before
+        assert follower.sync.counters.gaps == 0
+
+
+@pytest.mark.parametrize("kind", ["stale_snapshot", "snapshot_inside"])
+async def test_market_stream_awkward_snapshot_never_makes_a_wrong_book(sim: SimulatorProcess, kind: str) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, kind)
+        sim.fault(kind, symbol=SYMBOL, count=2)
+        sim.fault("drop_delta", symbol=SYMBOL, count=1)
+        await follower.until(lambda: follower.sync.counters.gaps > 0 and injected(sim, kind) > before)
+
+
+@pytest.mark.parametrize("kind", ["truncated_frame", "garbage_frame"])
+async def test_market_stream_undecodable_frame_costs_the_proof_and_heals(sim: SimulatorProcess, kind: str) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, kind)
+        sim.fault(kind, symbol=SYMBOL, count=2)
+        await follower.until(lambda: follower.stream.decode_errors >= 2)
+        assert injected(sim, kind) == before + 2
+        assert follower.stream.decode_errors == 2
+        assert [reason.startswith("undecodable frame") for reason in follower.losses] == [True, True]
+        assert follower.stream.counters.connections == 1, "the line itself is good"
+
+
+async def test_market_stream_frame_without_a_body_is_a_sign_of_life(sim: SimulatorProcess) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, "empty_frame")
+        sim.fault("empty_frame", symbol=SYMBOL, count=5)
+        await follower.until(lambda: any(isinstance(event, FeedAlive) for event in follower.events))
+        assert injected(sim, "empty_frame") > before
+        assert follower.losses == []
+
+
+@pytest.mark.parametrize(("kind", "words"), [("close", "ConnectionClosed"), ("rollover", "closed by the venue")])
+async def test_market_stream_ended_connection_is_told_and_replaced(
+    sim: SimulatorProcess, kind: str, words: str
+) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, kind)
+        sim.fault(kind, symbol=SYMBOL, count=1)
+        await follower.until(lambda: len(follower.losses) > 0)
+        await follower.until_proven()
+        assert injected(sim, kind) == before + 1
+        assert len(follower.losses) == 1
+        assert words in follower.losses[0] or "ConnectionClosed" in follower.losses[0]
+        assert follower.stream.counters.connections == 2
+
+
+async def test_market_stream_blocked_topic_is_noticed_though_its_code_is_0(sim: SimulatorProcess) -> None:
+    async with following(sim) as follower:
+        sim.fault("blocked", symbol=SYMBOL, count=1)
+        sim.fault("close", symbol=SYMBOL, count=1)
+        await follower.until(lambda: "subscription refused" in follower.stream.last_fault)
+        await follower.until_proven()
+        assert follower.stream.counters.connections == 3
+
+
+async def test_market_stream_stalled_symbol_is_noticed_though_pings_are_answered(sim: SimulatorProcess) -> None:
+    quick = {"silence_min_s": 1.0, "silence_factor": 1.0, "silence_frames_min": 10, "ping_interval_s": 0.3}
+    async with following(sim, **quick) as follower:
+        await follower.until(lambda: follower.stream.counters.frames > 12)
+        before = injected(sim, "stall")
+        sim.fault("stall", symbol=SYMBOL, count=1, params={"delay_ms": 2_500})
+        await follower.until(lambda: any(reason.startswith("silent: no data for") for reason in follower.losses))
+        assert injected(sim, "stall") == before + 1
+
+
+async def test_market_stream_rolls_over_with_no_unproven_moment(sim: SimulatorProcess) -> None:
+    async with following(sim, rollover_s=1.0, rollover_overlap_s=0.5) as follower:
+        await follower.until(lambda: follower.stream.counters.rollovers >= 2)
+        await follower.tick(1)
+        counters = follower.sync.counters
+        assert (counters.gaps, counters.resyncs, follower.losses) == (0, 1, [])
+        assert follower.sync.state is BookState.PROVEN
+        trades = [event for event in follower.events if isinstance(event, MarketTrade)]
+        keys = [(trade.exch_ts_ns, trade.price_ticks, trade.qty_lots, trade.taker_side) for trade in trades]
+        assert len(keys) == len(set(keys)), "a trade was told twice"

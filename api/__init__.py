@@ -1,1 +1,4 @@
-"""The normal door for commands: FastAPI over the fleet. May import what lies below: actors, simulator, trading. api.schemas imports pydantic only."""
+"""The normal door for commands: FastAPI over the fleet. May import what lies below it.
+
+`api.schemas` imports pydantic only, so that every client may use it.
+"""

@@ -1,0 +1,156 @@
+"""Halt and resume: persisted before anybody is asked, carried out whoever listens. May import `api` and `trading`.
+
+The executor re-reads what is persisted, so a halt takes effect even when it cannot be called now. A halt that was begun
+goes on when its caller leaves. Every halt is an operation; the last ones are answered from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from api.fleet_view import FleetView
+from api.items import halt_body
+from api.ports import Dependencies, Row
+from trading.adapters.telemetry import logger
+from trading.model.errors import NotRunning, StoreError, TradingError
+from trading.model.session import HaltReport, HaltState
+
+# A request waits so long for the venue's word; the halt itself is bounded by the executor.
+WAIT_S = 28.0
+OPERATIONS_MAX = 1_000
+BY = "api:control"
+_log = logger("api")
+
+
+class HaltDesk:
+    """Owned by the app, on its loop."""
+
+    def __init__(self, deps: Dependencies, view: FleetView, wait_s: float = WAIT_S) -> None:
+        self._deps = deps
+        self._view = view
+        self._wait_s = wait_s
+        self._operations: OrderedDict[str, Row] = OrderedDict()
+        self._tasks: set[asyncio.Task[Row]] = set()
+
+    async def halt(self, symbol: str | None, is_flatten: bool, reason: str) -> Row:
+        """Halt the account, or one symbol; return where it stands after at most `wait_s`.
+
+        Raises: UnknownSymbol; NotRunning when it could neither be persisted nor carried out.
+        """
+        if symbol is not None:
+            await self._check(symbol)
+        operation = self._begin("halt", symbol)
+        task = asyncio.create_task(self._halt(operation, symbol, is_flatten, reason), name=f"halt {symbol}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=self._wait_s)
+        if done:
+            return task.result()
+        going_on = HaltReport(HaltState.HALTED, False, None, 0, "NOT CONFIRMED yet: the executor is still at it")
+        return {**halt_body(going_on), **self._operations[operation]}
+
+    async def resume(self, symbol: str | None, reason: str) -> Row:
+        """Trade again. Raises: UnknownSymbol, NotRunning, OutcomeUnknown, Refused, StoreError."""
+        if symbol is not None:
+            await self._check(symbol)
+        operation = self._begin("resume", symbol)
+        try:
+            report = await self._deps.executor.resume(_scope(symbol), symbol)
+        except TradingError as error:
+            self._move(operation, "failed", _text(error))
+            raise
+        finally:
+            self._view.forget_halt()
+        await self._write_down("resume", symbol, {"reason": reason})
+        return {**halt_body(report), **self._move(operation, "succeeded", None)}
+
+    def operation(self, operation_id: str) -> Row | None:
+        """Return a halt's or resume's operation; None when it is none of ours."""
+        return self._operations.get(operation_id)
+
+    async def close(self) -> None:
+        """Wait shortly for halts under way: they are persisted, the executor goes on without us."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    # --- pieces -----------------------------------------------------------------------------------------------------
+
+    async def _halt(self, operation: str, symbol: str | None, is_flatten: bool, reason: str) -> Row:
+        # A flatten needs exits: it runs in REDUCING, and the executor goes on to HALTED (promise 5).
+        state = HaltState.REDUCING if is_flatten else HaltState.HALTED
+        scope = "account" if symbol is None else f"symbol:{symbol}"
+        not_stored = ""
+        try:
+            await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns())
+        except StoreError as error:
+            not_stored = f"not persisted: {_text(error)}"
+        await self._write_down("halt", symbol, {"reason": reason, "flatten": is_flatten})
+        try:
+            report = await self._deps.executor.halt(_scope(symbol), symbol, is_flatten, reason)
+        except TradingError as error:
+            if not_stored:
+                text = f"the halt could neither be persisted nor carried out: {not_stored}; {_text(error)}"
+                self._move(operation, "failed", text)
+                raise NotRunning(text) from error
+            text = f"NOT CONFIRMED: persisted, but the executor did not report: {_text(error)}"
+            report = HaltReport(state, False, None, 0, text)
+        finally:
+            self._view.forget_halt()
+        body = halt_body(report)
+        if not_stored:
+            body["reason"] = f"{report.reason} ({not_stored})"
+        if report.confirmed:
+            return {**body, **self._move(operation, "succeeded", None)}
+        return {**body, **self._move(operation, "failed", report.reason or "NOT CONFIRMED")}
+
+    async def _check(self, symbol: str) -> None:
+        """Refuse a symbol that this session does not know; while the supervisor is away every symbol may be halted."""
+        try:
+            await self._view.table()
+        except TradingError:
+            return
+        await self._view.require(symbol)
+
+    async def _write_down(self, action: str, symbol: str | None, detail: Mapping[str, Any]) -> None:
+        try:
+            await self._deps.fleet.append_audit(BY, action, symbol, detail, self._deps.now_ns())
+        except StoreError as error:
+            _log.error("audit_not_written", action=action, symbol=symbol, reason=_text(error))
+
+    def _begin(self, kind: Literal["halt", "resume"], symbol: str | None) -> str:
+        now_ns = self._deps.now_ns()
+        operation_id = uuid.uuid4().hex
+        self._operations[operation_id] = {
+            "operation_id": operation_id,
+            "status": "running",
+            "error": None,
+            "kind": kind,
+            # Not `symbols`: a halt's body has a field of that name.
+            "created_ns": now_ns,
+            "updated_ns": now_ns,
+        }
+        while len(self._operations) > OPERATIONS_MAX:
+            self._operations.popitem(last=False)
+        return operation_id
+
+    def _move(self, operation_id: str, status: str, error: str | None) -> Row:
+        moved = {"status": status, "error": error, "updated_ns": self._deps.now_ns()}
+        self._operations[operation_id] = {**self._operations[operation_id], **moved}
+        return self._operations[operation_id]
+
+    def _ended(self, task: asyncio.Task[Row]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("halt_failed", reason=_text(error))
+
+
+def _scope(symbol: str | None) -> str:
+    return "account" if symbol is None else "symbol"
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[0]) if error.args else type(error).__name__

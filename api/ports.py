@@ -1,0 +1,203 @@
+"""What the API needs of the fleet and of the database, as Protocols, so that a test passes fakes or the plain classes.
+
+May import `actors`' values, `trading` and the standard library. The real ones are put together in `api.wiring`: typed
+actor handles, the store's `Reads` and `FleetStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from actors.executor_values import ExecutorStatus, LimitValue
+from actors.fleet import FleetCommand, Operation, SymbolRow
+from trading.adapters.store.pages import ChangeCursor, Changes, ListQuery, PnlBy, Row, RowPage, StoredResponse
+from trading.model.session import HaltReport, HaltState
+
+__all__ = [
+    "BookSource",
+    "ChangeCursor",
+    "Changes",
+    "Dependencies",
+    "ExecutorPort",
+    "FleetPort",
+    "Identity",
+    "ListQuery",
+    "PnlBy",
+    "ReadsPort",
+    "Row",
+    "RowPage",
+    "StoredResponse",
+    "SupervisorPort",
+]
+
+
+class ReadsPort(Protocol):
+    """The database as the API reads it; rows have the contract's names, decimals as text, times in ns.
+
+    Raises everywhere: StoreError when the database does not answer; ConfigError when a cursor is not one of its own.
+    """
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life."""
+        ...
+
+    async def orders(self, query: ListQuery) -> RowPage:
+        """List orders by creation."""
+        ...
+
+    async def fills(self, query: ListQuery) -> RowPage:
+        """List fills by booking time."""
+        ...
+
+    async def sessions(self, query: ListQuery) -> RowPage:
+        """List sessions by start."""
+        ...
+
+    async def audit(self, query: ListQuery) -> RowPage:
+        """List audit rows."""
+        ...
+
+    async def alerts(self, query: ListQuery) -> RowPage:
+        """List alerts; `status` filters by level."""
+        ...
+
+    async def run_events(self, query: ListQuery) -> RowPage:
+        """List the run events of a symbol."""
+        ...
+
+    async def positions(self) -> tuple[Row, ...]:
+        """Return every position of the account by symbol: symbol, qty, avg_price, realized_pnl, fees, updated_ns."""
+        ...
+
+    async def pnl(self, by: PnlBy, query: ListQuery) -> tuple[Row, ...]:
+        """Sum fills and fees by session, symbol or UTC day: key, fills, quote_volume, realized, fees, net.
+
+        The query's symbol, session and since_ns choose the fills.
+        """
+        ...
+
+    async def explain(self, client_order_id: str) -> Row | None:
+        """Return {"order", "decision", "events", "fills"} of an order; None when there is none."""
+        ...
+
+    async def changes(self, after: ChangeCursor, limit: int) -> Changes:
+        """Return what was committed after the cursor."""
+        ...
+
+    async def alert_count(self, session: str) -> int:
+        """Count the alerts of a session."""
+        ...
+
+    async def open_order_count(self) -> int:
+        """Count the account's orders that are not terminal."""
+        ...
+
+
+class FleetPort(Protocol):
+    """What the API writes by itself. Raises everywhere: StoreError when a commit is not certain."""
+
+    async def claim_key(self, key: str, body_hash: str, now_ns: int, abandoned_before_ns: int) -> StoredResponse | None:
+        """Bind a key to a request; None when it is now ours, else what it is bound to already.
+
+        A claim without a response that is older than `abandoned_before_ns` is taken over.
+        """
+        ...
+
+    async def keep_response(self, key: str, status_code: int, response: Any) -> None:
+        """Store the answer of a claimed key."""
+        ...
+
+    async def release_key(self, key: str) -> None:
+        """Forget a claimed key, so that its request can be tried again."""
+        ...
+
+    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT"."""
+        ...
+
+    async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
+        """Read all halt states as (scope, state, reason)."""
+        ...
+
+    async def append_audit(
+        self, actor: str, action: str, symbol: str | None, detail: Mapping[str, Any], now_ns: int
+    ) -> None:
+        """Write down who asked for what."""
+        ...
+
+
+class SupervisorPort(Protocol):
+    """The supervisor. Raises everywhere: NotRunning (nothing happened), OutcomeUnknown (it may have)."""
+
+    async def request(self, command: FleetCommand) -> str:
+        """Take a command; see `SupervisorActor.request`."""
+        ...
+
+    async def operation(self, operation_id: str) -> Operation | None:
+        """Return an operation; None when there is none."""
+        ...
+
+    async def table(self) -> tuple[SymbolRow, ...]:
+        """Return every symbol of the session, by name."""
+        ...
+
+
+class ExecutorPort(Protocol):
+    """The account's executor. Raises everywhere: NotRunning (nothing happened), OutcomeUnknown (it may have)."""
+
+    async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
+        """Halt and verify; see `ExecutorActor.halt`."""
+        ...
+
+    async def resume(self, scope: str, symbol: str | None) -> HaltReport:
+        """Lift a halt."""
+        ...
+
+    async def halt_report(self) -> HaltReport:
+        """Say where the account's halt stands."""
+        ...
+
+    async def limits(self) -> tuple[LimitValue, ...]:
+        """Return the account's limits, in declared order."""
+        ...
+
+    async def set_limits(self, values: dict[str, str]) -> tuple[LimitValue, ...]:
+        """Change limits, whole or not at all, and return them all. Raises: ConfigError."""
+        ...
+
+    async def status(self) -> ExecutorStatus:
+        """Return counters, lease and budget."""
+        ...
+
+
+class BookSource(Protocol):
+    """A symbol actor, as far as its book goes."""
+
+    async def book(self, depth: int) -> dict[str, Any]:
+        """Return the top of the book as the contract shows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which run of the system this API serves. `symbols` were asked for at the start."""
+
+    session: str
+    mode: str
+    venue: str
+    symbols: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Everything the app is made of."""
+
+    identity: Identity
+    reads: ReadsPort
+    fleet: FleetPort
+    supervisor: SupervisorPort
+    executor: ExecutorPort
+    book_of: Callable[[str], BookSource]
+    now_ns: Callable[[], int]

@@ -1,0 +1,102 @@
+"""The books of the account: orders, fills, positions, P&L, sessions, audit, alerts. May import fastapi and the API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from api.context import Context, Here
+from api.items import with_unrealized
+from api.lists import Filters, add_list, csv_response, page_in_memory
+from api.ports import ListQuery, PnlBy, Row, RowPage
+from api.problems import ProblemError
+from api.schemas import (
+    AlertItem,
+    AuditItem,
+    FillItem,
+    OrderExplanation,
+    OrderItem,
+    Page,
+    PnlItem,
+    PositionItem,
+    SessionItem,
+)
+from trading.model.errors import ConfigError
+from trading.model.orders import OrderStatus
+
+ALERT_LEVELS = ("info", "warning", "alert")
+By = Annotated[PnlBy, Query(description="What is summed up.")]
+router = APIRouter(prefix="/v1", tags=["books"])
+
+
+async def _orders(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.orders(_one_of(query, tuple(OrderStatus)))
+
+
+async def _fills(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.fills(query)
+
+
+async def _positions(context: Context, query: ListQuery) -> RowPage:
+    rows = await context.view.positions()
+    chosen = [
+        row for row in rows if query.symbol in (None, row["symbol"]) and row["updated_ns"] >= (query.since_ns or 0)
+    ]
+    return page_in_memory(chosen, "symbol", query)
+
+
+async def _sessions(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.sessions(query)
+
+
+async def _audit(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.audit(query)
+
+
+async def _alerts(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.alerts(_one_of(query, ALERT_LEVELS))
+
+
+def _one_of(query: ListQuery, known: tuple[str, ...]) -> ListQuery:
+    """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
+    if query.status is not None and query.status not in known:
+        raise ConfigError(f"status: expected one of {', '.join(known)}, was {query.status!r}")
+    return query
+
+
+add_list(router, "/orders", Page[OrderItem], _orders, "orders, newest first")
+add_list(router, "/fills", Page[FillItem], _fills, "fills, newest first")
+add_list(router, "/positions", Page[PositionItem], _positions, "positions, by symbol")
+add_list(router, "/sessions", Page[SessionItem], _sessions, "sessions, newest first")
+add_list(router, "/audit", Page[AuditItem], _audit, "who asked for what, newest first")
+add_list(router, "/alerts", Page[AlertItem], _alerts, "alerts, newest first; status filters by level")
+
+
+@router.get("/orders/{client_order_id}/explain", response_model=OrderExplanation, summary="Why an order exists")
+async def explain(context: Here, client_order_id: Annotated[str, Path(min_length=1, max_length=64)]) -> Row:
+    """The inputs and terms of its decision, its events, its fills."""
+    found = None if "\0" in client_order_id else await context.deps.reads.explain(client_order_id)
+    if found is None:
+        raise ProblemError(404, "unknown_order", f"there is no order {client_order_id}")
+    return found
+
+
+@router.get("/pnl", response_model=Page[PnlItem], summary="P&L from fills and fees, net")
+async def read_pnl(context: Here, query: Filters, by: By = "symbol") -> dict[str, Any]:
+    """By session, symbol or UTC day; the sums of all three agree. By symbol held positions are marked at the bid."""
+    page = await _pnl(context, query, by)
+    return {"items": page.items, "next_cursor": page.next_cursor}
+
+
+@router.get("/pnl.csv", response_class=Response, summary="The same as CSV")
+async def read_pnl_csv(context: Here, query: Filters, by: By = "symbol") -> Response:
+    """A column for each field."""
+    return csv_response(PnlItem, await _pnl(context, query, by))
+
+
+async def _pnl(context: Context, query: ListQuery, by: PnlBy) -> RowPage:
+    rows = await context.deps.reads.pnl(by, query)
+    if by == "symbol" and query.session is None and query.since_ns is None:
+        rows = with_unrealized(rows, await context.view.positions())
+    return page_in_memory([{by: row["key"], **row} for row in rows], "key", query)

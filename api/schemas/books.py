@@ -1,0 +1,155 @@
+"""The books of the account: orders, fills, positions, P&L, sessions, audit, alerts. Imports pydantic only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from api.schemas.base import Answer, DecimalText
+
+
+class OrderItem(Answer):
+    """One order. `reason` says why when it was denied, rejected or cancelled. Times are 0 until they happen."""
+
+    client_order_id: str
+    venue_order_id: str
+    session: str
+    symbol: str
+    mode: str
+    side: str
+    type: str
+    price: DecimalText
+    qty: DecimalText
+    filled_qty: DecimalText
+    avg_price: DecimalText | None
+    status: str
+    reason: str
+    created_ns: int
+    committed_ns: int
+    sent_ns: int
+    acked_ns: int
+    updated_ns: int
+    purpose: str = ""
+    strategy: str = ""
+
+
+class FillItem(Answer):
+    """One execution, as booked. `quote_qty` is price x quantity; `fee` is in `fee_asset`."""
+
+    venue: str
+    trade_id: str
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: str
+    price: DecimalText
+    qty: DecimalText
+    quote_qty: DecimalText
+    fee: DecimalText
+    fee_asset: str
+    is_maker: bool
+    exch_ts_ns: int
+    recv_ts_ns: int
+    session: str = ""
+    realized_pnl: DecimalText | None = None
+    fee_quote: DecimalText | None = None
+
+
+class OrderStep(Answer):
+    """One journaled event of an order."""
+
+    seq: int
+    kind: str
+    at_ns: int
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+class OrderExplanation(Answer):
+    """Why an order exists and what became of it: the decision's inputs and terms, its events, its fills."""
+
+    order: OrderItem
+    decision: dict[str, str]
+    events: list[OrderStep]
+    fills: list[FillItem]
+
+
+class PositionItem(Answer):
+    """What is held of one symbol, in base units at average cost. P&L and fees are in the quote asset.
+
+    `mark_price` is the bid, null when no fresh one is known; then `unrealized_pnl` is null too.
+    `realized_pnl` is before fees.
+    """
+
+    symbol: str
+    qty: DecimalText
+    avg_price: DecimalText
+    mark_price: DecimalText | None
+    realized_pnl: DecimalText
+    unrealized_pnl: DecimalText | None
+    fees: DecimalText
+    updated_ns: int
+
+
+class PnlTotals(Answer):
+    """P&L of the account since it began, in its quote asset: net = realized + unrealized - fees.
+
+    `unmarked` names held symbols without a fresh bid: their unrealized part is not in the sum.
+    """
+
+    realized: DecimalText
+    unrealized: DecimalText
+    fees: DecimalText
+    net: DecimalText
+    unmarked: list[str] = Field(default_factory=list)
+
+
+class PnlItem(Answer):
+    """P&L of one session, symbol or UTC day from its fills and fees: net = realized - fees (+ unrealized by symbol)."""
+
+    key: str
+    session: str | None = None
+    symbol: str | None = None
+    day: str | None = None
+    fills: int
+    quote_volume: DecimalText
+    realized: DecimalText
+    unrealized: DecimalText | None = None
+    fees: DecimalText
+    net: DecimalText
+
+
+class SessionItem(Answer):
+    """One run of the system. `ended_ns` is null while it runs, or when it was killed."""
+
+    session: str
+    account: str
+    mode: str
+    venue: str
+    started_ns: int
+    ended_ns: int | None
+    end_reason: str
+
+
+class AuditItem(Answer):
+    """Who asked for what."""
+
+    id: int
+    session: str | None
+    actor: str
+    action: str
+    symbol: str | None
+    detail: dict[str, Any]
+    at_ns: int
+
+
+class AlertItem(Answer):
+    """Something a person should know."""
+
+    id: int
+    session: str | None
+    level: str
+    name: str
+    text: str
+    symbol: str | None
+    at_ns: int

@@ -1,0 +1,99 @@
+"""Limits, halt and resume. Imports pydantic only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from api.schemas.base import Answer, Assignments, DecimalText, OperationStatusName, Request, SymbolName, texts
+
+HaltStateName = Literal["ACTIVE", "REDUCING", "HALTED"]
+
+
+class LimitItem(Answer):
+    """One account limit with its declaration."""
+
+    name: str
+    value: str
+    unit: str
+    default: str
+    low: str | None
+    high: str | None
+    reason: str
+
+
+class RiskUsage(Answer):
+    """What the limits are compared with, in the quote asset; loss and drawdown are positive numbers."""
+
+    exposure: DecimalText
+    net_pnl_today: DecimalText
+    drawdown: DecimalText
+    open_orders: int
+    unknown_orders: int
+
+
+class RiskBody(Answer):
+    """The account's limits by name, how each is declared, and what they are compared with. May be PUT back."""
+
+    limits: dict[str, str]
+    declarations: list[LimitItem]
+    usage: RiskUsage
+
+
+class RiskRequest(BaseModel):
+    """Limits to change, by name; the others stay. Whole or not at all. What GET gives beside `limits` is ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    limits: Assignments = Field(min_length=1)
+
+    _write = field_validator("limits", mode="before")(texts)
+
+
+class ScopedRequest(Request):
+    """Something for the whole account or for one symbol."""
+
+    scope: Literal["account", "symbol"] = "account"
+    symbol: SymbolName | None = None
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> ScopedRequest:
+        if (self.scope == "symbol") != (self.symbol is not None):
+            raise ValueError("scope symbol needs a symbol, scope account takes none")
+        return self
+
+
+class HaltRequest(ScopedRequest):
+    """Stop: cancel everything of ours; with `flatten` sell what is held first, with bounded prices."""
+
+    flatten: bool = False
+    reason: str = Field("", max_length=500)
+
+
+class ResumeRequest(ScopedRequest):
+    """Trade again."""
+
+    reason: str = Field("", max_length=500)
+
+
+class HaltBody(Answer):
+    """Where a halt stands. `confirmed`: the venue was asked and shows no open order of ours, at `verified_at_ns`.
+
+    `open_orders` is null when the venue could not be asked. `symbols` names those with a halt of their own.
+    """
+
+    state: HaltStateName
+    confirmed: bool
+    open_orders: int | None
+    verified_at_ns: int
+    reason: str
+    symbols: dict[str, HaltStateName] = Field(default_factory=dict)
+
+
+class HaltOutcome(HaltBody):
+    """The answer to a halt or resume: where it stands, and its operation."""
+
+    operation_id: str
+    status: OperationStatusName
+    error: str | None = None

@@ -1,0 +1,100 @@
+"""Symbols, their books, their commands. Imports pydantic only."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from api.schemas.base import Answer, Assignments, DecimalText, OperationStatusName, Request, SymbolName, texts
+
+
+class BookSummary(Answer):
+    """The top of a symbol's book as its actor reported it; null prices where there is no level."""
+
+    state: str
+    version: int
+    bid: DecimalText | None
+    ask: DecimalText | None
+    age_ms: int | None
+
+
+class SymbolItem(Answer):
+    """One symbol of the fleet. `epoch` is what If-Match wants. `realized_pnl` is before fees; `net_pnl` after them."""
+
+    symbol: str
+    state: str
+    reason: str
+    since_ns: int
+    epoch: int
+    pid: int | None
+    node: str
+    strategy: str
+    params: dict[str, str]
+    book: BookSummary
+    position_qty: DecimalText
+    realized_pnl: DecimalText
+    open_orders: int
+    restarts: int
+    desired: str
+    run_id: str
+    machine_state: str = ""
+    fees: DecimalText = "0"
+    net_pnl: DecimalText = "0"
+    refusals: dict[str, int] = Field(default_factory=dict)
+    frames: int = 0
+    gaps: int = 0
+    resyncs: int = 0
+    proven_ratio: float = 0.0
+    heard_ns: int = 0
+
+
+class Book(Answer):
+    """A symbol's order book, best first; each level is [price, quantity]."""
+
+    symbol: str
+    state: str
+    version: int
+    bids: list[tuple[DecimalText, DecimalText]]
+    asks: list[tuple[DecimalText, DecimalText]]
+    exch_ts_ns: int
+    recv_ts_ns: int
+
+
+class RunEventItem(Answer):
+    """One step or change of state of a symbol's run."""
+
+    symbol: str
+    run_id: str
+    event: str
+    state: str
+    detail: str
+    at_ns: int
+
+
+class SpawnRequest(Request):
+    """Start symbols. Empty strategy: the session's. `params` are over the strategy's defaults."""
+
+    symbols: list[SymbolName] = Field(min_length=1, max_length=2_000)
+    strategy: str = Field("", max_length=100)
+    params: Assignments = Field(default_factory=dict)
+
+    _write = field_validator("params", mode="before")(texts)
+
+
+class SetRequest(Request):
+    """Change strategy parameters of a running symbol, whole or not at all."""
+
+    params: Assignments = Field(min_length=1)
+
+    _write = field_validator("params", mode="before")(texts)
+
+
+class OperationBody(Answer):
+    """A command under way, polled at /v1/operations/{operation_id}. `error` is one sentence when it failed."""
+
+    operation_id: str
+    status: OperationStatusName
+    error: str | None = None
+    kind: str = ""
+    symbols: list[str] = Field(default_factory=list)
+    created_ns: int = 0
+    updated_ns: int = 0

@@ -102,8 +102,9 @@ class Run:
         self.heartbeat = None
         return True
 
-    def step(self, step: Step, outcome: str) -> None:
+    def step(self, step: Step, outcome: str, now_ns: int) -> None:
         """Record that a step began ("begun"), ended ("done") or what it met."""
+        self.record = replace(self.record, updated_ns=now_ns)
         self._note(f"step:{step.value}", outcome)
 
     def observe(self, heartbeat: Heartbeat, now_ns: int, mono_ns: int) -> bool:
@@ -125,7 +126,7 @@ class Run:
             self.apply(RunEvent.RESTARTED, f"process {heartbeat.pid} on {heartbeat.node}", now_ns)
             self.is_resume_due = self.is_resume_due or self.was_spawned_paused
         if self.state is RunState.STARTING:
-            self.step(Step.LEASE, f"epoch {heartbeat.epoch}")
+            self.step(Step.LEASE, f"epoch {heartbeat.epoch}", now_ns)
             self.apply(RunEvent.SPAWNED, "", now_ns)
         elif is_first and not is_restart:
             self._note("adopted", f"process {heartbeat.pid} on {heartbeat.node}")

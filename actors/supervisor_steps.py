@@ -83,10 +83,10 @@ class RunSteps:
     async def start(self, run: Run) -> None:
         """REQUESTED or FAILED → STARTING → (first heartbeat) SYNCING: preflight, spawn, wait."""
         run.apply(RunEvent.RETRIED if run.state is RunState.FAILED else RunEvent.STARTED, "", self._clock.now_ns())
-        run.step(Step.PREFLIGHT, "begun")
+        self._note(run, Step.PREFLIGHT, "begun")
         try:
             await self._preflight(run)
-            run.step(Step.PREFLIGHT, "done")
+            self._note(run, Step.PREFLIGHT, "done")
             # What is left of an earlier try goes first, so that the new actor is built with this run's number.
             await self._remove(run.symbol)
         except (TradingError, TimeoutError) as error:
@@ -99,7 +99,7 @@ class RunSteps:
         deadline_ns = self._clock.monotonic_ns() + int(self._settings.start_timeout_s * NS_PER_S)
         try:
             if not await self.look() or run.symbol not in self.living:
-                run.step(Step.SPAWN, "begun")
+                self._note(run, Step.SPAWN, "begun")
                 run.was_spawned_paused = run.wanted.desired is DesiredState.PAUSED
                 await self._bounded(self._factory.spawn(self._spec(run)), self._settings.start_timeout_s)
         except (TradingError, TimeoutError) as error:
@@ -151,18 +151,18 @@ class RunSteps:
     async def drain(self, run: Run) -> None:
         """Any state → DRAINING → STOPPED, or KILLED when the venue did not confirm 0 open orders; ends the actor."""
         run.apply(RunEvent.DRAIN_STARTED, "", self._clock.now_ns())
-        run.step(Step.DRAIN, "begun")
+        self._note(run, Step.DRAIN, "begun")
         await self.look()
         report = await self._drain_actor(run, run.wanted.is_flatten) if run.symbol in self.living else None
         run.drain = await self._verify(run, report)
-        run.step(Step.DRAIN, "done" if run.drain.is_confirmed else run.drain.reason)
+        self._note(run, Step.DRAIN, "done" if run.drain.is_confirmed else run.drain.reason)
         try:
             await self._remove(run.symbol)
         except (TradingError, TimeoutError) as error:
             run.apply(RunEvent.DRAIN_UNCONFIRMED, f"its actor could not be ended: {_text(error)}", self._clock.now_ns())
             return
-        run.step(Step.CLOSE, f"open orders {run.drain.open_orders}, holds {run.drain.position_qty or 'unknown'}")
-        run.step(Step.RELEASE_LEASE, "done")
+        self._note(run, Step.CLOSE, f"open orders {run.drain.open_orders}, holds {run.drain.position_qty or 'unknown'}")
+        self._note(run, Step.RELEASE_LEASE, "done")
         event = RunEvent.DRAINED if run.drain.is_confirmed else RunEvent.DRAIN_UNCONFIRMED
         run.apply(event, run.drain.reason, self._clock.now_ns())
 
@@ -205,7 +205,7 @@ class RunSteps:
                 control.drain(is_flatten, timeout_s), timeout_s + self._settings.call_timeout_s
             )
         except (TradingError, TimeoutError) as error:
-            run.step(Step.DRAIN, _text(error))
+            self._note(run, Step.DRAIN, _text(error))
             return None
 
     async def _verify(self, run: Run, report: DrainReport | None) -> DrainReport:
@@ -226,6 +226,9 @@ class RunSteps:
             why = report.reason if report is not None else "its actor did not answer"
             return DrainReport(run.symbol, False, 0, now_ns, held, f"not flattened: {why}")
         return DrainReport(run.symbol, True, 0, now_ns, held, "")
+
+    def _note(self, run: Run, step: Step, outcome: str) -> None:
+        run.step(step, outcome, self._clock.now_ns())
 
     async def _give_up(self, run: Run, reason: str) -> None:
         try:
@@ -248,7 +251,7 @@ class RunSteps:
         try:
             await self._bounded(call, self._settings.call_timeout_s)
         except (TradingError, TimeoutError) as error:
-            run.step(Step.TRADE, f"control call failed: {_text(error)}")
+            self._note(run, Step.TRADE, f"control call failed: {_text(error)}")
             run.control_after_ns = self._clock.monotonic_ns() + CONTROL_RETRY_NS
             return False
         return True

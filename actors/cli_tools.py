@@ -1,0 +1,163 @@
+"""The verbs that need no running instance: doctor, migrate, import, replay, simulator.
+
+May import typer and, when a verb runs, simulator and `trading`. The checks of `doctor` are in `cli_doctor`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from actors.cli_api import data_dir_of
+from actors.cli_fleet import DataDir, Json
+from actors.cli_output import FAILED, OK, answer, answer_json, assignments
+from trading.model.errors import ConfigError
+
+Recording = Annotated[Path, typer.Argument(metavar="FILE", help="A recording (Parquet).")]
+
+
+def doctor(data_dir: DataDir = None, json: Json = False) -> int:
+    """Check this machine and the settings: ports, data directory, database, venue, request budget."""
+    from actors.cli_doctor import examine
+
+    checks = examine(data_dir_of(data_dir))
+    if json:
+        answer_json({"ok": all(check.ok for check in checks), "checks": [check.as_json() for check in checks]})
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            answer(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
+    return OK if all(check.ok for check in checks) else FAILED
+
+
+def migrate(
+    data_dir: DataDir = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="Postgres (default: embedded).")] = None,
+    json: Json = False,
+) -> int:
+    """Bring the database to this version's schema; changes nothing when it has it."""
+    from actors.cli_output import without_none
+    from trading.adapters.settings import load_settings
+    from trading.adapters.store.embedded import EmbeddedPostgres
+    from trading.adapters.store.migrations import migrate as bring_up
+
+    folder = data_dir_of(data_dir)
+    settings = load_settings(without_none({"data_dir": folder, "database_url": database_url}))
+    if settings.database_url is not None:
+        revision = bring_up(settings.database_url)
+    elif (running := EmbeddedPostgres.running_url(folder / "postgres")) is not None:
+        revision = bring_up(running)
+    else:
+        server = EmbeddedPostgres(folder / "postgres")
+        try:
+            revision = bring_up(server.start())
+        finally:
+            server.stop()
+    if json:
+        answer_json({"revision": revision})
+    else:
+        answer(f"the database has schema {revision}")
+    return OK
+
+
+def import_recording(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A public recording (JSON lines, plain or gzip).")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The recording to write (Parquet).")],
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Which one, if the file holds several.")] = None,
+    tick: Annotated[str | None, typer.Option("--tick", help="Price step (default: the finest that occurs).")] = None,
+    lot: Annotated[str | None, typer.Option("--lot", help="Quantity step (default: the finest that occurs).")] = None,
+    maker_fee: Annotated[str | None, typer.Option("--maker-fee", help="As a fraction (default 0).")] = None,
+    taker_fee: Annotated[str | None, typer.Option("--taker-fee", help="As a fraction (default 0.0005).")] = None,
+    json: Json = False,
+) -> int:
+    """Turn a public recording of another venue into one of ours."""
+    from dataclasses import asdict
+
+    from trading.adapters.recording.importer import import_public
+
+    began = time.monotonic()
+    report = import_public(file, out, symbol, tick, lot, maker_fee, taker_fee)
+    if json:
+        answer_json(asdict(report))
+    else:
+        seconds = (report.last_recv_ns - report.first_recv_ns) / 1e9
+        answer(
+            f"{out}: {report.symbol}, {report.rows} rows over {seconds:.0f} s ({report.depth} depth, {report.trades} "
+            f"trades, {report.quotes} quotes, {report.snapshots} snapshots, {report.gaps} gaps), "
+            f"tick {report.tick_size}, lot {report.lot_size}, written in {time.monotonic() - began:.1f} s"
+        )
+    return OK
+
+
+def replay(
+    file: Recording,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="Strategy (default spread_capture).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Strategy parameter.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
+    orders_out: Annotated[Path | None, typer.Option("--orders-out", help="Write the order log here.")] = None,
+    json: Json = False,
+) -> int:
+    """Run the engine over a recording, offline; the same input gives the same orders."""
+    from actors.cli_output import without_none
+    from actors.cli_replay import run_replay, summary_lines
+    from trading.adapters.settings import load_settings
+
+    values: dict[str, Any] = {
+        "strategy": strategy,
+        "strategy_params": assignments(set_, "--set") or None,
+        "seed": seed,
+    }
+    settings = load_settings(without_none(values))
+    if orders_out is not None and not orders_out.absolute().parent.is_dir():
+        raise ConfigError(f"--orders-out: there is no folder {orders_out.absolute().parent}: make it first")
+    began = time.monotonic()
+    outcome = run_replay(file, settings)
+    if orders_out is not None:
+        try:
+            orders_out.write_text("".join(f"{line}\n" for line in outcome.order_log), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--orders-out: {orders_out} cannot be written: {error.strerror}")
+    if json:
+        answer_json(outcome.body)
+    else:
+        for line in summary_lines(outcome.body, time.monotonic() - began):
+            answer(line)
+    return OK
+
+
+def simulator(context: typer.Context) -> int:
+    """Run the simulator exchange alone (flags: mexcbot simulator --help)."""
+    from simulator.__main__ import main
+
+    return main(list(context.args))
+
+
+def recover(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recorded segments.")], json: Json = False
+) -> int:
+    """Seal what a killed recorder left into whole recordings."""
+    from trading.adapters.recording.seal import recover as seal_all
+
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}: name one that holds recorded segments")
+    sealed = [str(path) for path in seal_all(folder)]
+    if json:
+        answer_json({"sealed": sealed})
+    else:
+        answer("\n".join(sealed) or f"{folder} holds nothing to recover")
+    return OK
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(doctor)
+    app.command()(migrate)
+    app.command("import")(import_recording)
+    app.command()(replay)
+    app.command()(recover)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(
+        simulator
+    )

@@ -1,0 +1,316 @@
+"""`mexcbot up`: builds the process tree from nothing, keeps it up, and takes it down in order.
+
+May import everything below floor 4; API, dashboard and simulator are subprocesses. Ray is reached through `handles`.
+A failure at any step of the start ends what was started before it, and is one sentence. See docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from actors import ray_environment
+from actors.data_dir import DataDir
+from actors.launcher_config import api_child, child_environment, dashboard_child, system_config
+from actors.launcher_database import LauncherDatabase
+from actors.launcher_guard import Guard, hide_keys
+from actors.launcher_venue import (
+    Venue,
+    await_simulator,
+    check_simulator_symbols,
+    choose_symbols,
+    joined_venue,
+    read_instruments,
+    simulator_child,
+    simulator_port,
+)
+from actors.processes import Child, check_port, last_words
+from actors.runfile import RunFile, remove_run_file, write_private, write_run_file
+from trading.adapters.settings import Settings
+from trading.model.errors import ConfigError, NotRunning, StoreError
+
+if TYPE_CHECKING:
+    from actors.launcher_fleet import LauncherFleet
+
+READY_TIMEOUT_S = 90.0
+KEEP_INTERVAL_S = 0.25
+# An instance whose parent died has to be gone within 10 s (contract.md).
+HASTY_DRAIN_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a started system is reached by. `simulator` is None when the simulator is not ours."""
+
+    api: str
+    dashboard: str | None
+    token_file: str
+    read_token_file: str
+    session: str
+    symbols: tuple[str, ...]
+    simulator: Venue | None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How the launcher tells what it does: `say` one line a step, `ready` once."""
+
+    say: Callable[[str], None]
+    ready: Callable[[Ready], None]
+    began: float = field(default_factory=time.monotonic)
+
+
+class Launcher:
+    """One start of the system. Used once, on the main thread: children ask the kernel to die with it."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._dir = DataDir(settings.data_dir)
+        self._guard = Guard(self._dir)
+        self._database = LauncherDatabase(settings, self._dir)
+        self._children: dict[str, Child] = {}
+        self._fleet: LauncherFleet | None = None
+        self._stop = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._is_hasty = False
+
+    async def run(self) -> int:
+        """Start, keep up until told to stop, stop. Returns the exit code: 0, or 1 when the drain is NOT CONFIRMED.
+
+        Raises: TradingError when the start fails, with nothing left running.
+        """
+        self._settings.check_start()
+        self._listen_to_signals()
+        code = 0
+        try:
+            if await self._start_unless_stopped():
+                await self._keep()
+            code = await self._drain()
+        finally:
+            await self._take_down()
+        return code
+
+    # --- up ---------------------------------------------------------------------------------------------------------
+
+    async def _start_unless_stopped(self) -> bool:
+        """Start; False when a signal (or the parent's end) came first. Raises: TradingError."""
+        start = asyncio.create_task(self._start())
+        while not start.done():
+            await asyncio.wait({start}, timeout=KEEP_INTERVAL_S)
+            self._is_hasty = self._guard.is_orphaned()
+            if self._stop.is_set() or self._is_hasty:
+                start.cancel()
+                await asyncio.gather(start, return_exceptions=True)
+                self._progress.say("interrupted while starting")
+                return False
+        start.result()
+        return True
+
+    async def _start(self) -> None:
+        settings = self._settings
+        check_simulator_symbols(settings)
+        self._dir.take()
+        ports = self._check_ports()
+        self._guard.start()
+        hide_keys()
+        api_url, dashboard_url = f"http://127.0.0.1:{ports[0]}", None
+        if settings.venue_urls() is None:
+            port = simulator_port(self._dir.remembered("simulator.port"))
+            child = simulator_child(settings, self._dir.logs / "simulator.log", port, child_environment())
+            self._children["simulator"] = child
+            child.start(is_stdout_piped=True)
+        if ports[1] is not None:
+            dashboard_url = f"http://127.0.0.1:{ports[1]}"
+            self._children["dashboard"] = dashboard_child(self._dir, api_url, ports[1])
+            self._children["dashboard"].start()
+        began = time.monotonic()
+        url = self._database.start()
+        self._progress.say(f"database ready after {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
+        venue, symbols = await self._open_venue()
+        await self._start_fleet(url, venue)
+        fleet = self._need_fleet()
+        self._children["api"] = api_child(fleet.config, self._dir, symbols, fleet.address, ports[0], dashboard_url)
+        self._children["api"].start()
+        run = RunFile(
+            pid=self._guard.pid, api=api_url, dashboard=dashboard_url,
+            token_file=str(self._dir.control_token_file), read_token_file=str(self._dir.read_token_file),
+            session=fleet.config.session, namespace=fleet.config.namespace, ray_address=settings.ray_address or "",
+            is_fleet_detached=settings.ray_address is not None,
+        )  # fmt: skip
+        write_run_file(self._dir.path, run)
+        await fleet.request_symbols(symbols)
+        await self._await_ready(api_url)
+        fleet.commit()
+        own = venue if venue.is_own else None
+        self._progress.ready(
+            Ready(api_url, dashboard_url, run.token_file, run.read_token_file, run.session, symbols, own)
+        )
+
+    def _check_ports(self) -> tuple[int, int | None]:
+        """Return the ports of the API and the dashboard; both are free now."""
+        settings = self._settings
+        api = check_port(settings.api_port, "--api-port")
+        if not settings.dashboard:
+            return api, None
+        if settings.dashboard_port == api:
+            raise ConfigError(f"port {api} is given twice: choose another with --dashboard-port")
+        dashboard = check_port(settings.dashboard_port, "--dashboard-port")
+        while dashboard == api:
+            dashboard = check_port(0, "--dashboard-port")
+        return api, dashboard
+
+    async def _open_venue(self) -> tuple[Venue, tuple[str, ...]]:
+        child = self._children.get("simulator")
+        if child is not None:
+            venue = await await_simulator(child)
+            self._dir.remember("simulator.port", venue.rest.rpartition(":")[2])
+        else:
+            venue = joined_venue(self._settings)
+        symbols = choose_symbols(self._settings, await read_instruments(venue))
+        note = {
+            "venue": self._settings.venue.value,
+            "mode": self._settings.mode.value,
+            "rest": venue.rest,
+            "ws": venue.ws,
+        }
+        self._dir.remember("venue.json", json.dumps(note))
+        self._progress.say(f"venue {venue.rest}: {', '.join(symbols[:8])}{' …' if len(symbols) > 8 else ''}")
+        return venue, symbols
+
+    async def _start_fleet(self, url: str, venue: Venue) -> None:
+        settings = self._settings
+        # Ray reads its authentication mode when it is imported; on an existing cluster it is the user's to set.
+        ray_environment.prepare(None if settings.ray_address else self._dir.ray_token_file)
+        from actors.launcher_fleet import LauncherFleet
+
+        namespace = f"mexcbot-{self._dir.instance()}"
+        session = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + self._guard.mark[:4]
+        config = system_config(settings, self._dir, namespace, session, url, venue)
+        self._fleet = LauncherFleet(config, settings, self._progress.say)
+        self._fleet.connect(self._guard.ray_folder())
+        # Ray takes SIGTERM for itself when it starts.
+        self._listen_to_signals()
+        await asyncio.sleep(0)
+        await self._fleet.start(self._guard.pid)
+
+    async def _await_ready(self, api_url: str) -> None:
+        """Wait for /readyz. Raises: NotRunning with what is missing when its time is over or the API has ended."""
+        import httpx
+
+        api = self._children["api"]
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        missing = "no answer"
+        async with httpx.AsyncClient(base_url=api_url, timeout=5.0, trust_env=False) as client:
+            while time.monotonic() < deadline:
+                if not api.is_alive:
+                    raise NotRunning(f"the API ended at its start: {last_words(api.log)}")
+                try:
+                    answer = await client.get("/readyz")
+                    if answer.status_code == 200:
+                        return
+                    missing = answer.text[:500]
+                except httpx.HTTPError as error:
+                    missing = str(error) or type(error).__name__
+                await asyncio.sleep(0.1)
+        raise NotRunning(f"the system was not ready within {READY_TIMEOUT_S:g} s: {missing}")
+
+    # --- keep up ----------------------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Start children again when they die, until told to stop."""
+        while not self._stop.is_set():
+            for child in self._children.values():
+                if (text := child.keep()) is not None:
+                    self._progress.say(text)
+            if (text := self._database.keep()) is not None:
+                self._progress.say(text)
+            if self._guard.is_orphaned():
+                self._progress.say("the process that started this one has ended: stopping")
+                self._is_hasty = True
+                self._stop.set()
+            if (text := await self._need_fleet().check()) is not None:
+                raise NotRunning(text)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), KEEP_INTERVAL_S)
+
+    # --- down -------------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> int:
+        """Drain the fleet unless it outlives us; return the exit code."""
+        fleet = self._fleet
+        if fleet is None or not fleet.is_started:
+            return 0
+        request = self._dir.remembered("down.request")
+        if fleet.outlives_us and not request:
+            self._progress.say("the fleet lives on in Ray: stop it with mexcbot down")
+            return 0
+        self._progress.say("draining (Ctrl-C once more ends it at once)")
+        drain = asyncio.create_task(fleet.shutdown(request == "flatten", HASTY_DRAIN_S if self._is_hasty else None))
+        second = asyncio.create_task(self._at_once.wait())
+        await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)
+        second.cancel()
+        if not drain.done():
+            drain.cancel()
+            self._progress.say("ended without a drain: open orders were NOT CONFIRMED")
+            return 1
+        report = drain.result()
+        write_private(self._dir.path / "last_shutdown.json", report.text + "\n")
+        for line in report.lines:
+            self._progress.say(line)
+        return 0 if report.is_confirmed else 1
+
+    async def _take_down(self) -> None:
+        """Stop what was started, in reverse order; never raises, always finishes."""
+        is_left = self._fleet is not None and self._fleet.is_left_running
+        for name in ("dashboard", "api"):
+            self._stop_child(name)
+        if self._fleet is not None:
+            await self._fleet.close()
+        self._stop_child("simulator")
+        with contextlib.suppress(StoreError, NotRunning):
+            self._database.stop()
+        if not is_left:
+            with contextlib.suppress(ConfigError):
+                remove_run_file(self._dir.path, self._guard.pid)
+        with contextlib.suppress(OSError):
+            (self._dir.path / "down.request").unlink(missing_ok=True)
+        self._guard.stop()
+        self._dir.release()
+
+    def _stop_child(self, name: str) -> None:
+        child = self._children.pop(name, None)
+        if child is not None:
+            child.stop(2.0 if self._is_hasty or self._at_once.is_set() else 8.0)
+
+    # --- signals ----------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._at_once.set()
+        self._stop.set()
+
+    def _need_fleet(self) -> LauncherFleet:
+        if self._fleet is None:
+            raise NotRunning("the fleet was not started")
+        return self._fleet
+
+
+def run_up(settings: Settings, progress: Progress) -> int:
+    """Run the system in the foreground until it is told to stop. Returns the exit code. Raises: TradingError."""
+    if sys.platform == "win32":
+        raise ConfigError("mexcbot up needs Linux or macOS: use WSL on Windows")
+    return asyncio.run(Launcher(settings, progress).run())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from trading.engine.accounting import book_fill
+from trading.engine.book import Book
 from trading.engine.book_sync import BookSync, SyncResult
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.decision import Decider
@@ -286,6 +287,16 @@ class SymbolEngine:
     def next_due_ns(self) -> int | None:
         """When the paper venue has something to do before any event; a shell may fire a timer then (replay does)."""
         return self._venue.next_due_ns if self._venue is not None else None
+
+    @property
+    def book(self) -> Book:
+        """The local book, for reading only; worth nothing unless `book_state` is PROVEN."""
+        return self._sync.book
+
+    @property
+    def book_state(self) -> BookState:
+        """What is known of the book."""
+        return self._sync.state
 
     def paper_answer(self, client_order_id: str) -> PlaceAnswer | None:
         """Return the paper venue's answer to a placement; None when it never saw the order."""

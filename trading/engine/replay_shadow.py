@@ -1,0 +1,83 @@
+"""The shadow of a replay: the same orders, at the same times, under the other queue model. Pure.
+
+May import `trading.model` and `trading.engine`.
+
+It drives nothing. Where it fills what the driver did not, the driver's strategy does not know and places no exit for
+it, so that what it holds at the end is part of the answer: how much the queue model decides.
+"""
+
+from __future__ import annotations
+
+from trading.engine.accounting import book_fill
+from trading.engine.book import Book
+from trading.engine.matching import PaperVenue
+from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.engine.replay_result import ModelResult
+from trading.model.instrument import Instrument
+from trading.model.market import BookState, MarketTrade
+from trading.model.orders import Fill, OrderIntent, VenueTrade
+from trading.model.position import Position
+from trading.model.units import ZERO
+
+
+class Books:
+    """Fills of one queue model, booked: count, position, P&L."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self.fills = 0
+        self.traded = ZERO
+        self.position = Position(instrument.symbol)
+
+    def book(self, fill: Fill) -> None:
+        """Take one fill."""
+        self.fills += 1
+        self.traded += fill.quote_qty
+        self.position, _ = book_fill(self.position, fill, self._instrument)
+
+    def result(self, bid_ticks: int) -> ModelResult:
+        """Sum up, with what is held at the given bid; 0 for no bid known, then at cost."""
+        position = self.position
+        unrealized = position.unrealized(self._instrument.price(bid_ticks)) if bid_ticks else ZERO
+        return ModelResult(self.fills, self.traded, position.realized_pnl + unrealized, position.fees, position.qty)
+
+
+class Shadow:
+    """A second paper venue beside the driving one. Owned by one replay."""
+
+    def __init__(self, instrument: Instrument, model: QueueModel, latency: LatencyModel, rules: MatchingRules) -> None:
+        self._venue = PaperVenue(instrument, model, latency, venue=f"paper-{model}", rules=rules)
+        self.books = Books(instrument)
+
+    def before(self, now_ns: int) -> None:
+        """Let time pass, while the book is as it was."""
+        self._venue.on_timer(now_ns)
+        self._collect()
+
+    def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
+        """Take a public trade."""
+        self._venue.on_trade(trade, now_ns)
+        self._collect()
+
+    def on_book(self, book: Book, state: BookState, now_ns: int) -> None:
+        """Take the book after a change of it or of its state."""
+        if state is BookState.PROVEN:
+            self._venue.on_book(book, now_ns)
+        else:
+            self._venue.on_book_lost(now_ns)
+        self._collect()
+
+    def place(self, intent: OrderIntent, now_ns: int) -> None:
+        """Place what the driver places."""
+        self._venue.place(intent, now_ns)
+        self._collect()
+
+    def cancel(self, client_order_id: str, now_ns: int) -> None:
+        """Cancel what the driver cancels."""
+        self._venue.cancel(client_order_id, now_ns)
+        self._collect()
+
+    def _collect(self) -> None:
+        for event in self._venue.drain_events():
+            if isinstance(event, VenueTrade):
+                self.books.book(event.fill)

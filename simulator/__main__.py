@@ -55,9 +55,11 @@ def _rate(text: str, flag: str) -> int:
     return int(scaled)
 
 
-def _symbols(given: str | None, count: int | None) -> tuple[str, ...]:
+def _symbols(given: str | None, count: int | None, *, is_replay: bool) -> tuple[str, ...]:
     if given is not None and count is not None:
         raise UsageError("give --symbols or --count, not both")
+    if given is None and is_replay:
+        return ()
     if given is None:
         count = DEFAULT_COUNT if count is None else count
         if not 1 <= count <= COUNT_MAX:
@@ -70,7 +72,7 @@ def _symbols(given: str | None, count: int | None) -> tuple[str, ...]:
         if symbol in symbols[:number]:
             raise UsageError(f"--symbols: {symbol} is named twice")
         try:
-            profile_of(symbol, 0, 0)
+            _ = is_replay or profile_of(symbol, 0, 0)
         except ValueError as error:
             raise UsageError(f"--symbols: {error}") from None
     return symbols
@@ -106,7 +108,7 @@ def read_settings(arguments: list[str]) -> SimulatorSettings:
     return SimulatorSettings(
         port=given.port,
         host=given.host,
-        symbols=() if given.replay is not None and given.symbols is None else _symbols(given.symbols, given.count),
+        symbols=_symbols(given.symbols, given.count, is_replay=given.replay is not None),
         seed=given.seed,
         replay=given.replay,
         speed=given.speed,

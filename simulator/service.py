@@ -13,10 +13,12 @@ from types import ModuleType
 import orjson
 import uvicorn
 
+from simulator.replay.recording import Recording, open_recording
 from simulator.settings import SimulatorSettings
 from simulator.venue import Venue
 from simulator.wire.asgi import BODY_MAX, HttpProtocol, VenueApp, WebSocketProtocol
 from simulator.wire.hub import Hub
+from trading.model.errors import TradingError
 
 uvloop: ModuleType | None
 try:
@@ -67,13 +69,13 @@ def ready_line(settings: SimulatorSettings, port: int) -> str:
     return orjson.dumps(line).decode()
 
 
-def _announce(settings: SimulatorSettings, port: int) -> None:
+def _announce(settings: SimulatorSettings, symbols: tuple[str, ...], port: int) -> None:
     line = ready_line(settings, port)
     if not settings.is_json:
         fields = orjson.loads(line)
         line = (
             f"A local MEXC is open at {fields['rest']} and {fields['ws']}\n"
-            f"  pairs    {', '.join(settings.symbols[:8])}{' …' if len(settings.symbols) > 8 else ''}\n"
+            f"  pairs    {', '.join(symbols[:8])}{' …' if len(symbols) > 8 else ''}\n"
             f"  account  key {fields['api_key']}  secret {fields['secret']}\n"
             "  Ctrl-C ends it."
         )
@@ -90,9 +92,12 @@ async def _beats(venue: Venue, hub: Hub) -> None:
         await asyncio.sleep(due - loop.time())
 
 
-async def _serve(settings: SimulatorSettings, listener: socket.socket) -> int:
+async def _serve(settings: SimulatorSettings, recording: Recording | None, listener: socket.socket) -> int:
     venue = Venue(settings, _clock_ms)
-    venue.open_market()
+    if recording is not None:
+        venue.open_replay(recording)
+    else:
+        venue.open_market()
     venue.open_accounts()
     hub = Hub(venue)
     config = uvicorn.Config(
@@ -125,7 +130,7 @@ async def _serve(settings: SimulatorSettings, listener: socket.socket) -> int:
     if server.started:
         gc.collect()
         gc.freeze()
-        _announce(settings, listener.getsockname()[1])
+        _announce(settings, tuple(venue.exchange.pairs), listener.getsockname()[1])
     await serving
     if beats.done() and not beats.cancelled() and beats.exception() is not None:
         raise RuntimeError("the market stopped") from beats.exception()
@@ -135,6 +140,14 @@ async def _serve(settings: SimulatorSettings, listener: socket.socket) -> int:
 
 def run(settings: SimulatorSettings) -> int:
     """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start."""
+    recording: Recording | None = None
+    try:
+        if settings.replay is not None:
+            limit = settings.max_market_notional
+            recording = open_recording(settings.replay, settings.symbols, limit)
+    except TradingError as error:
+        sys.stderr.write(f"simulator: {error}\n")
+        return EXIT_USAGE
     try:
         listener = _listen(settings)
     except OSError as error:
@@ -143,4 +156,4 @@ def run(settings: SimulatorSettings) -> int:
         sys.stderr.write(f"simulator: cannot listen on {where} ({reason}); choose another --port\n")
         return EXIT_USAGE
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop is not None else None) as runner:
-        return runner.run(_serve(settings, listener))
+        return runner.run(_serve(settings, recording, listener))

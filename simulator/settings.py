@@ -34,7 +34,7 @@ class SimulatorSettings:
         limits: which rate limits hold.
         accounts: at least one.
         quote_deposit: what each account starts with, in quote units; base_deposit: worth of each base asset, in quote.
-        maker_fee_e8, taker_fee_e8: fee rates in 10^-8.
+        maker_fee_e8, taker_fee_e8: fee rates in 10^-8. max_market_notional: of replayed pairs, as an amount.
     """
 
     port: int = 0
@@ -51,4 +51,5 @@ class SimulatorSettings:
     base_deposit: int = 10_000 * ONE
     maker_fee_e8: int = 0
     taker_fee_e8: int = 50_000
+    max_market_notional: int = 100_000 * ONE
     rules: ExchangeRules = field(default_factory=ExchangeRules)

@@ -14,7 +14,10 @@ from simulator.exchange.tape import Candle
 from simulator.faults import FaultKind, Faults
 from simulator.market.generator import US, PairGenerator
 from simulator.market.history import past_candles
-from simulator.market.profiles import Profile, profile_of
+from simulator.market.profiles import MIDDLE, Profile, profile_of
+from simulator.replay.desk import PaperDesk
+from simulator.replay.player import Player, ReplayedPair
+from simulator.replay.recording import Recording
 from simulator.settings import SimulatorSettings
 from simulator.wire.limits import Limiter
 from simulator.wire.listen_keys import ListenKeys
@@ -38,7 +41,7 @@ class Venue:
         self.faults = Faults()
         self.listen_keys = ListenKeys(settings.seed, settings.time_scale)
         self.limiter = Limiter(settings.limits, settings.time_scale)
-        self.is_replay_done = False
+        self.player: Player | None = None
         self.generators: list[PairGenerator] = []
         self._clock_ms = clock_ms
         self._sequence = Sequence()
@@ -87,6 +90,23 @@ class Venue:
                     profile.first_price_ticks * 10**profile.listing.qty_decimals
                 )
 
+    def open_replay(self, recording: Recording) -> None:
+        """List the pairs of a recording, and get ready to play it."""
+        replayed: dict[str, ReplayedPair] = {}
+        for recorded in recording.pairs:
+            bids, asks = recorded.snapshot.bids, recorded.snapshot.asks
+            best = bids[0] if bids else asks[0] if asks else (1, 0)
+            pair = self.list_pair(Profile(recorded.listing, best[0], MIDDLE))
+            desk = PaperDesk(pair, recorded.instrument, self.exchange.ledger)
+            pair.desk = desk
+            replayed[recorded.listing.symbol] = ReplayedPair(recorded, pair, desk)
+        self.player = Player(recording, replayed, self.settings.speed, self.now_ms())
+
+    @property
+    def is_replay_done(self) -> bool:
+        """True once a replay has played its last row."""
+        return self.player is not None and self.player.is_done
+
     def open_accounts(self) -> None:
         """Open the accounts of the settings, each with quote and base assets to trade with."""
         for credentials in self.settings.accounts:
@@ -104,6 +124,9 @@ class Venue:
     def advance(self) -> int:
         """Let the generated market live up to now. Returns now, in ms."""
         now_ms = self.now_ms()
+        if self.player is not None:
+            self.player.advance(now_ms)
+            return now_ms
         behind_us = (now_ms - self._start_ms) * 1_000 - self._virtual_us
         if behind_us > CATCH_UP_MAX_US:
             self._start_ms += (behind_us - CATCH_UP_MAX_US) // 1_000

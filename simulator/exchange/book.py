@@ -81,7 +81,7 @@ class DepthCollector:
 class Book:
     """Both sides of one pair. Invariant: not crossed between operations; totals equal the sums of their queues."""
 
-    __slots__ = ("_history", "asks", "bids", "changed_ms", "collectors", "version")
+    __slots__ = ("_history", "_oldest", "asks", "bids", "changed_ms", "collectors", "version")
 
     def __init__(self, version: int = 1, history: int = 256) -> None:
         self.bids = BookSide(is_bid=True)
@@ -91,6 +91,7 @@ class Book:
         self.collectors: list[DepthCollector] = []
         # (version, side, price_ticks, qty_lots before the change): enough to undo.
         self._history: deque[tuple[int, Side, int, int]] = deque(maxlen=history)
+        self._oldest = version
 
     def side(self, side: Side) -> BookSide:
         """Return the side on which an order of `side` rests."""
@@ -124,6 +125,38 @@ class Book:
                 del side.prices[bisect_left(side.prices, price)]
         self._changed(order.side, price, before)
 
+    def mirror(self, side: Side, price_ticks: int, lots: int, version: int) -> None:
+        """Set the whole quantity of a level as another book has it at `version`; 0 removes the level.
+
+        For books that are copied, not traded in: a level holds one anonymous order.
+        """
+        book_side = self.side(side)
+        level = book_side.levels.get(price_ticks)
+        before = level.total if level is not None else 0
+        if before == lots:
+            return
+        if level is None:
+            level = book_side.levels[price_ticks] = Level()
+            insort(book_side.prices, price_ticks)
+            level.orders[0] = Resting(0, None, side, price_ticks, lots)
+        if lots == 0:
+            del book_side.levels[price_ticks]
+            del book_side.prices[bisect_left(book_side.prices, price_ticks)]
+        else:
+            level.orders[0].lots = level.total = lots
+        self.version = version
+        self._remember(side, price_ticks, before)
+
+    def mirror_all(self, bids: BookLevels, asks: BookLevels, version: int) -> None:
+        """Set both sides as another book has them at `version`; what was before is forgotten."""
+        for side, levels in ((Side.BUY, dict(bids)), (Side.SELL, dict(asks))):
+            for price in [price for price in self.side(side).levels if price not in levels]:
+                self.mirror(side, price, 0, version)
+            for price, lots in levels.items():
+                self.mirror(side, price, lots, version)
+        self._history.clear()
+        self.version = self._oldest = version
+
     def holds(self, order: Resting) -> bool:
         """Return whether the order rests here."""
         level = self.side(order.side).levels.get(order.price_ticks)
@@ -131,17 +164,25 @@ class Book:
 
     def _changed(self, side: Side, price_ticks: int, lots_before: int) -> None:
         self.version += 1
-        self._history.append((self.version, side, price_ticks, lots_before))
+        self._remember(side, price_ticks, lots_before)
         for collector in self.collectors:
             (collector.bids if side is Side.BUY else collector.asks).add(price_ticks)
 
     def keep_history(self, changes: int) -> None:
         """Keep the last `changes` versions from now on, as many as there are already."""
-        self._history = deque(self._history, maxlen=changes)
+        kept = deque(self._history, maxlen=changes)
+        if len(kept) < len(self._history):
+            self._oldest = self._history[len(self._history) - len(kept) - 1][0]
+        self._history = kept
+
+    def _remember(self, side: Side, price_ticks: int, lots_before: int) -> None:
+        if len(self._history) == self._history.maxlen:
+            self._oldest = self._history[0][0] if self._history else self.version
+        self._history.append((self.version, side, price_ticks, lots_before))
 
     def oldest_version(self) -> int:
         """Return the oldest version that `at` can still give."""
-        return self._history[0][0] - 1 if self._history else self.version
+        return self._oldest
 
     def at(self, version: int) -> tuple[BookLevels, BookLevels] | None:
         """Return (bids, asks) as they were at `version`, best first; None when it is gone or not there yet."""

@@ -91,14 +91,19 @@ class Exchange:
         account.open(order)
         self.ledger.reserve(order, _reservation(pair, new, limit), now_ms)
         self.ledger.announce(order, 0, False, now_ms)
-        self._execute(order, pair, now_ms)
+        if pair.desk is not None:
+            pair.desk.place(order, now_ms)
+        else:
+            self._execute(order, pair, now_ms)
         return order
 
     def cancel(self, order: Order, now_ms: int) -> None:
         """Cancel an open order."""
+        if order.pair.desk is not None:
+            return order.pair.desk.cancel(order, now_ms)
         order.pair.book.changed_ms = now_ms
         order.pair.book.take(order, order.lots)
-        self.ledger.finish(order, now_ms)
+        return self.ledger.finish(order, now_ms)
 
     def totals(self) -> dict[str, int]:
         """Return the sum of every asset over all accounts, the fees and the market's own account: constant for ever."""
@@ -173,7 +178,7 @@ def _reservation(pair: Pair, new: NewOrder, limit: int) -> int:
     if new.quote_amount is not None:
         return new.quote_amount
     lots = new.lots or 0
-    if new.type is OrderType.MARKET:
+    if new.type is OrderType.MARKET and pair.desk is None:
         return pair.listing.value(cost_ticks_lots(pair.book, new.side, limit, lots))
     return pair.listing.value(limit * lots)
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING, Protocol
 
 from simulator.exchange.book import Book, Resting
 from simulator.exchange.listings import Listing
 from simulator.exchange.matching import Match, match
 from simulator.exchange.tape import Candle, Tape, Trade
 from trading.model.market import Side
+
+if TYPE_CHECKING:
+    from simulator.exchange.orders import Order
 
 
 class Sequence:
@@ -18,6 +22,16 @@ class Sequence:
     def __init__(self) -> None:
         self.order_seq = count(1)
         self.trade_no = count(1)
+
+
+class OrderDesk(Protocol):
+    """Where orders of a pair trade instead of in its book."""
+
+    def place(self, order: "Order", now_ms: int) -> None:
+        """Let an accepted order trade or rest."""
+
+    def cancel(self, order: "Order", now_ms: int) -> None:
+        """End an open order."""
 
 
 class Pair:
@@ -35,6 +49,7 @@ class Pair:
         self.book = Book(version)
         self.tape = Tape(first_price_ticks, backfill)
         self.sequence = sequence
+        self.desk: OrderDesk | None = None  # set on replayed pairs
         self.settle_agents: Callable[[Pair, Side, Match, int], None] | None = None
 
     def print_match(self, side: Side, result: Match, now_ms: int) -> list[Trade]:

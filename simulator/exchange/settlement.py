@@ -109,6 +109,16 @@ class Ledger:
             if isinstance(resting, Order):
                 self.finish(resting, now_ms)
 
+    def settle_outside(self, order: Order, price_ticks: int, lots: int, is_maker: bool, now_ms: int) -> None:
+        """Book a fill of an order against the market outside, which is not printed; a taker's end is the caller's."""
+        pair = order.pair
+        number = next(pair.sequence.trade_no)
+        side = order.side if not is_maker else order.side.opposite
+        execution = Execution(order, price_ticks, lots)
+        trade = Trade(number, price_ticks, lots, side is Side.BUY, now_ms)
+        self._settle_side(order, execution, trade, is_maker, False, now_ms)
+        self._settle_agents(pair, side, execution, is_maker, not is_maker)
+
     def _settle_agents(self, pair: Pair, side: Side, execution: Execution, is_taker: bool, is_maker: bool) -> None:
         """Book the market's own end of an execution."""
         listing = pair.listing

@@ -48,6 +48,8 @@ class Hub:
         self._delay_seq = count()
         self._housekeeping_ms = 0
         self._second = 0
+        if venue.player is not None:
+            venue.player.publish = self.publish
 
     def may_connect(self, listen_key: str) -> bool:
         """Return whether a key has room for one more connection."""
@@ -75,6 +77,11 @@ class Hub:
             return False
         connection.topics[text] = topic
         self._hearers.setdefault(text, set()).add(connection)
+        player = self.venue.player
+        if player is not None and topic.channel is Channel.DEPTH:
+            player.start(self.venue.now_ms())
+        if player is not None and player.is_recorded(topic.channel, topic.symbol):
+            return True
         if not topic.channel.is_private and text not in self._feeds:
             feed = self._feeds[text] = open_feed(topic, self.venue.exchange.pairs)
             self._by_cadence.setdefault(feed.every_ms, {})[text] = feed
@@ -113,9 +120,15 @@ class Hub:
 
     def _push_feed(self, feed: Feed, now_ms: int) -> None:
         payload = feed.flush(now_ms)
-        if payload is None:
-            return
-        topic = feed.topic
+        if payload is not None:
+            self._push_payload(feed.topic, payload, now_ms)
+
+    def publish(self, channel: Channel, symbol: str, text: str, payload: bytes, now_ms: int) -> None:
+        """Push a recorded frame to who hears its topic."""
+        if text in self._hearers:
+            self._push_payload(Topic(text, channel, symbol, "", text.rpartition("@")[0]), payload, now_ms)
+
+    def _push_payload(self, topic: Topic, payload: bytes, now_ms: int) -> None:
         faults = self.venue.faults
         may_stall = topic.symbol is not None and (self._stalled_until or faults.is_any(FaultKind.STALL))
         if may_stall and self._is_stalled(topic.symbol or "", now_ms):

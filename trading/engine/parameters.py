@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from trading.model.errors import ConfigError
 from trading.model.units import plain
@@ -61,7 +61,7 @@ def declarations(cls: type) -> tuple[Declaration, ...]:
             item.name,
             item.metadata["kind"].__name__,
             item.metadata["unit"],
-            text_of(item.default),
+            text_of(cast(Value, item.default)),
             None if item.metadata["low"] is None else text_of(item.metadata["low"]),
             None if item.metadata["high"] is None else text_of(item.metadata["high"]),
             item.metadata["choices"],

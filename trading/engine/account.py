@@ -64,9 +64,8 @@ class Account:
         self._disabled: dict[str, str] = {}
         self._entries: deque[int] = deque()
         self._day_ns: int | None = None
-        self._day_open = day_open.net_pnl if day_open is not None else ZERO
-        self._last_net = self._day_open
-        self._peak = peak_net_pnl if peak_net_pnl is not None else ZERO
+        self._day_open = self._last_net = self._peak = ZERO
+        self.restore_pnl(day_open, peak_net_pnl)
         self._losses_in_row = 0
         self._cooldown_until_ns = 0
 
@@ -118,6 +117,11 @@ class Account:
         self._realized += position.realized_pnl - before.realized_pnl
         self._fees += position.fees - before.fees
         self._revalue(position.symbol)
+
+    def restore_pnl(self, day_open: EquityPoint | None, peak_net_pnl: Decimal | None) -> None:
+        """Bring back the day's opening P&L and the peak, so that daily loss and drawdown survive restarts."""
+        self._day_open = self._last_net = day_open.net_pnl if day_open is not None else ZERO
+        self._peak = peak_net_pnl if peak_net_pnl is not None else ZERO
 
     def on_mark(self, symbol: str, bid_ticks: int, at_ns: int) -> None:
         """Take a symbol's best bid: a long's worth, and what an entry's price is judged by. An older one is ignored."""

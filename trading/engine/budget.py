@@ -140,6 +140,13 @@ class FairQueue(Generic[T]):
         self._size += 1
         self.high_water = max(self.high_water, self._size)
 
+    def push_front(self, priority: Priority, symbol: str, item: T) -> None:
+        """Put back an item that was popped and could not be served: it is the next of its priority again."""
+        line = self._lines[priority]
+        line.setdefault(symbol, deque()).appendleft(item)
+        line.move_to_end(symbol, last=False)
+        self._size += 1
+
     def pop(self) -> T | None:
         """Take the next item; its symbol goes to the end of the round. None when nothing waits."""
         for line in self._lines:

@@ -1,0 +1,242 @@
+"""The executor's pieces, wired: made from what the journal holds, once, at start. Start-up is crash recovery.
+
+May import `trading.model`, `trading.engine`, the clock and the executor's pieces. The order is: lease, load, every
+order in flight is UNKNOWN, gateway, loops; then the reconciler makes the account ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from actors.executor_books import BookKeeper
+from actors.executor_desk import OrderDesk
+from actors.executor_halt import HaltControl
+from actors.executor_lanes import AlertLane, DeliveryLane, IntentLane, OutcomeLane
+from actors.executor_lease import LeaseKeeper
+from actors.executor_reconcile import Reconciler
+from actors.executor_send import SendPath
+from actors.executor_state import ExecutorState
+from actors.executor_values import ExecutorSettings
+from trading.adapters.clock import Clock
+from trading.engine.account import ACCOUNT_SCOPE, Account
+from trading.engine.account_limits import AccountLimits
+from trading.engine.budget import RateBudget
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.parameters import parse
+from trading.engine.ports import Crashpoints, Gateway, Journal, JournalEntry, JournalState, SymbolPort
+from trading.model.errors import ConfigError
+from trading.model.instrument import Instrument
+from trading.model.orders import OrderStatus
+
+log = structlog.get_logger("executor")
+
+
+class ExecutorCore:
+    """Everything of one running executor. Owned by one `ExecutorActor`; a restart makes a new one from the journal."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        journal: Journal,
+        gateway: Gateway,
+        instruments: Mapping[str, Instrument],
+        symbols: Callable[[str], SymbolPort],
+        clock: Clock,
+        crashpoints: Crashpoints,
+        crash: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.gateway = gateway
+        self.clock = clock
+        self._crash = crash
+        self._tasks: set[asyncio.Task[None]] = set()
+        now_ns = clock.now_ns()
+        self.account = Account(AccountLimits(), instruments)
+        self.state = ExecutorState(self.account, instruments)
+        self.budget = RateBudget(settings.budget, now_ns)
+        name = f"executor:{settings.account}"
+        self.keeper = LeaseKeeper(name, settings.owner, settings.lease_ttl_s, self.state, journal, clock)
+        self.alerts = AlertLane(journal, clock, self.state.counters)
+        self.deliveries = DeliveryLane(symbols, self.state.counters)
+        self.outcomes = OutcomeLane(self.state, journal, self.keeper, crashpoints, self._on_committed)
+        self.intents = IntentLane(self.state, journal, self.keeper, crashpoints)
+        self.desk = OrderDesk(self.state, self.outcomes, self.alerts, clock)
+        self.sends = SendPath(
+            self.state,
+            self.desk,
+            self.intents,
+            self.keeper,
+            journal,
+            gateway,
+            self.budget,
+            clock,
+            crashpoints,
+            settings.recv_window_ms,
+            self.spawn,
+        )
+        self.reconciler = Reconciler(
+            settings,
+            self.state,
+            self.desk,
+            self.sends,
+            journal,
+            gateway,
+            self.budget,
+            self.alerts,
+            clock,
+            crashpoints,
+        )
+        self.halts = HaltControl(
+            settings,
+            self.state,
+            self.sends,
+            self.keeper,
+            journal,
+            gateway,
+            self.alerts,
+            clock,
+            self.retire,
+            self.spawn,
+        )
+        self.books = BookKeeper(settings, self.state, self.keeper, journal, self.alerts, clock, self._halt_account)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self, *, with_loops: bool = True) -> None:
+        """Take the lease, rebuild everything from the journal, and begin.
+
+        Args: with_loops: False leaves the periodic loops to the caller (`round`, `poll`), for a manual clock.
+        Raises: NotRunning while another executor lives; StoreError; ConfigError.
+        """
+        await self.keeper.take()
+        loaded = await self.journal.load(self.settings.account)
+        self._restore(loaded)
+        await self._restore_orders(loaded)
+        if self.settings.is_paper:
+            await self.books.open_paper_account()
+        self.books.start_checking()
+        await self.gateway.start(self.desk.take)
+        self.spawn(self.intents.run(), "intents")
+        self.spawn(self.outcomes.run(), "outcomes")
+        self.spawn(self.alerts.run(), "alerts")
+        self.spawn(self.sends.run(), "sends")
+        self._recover()
+        if with_loops:
+            self.spawn(self.keeper.run(), "lease")
+            self.spawn(self.reconciler.run(), "reconcile")
+            self.spawn(self.halts.run(), "halts")
+            self.spawn(self.books.run(), "books")
+        await self.halts.enforce_stored()
+
+    async def close(self) -> None:
+        """Stop: outcomes are written out if the journal lets us, then the lease is given up. Cancels nothing."""
+        try:
+            async with asyncio.timeout(2):
+                await self.outcomes.flush()
+        except TimeoutError:
+            log.warning("outcomes_not_written", count=self.outcomes.backlog)
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self.deliveries.close()
+        await self.gateway.close()
+        await self.keeper.release()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run a task that must not die: an exception in it ends the executor, which then recovers from the journal."""
+        task = asyncio.create_task(work, name=f"executor:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash(f"{task.get_name()}: {type(error).__name__}: {error}")
+
+    # --- rebuilding -----------------------------------------------------------------------------------------------
+
+    def _restore(self, loaded: JournalState) -> None:
+        """Bring limits, halts, positions, sequence numbers and balances back."""
+        try:
+            self.account.limits = parse(AccountLimits, {**dict(self.settings.limits), **dict(loaded.limits)})
+        except ConfigError as error:
+            # A limit stored by another version: safe defaults, and people are told.
+            self.account.limits = parse(AccountLimits, dict(self.settings.limits))
+            self.alerts.raise_alert("alert", "limits_unreadable", str(error))
+        self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl)
+        for scope, halt_state, reason in loaded.halts:
+            self.account.set_halt(scope, halt_state, reason)
+        for position in loaded.positions:
+            if position.symbol in self.state.instruments:
+                self.account.set_position(position)
+            elif position.qty:
+                text = f"{position.qty} held of a symbol that the venue does not list"
+                self.alerts.raise_alert("alert", "position_unlisted", text, position.symbol)
+        self.state.last_seq.update(loaded.last_seq)
+        self.state.committed_seq.update(loaded.last_seq)
+        self.state.epochs.update(loaded.symbol_epochs)
+        self.state.ledger_totals.update(loaded.ledger_totals)
+        if not self.settings.is_paper:
+            for balance in loaded.balances:
+                self.account.on_balance(balance)
+
+    async def _restore_orders(self, loaded: JournalState) -> None:
+        known = [record for record in loaded.unfinished if record.symbol in self.state.instruments]
+        await self.journal.register_instruments(
+            [self.state.instruments[symbol] for symbol in sorted({record.symbol for record in known})],
+            self.clock.now_ns(),
+        )
+        for record in known:
+            fills = await self.journal.fills_of(record.client_order_id) if record.filled_lots else ()
+            tracker = OrderTracker(replace(record, executor_epoch=self.keeper.epoch), fills)
+            self.state.orders.put(tracker)
+            self.account.on_order(tracker.record)
+        if len(known) < len(loaded.unfinished):
+            text = f"{len(loaded.unfinished) - len(known)} unfinished orders of symbols that the venue does not list"
+            self.alerts.raise_alert("alert", "orders_unlisted", text)
+
+    def _recover(self) -> None:
+        """Every order that may have been on the wire is UNKNOWN until its window has passed (promise 4)."""
+        for tracker in self.state.orders.live():
+            if tracker.record.status in (OrderStatus.PENDING, OrderStatus.SENT):
+                step = tracker.on_unknown("the executor was restarted while it was in flight", self.clock.now_ns())
+                if step is not None:
+                    self.desk.apply(tracker, (step,))
+        self.state.counters["recovered"] = len(self.state.orders.live())
+
+    # --- shared steps ---------------------------------------------------------------------------------------------
+
+    def _on_committed(self, entries: list[JournalEntry]) -> None:
+        for entry in entries:
+            if entry.delivery is not None:
+                self.state.committed_seq[entry.order.symbol] = entry.delivery.seq
+        self.deliveries.deliver(entries)
+
+    async def retire(self, symbol: str) -> None:
+        """Fence a symbol's owner. In paper mode its orders end with that: what it executes cannot count any more.
+
+        Raises: StoreError, FencedOut.
+        """
+        epoch = await self.journal.next_symbol_epoch(self.keeper.lease, symbol, f"retired by {self.settings.owner}")
+        self.state.epochs[symbol] = epoch
+        self.sends.fence(symbol)
+        if self.settings.is_paper:
+            self.end_paper_orders(symbol, "its paper venue is gone")
+
+    def end_paper_orders(self, symbol: str, text: str) -> None:
+        """End the orders of a paper venue that exists no more; those on the way to it are left to their answer."""
+        for tracker in self.state.orders.live(symbol):
+            if tracker.record.client_order_id not in self.state.sending:
+                self.desk.end_at_venue(tracker, text)
+
+    async def _halt_account(self, reason: str) -> None:
+        await self.halts.halt(ACCOUNT_SCOPE, None, False, reason)

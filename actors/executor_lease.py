@@ -1,0 +1,101 @@
+"""The right to write an account: taken at start, renewed while we live, judged by our own monotonic clock.
+
+May import `trading.model`, `trading.engine` and the executor's state. A lapsed lease forbids orders, never cancels
+(promise 4). The database may still call us the owner after a lapse: then it is ours again, under the same epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from actors.executor_state import ExecutorState
+from trading.adapters.clock import Clock
+from trading.engine.ports import Journal
+from trading.model.errors import FencedOut, InvariantViolated, NotRunning, StoreError
+from trading.model.session import Lease
+from trading.model.units import NS_PER_S
+
+# Renewed three times within its life, so that one lost renewal changes nothing.
+RENEWALS_PER_TTL = 3
+TAKE_RETRY_S = 0.25
+log = structlog.get_logger("executor")
+
+
+class LeaseKeeper:
+    """Owns the account's lease. Its end is counted from before the request, so that we never hold it too long."""
+
+    def __init__(
+        self, name: str, owner: str, ttl_s: float, state: ExecutorState, journal: Journal, clock: Clock
+    ) -> None:
+        self._name = name
+        self._owner = owner
+        self._ttl_s = ttl_s
+        self._state = state
+        self._journal = journal
+        self._clock = clock
+        self._lease: Lease | None = None
+        self._valid_until_ns = 0
+
+    @property
+    def lease(self) -> Lease:
+        """The lease. Raises: InvariantViolated before `take`."""
+        if self._lease is None:
+            raise InvariantViolated("expected a lease before the first write")
+        return self._lease
+
+    @property
+    def epoch(self) -> int:
+        """The lease's epoch; 0 before `take`."""
+        return self._lease.epoch if self._lease is not None else 0
+
+    def is_valid(self) -> bool:
+        """True while nobody else can hold it."""
+        return self._lease is not None and self._clock.monotonic_ns() < self._valid_until_ns
+
+    async def take(self) -> Lease:
+        """Take the lease, waiting for a crashed predecessor's to expire.
+
+        Raises: NotRunning when another living owner keeps it for longer than two lives of a lease; StoreError.
+        """
+        deadline_ns = self._clock.monotonic_ns() + int(2 * self._ttl_s * NS_PER_S) + NS_PER_S
+        while True:
+            asked_ns = self._clock.monotonic_ns()
+            try:
+                self._lease = await self._journal.acquire_lease(self._name, self._owner, self._ttl_s)
+            except FencedOut as error:
+                if self._clock.monotonic_ns() >= deadline_ns:
+                    raise NotRunning(f"another executor runs this account: {error}") from error
+                await asyncio.sleep(TAKE_RETRY_S)
+                continue
+            self._valid_until_ns = asked_ns + int(self._ttl_s * NS_PER_S)
+            return self._lease
+
+    async def renew(self) -> None:
+        """Extend it now. Raises: FencedOut when it is another's (stop at once); StoreError when nobody could say."""
+        asked_ns = self._clock.monotonic_ns()
+        await self._journal.renew_lease(self.lease, self._ttl_s)
+        self._valid_until_ns = max(self._valid_until_ns, asked_ns + int(self._ttl_s * NS_PER_S))
+
+    async def release(self) -> None:
+        """Give it up, so that a successor need not wait; best effort."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await self._journal.release_lease(lease)
+            except StoreError as error:
+                log.warning("lease_not_released", reason=str(error))
+
+    async def run(self) -> None:
+        """Renew it for ever. Raises: FencedOut."""
+        while True:
+            await asyncio.sleep(self._ttl_s / RENEWALS_PER_TTL)
+            try:
+                await self.renew()
+            except FencedOut:
+                raise
+            except StoreError as error:
+                self._state.is_journal_down = True
+                self._state.counters["journal_errors"] += 1
+                log.error("lease_not_renewed", reason=str(error))

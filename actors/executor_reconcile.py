@@ -1,0 +1,311 @@
+"""The reconciler: asks the venue about what is unknown, missing or not ours, and applies its word.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. Questions cost budget and go after the orders; a
+question that cannot be asked now is asked later. The rules of what follows from an answer are `engine.reconcile`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from actors.executor_desk import OrderDesk
+from actors.executor_lanes import AlertLane
+from actors.executor_send import SendPath
+from actors.executor_state import ExecutorState
+from actors.executor_values import ExecutorSettings
+from trading.adapters.clock import Clock
+from trading.engine.budget import RateBudget
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.ports import Crashpoints, Gateway, Journal
+from trading.engine.reconcile import Evidence, OrphanPolicy, Verdict, compare, provable_from_ms, resolve_unknown
+from trading.model.errors import RateLimited, StoreError, VenueUnavailable
+from trading.model.orders import OrderStatus, VenueOrder, VenueTrade
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+# The documented weights of these reads (2 to 10 of 500 in 10 s, mexc-protocol §3.4) bind later than the effective 15
+# requests a second, where each counts as one.
+READ_WEIGHT = 1
+TOKEN_RETRY_S = 0.1
+# openOrders takes at most five symbols a request (mexc-protocol §3.4).
+SYMBOLS_A_READ = 5
+# A push of the last fill is normally here within milliseconds; after this the trades are fetched.
+FILL_PATIENCE_NS = NS_PER_S // 2
+# How far before its signing an order is searched in the venue's lists.
+SEARCH_BACK_MS = 2_000
+log = structlog.get_logger("executor")
+
+
+class Reconciler:
+    """Owned by one `ExecutorActor`. Invariant: it concludes absence only by promise 2, and touches no foreign order."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        state: ExecutorState,
+        desk: OrderDesk,
+        sends: SendPath,
+        journal: Journal,
+        gateway: Gateway,
+        budget: RateBudget,
+        alerts: AlertLane,
+        clock: Clock,
+        crashpoints: Crashpoints,
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._desk = desk
+        self._sends = sends
+        self._journal = journal
+        self._gateway = gateway
+        self._budget = budget
+        self._alerts = alerts
+        self._clock = clock
+        self._crashpoints = crashpoints
+        self._suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
+        self._short_since: dict[str, int] = {}  # orders with executions missing here, and since when
+        self._reported_orphans: set[str] = set()
+        self._next_ns = 0
+
+    async def run(self) -> None:
+        """Resolve what is open to doubt, for ever; compare everything each minute and when it was asked for."""
+        while True:
+            await asyncio.sleep(self._settings.resolve_interval_s)
+            await self.round()
+
+    async def round(self) -> None:
+        """Do one round; a venue that does not answer ends it."""
+        try:
+            if self._desk.is_reconcile_wanted or self._clock.monotonic_ns() >= self._next_ns:
+                await self.compare_all()
+            await self._apply_strays()
+            await self._resolve_unknown()
+            await self._resolve_suspects()
+            await self._fetch_missing_fills()
+            self._sends.recancel_due()
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._desk.is_reconcile_wanted = True
+        except VenueUnavailable as error:
+            self._state.counters["reads_failed"] += 1
+            self._desk.is_reconcile_wanted = True
+            log.info("reconcile_waits", reason=str(error))
+        except StoreError as error:
+            self._state.is_journal_down = True
+            self._desk.is_reconcile_wanted = True
+            log.error("reconcile_waits", reason=str(error))
+
+    # --- everything against everything ----------------------------------------------------------------------------
+
+    async def compare_all(self) -> None:
+        """Read balances and open orders, and compare. Raises: VenueUnavailable, StoreError."""
+        self._crashpoints.reach("reconcile.before")
+        if not self._settings.is_paper:
+            await self._token()
+            for balance in await self._gateway.balances():
+                self._state.account.on_balance(balance)
+        self._desk.is_reconcile_wanted = False
+        with_orders = {item.record.symbol for item in self._state.orders.live()}
+        if self._settings.is_paper:
+            # Each symbol is a venue of its own: one that does not answer holds up no other.
+            foreign = 0
+            for symbol in sorted(with_orders):
+                try:
+                    foreign += await self._compare((symbol,))
+                except VenueUnavailable as error:
+                    log.info("reconcile_waits", symbol=symbol, reason=str(error))
+        else:
+            foreign = await self._compare(tuple(sorted(with_orders | self._state.epochs.keys())))
+        self._state.foreign_orders = foreign
+        self._state.is_reconciled = True
+        self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)
+        self._state.counters["reconciles"] += 1
+
+    async def _compare(self, symbols: tuple[str, ...]) -> int:
+        """Compare the open orders of some symbols; return how many are not ours."""
+        asked_ns = self._clock.now_ns()
+        for _ in range(0, len(symbols), SYMBOLS_A_READ):
+            await self._token()
+        venue_open = await self._gateway.open_orders(symbols) if symbols else ()
+        self._crashpoints.reach("reconcile.after_query")
+        found = compare(self._state.orders.live_records(), venue_open, symbols, asked_ns)
+        for report in found.reports:
+            self._desk.take(report)
+        for name in found.missing:
+            self._suspects.setdefault(name, asked_ns)
+        await self._handle_orphans(found.orphans, asked_ns)
+        return len(found.foreign)
+
+    async def _handle_orphans(self, orphans: Iterable[VenueOrder], asked_ns: int) -> None:
+        """Deal with open orders under our prefix that memory does not hold as live."""
+        # The venue's list lags: what ended here a moment ago is no orphan.
+        behind_ns = asked_ns - self._settings.patience.query_lag_ms * NS_PER_MS
+        orphans = tuple(order for order in orphans if not self._ended_after(order.client_order_id, behind_ns))
+        if not orphans:
+            return
+        found = await self._journal.orders_by_id([order.client_order_id for order in orphans])
+        rows = {row.client_order_id for row in found}
+        for order in orphans:
+            name = order.client_order_id
+            if self._state.orders.get(name) is None and name in rows:
+                await self._adopt(name)
+            if self._state.orders.get(name) is not None:
+                # Over in our books, open at the venue: its word is taken, with an alert where it contradicts.
+                self._desk.take(order)
+            if name not in self._reported_orphans:
+                self._reported_orphans.add(name)
+                self._state.counters["orphans"] += 1
+                why = "over in our books" if name in rows else "without a journal row"
+                self._alerts.raise_alert("alert", "orphan_order", f"{name} is open at the venue, {why}", order.symbol)
+            if self._settings.orphan_policy is OrphanPolicy.CANCEL:
+                await self._token()
+                await self._gateway.cancel(order.symbol, name, order.venue_order_id)
+
+    def _ended_after(self, client_order_id: str, at_ns: int) -> bool:
+        tracker = self._state.orders.get(client_order_id)
+        return tracker is not None and tracker.record.updated_ns >= at_ns
+
+    async def _apply_strays(self) -> None:
+        """Take the words about orders that only the journal knows."""
+        strays = self._desk.strays
+        while strays:
+            event = strays[0]
+            name = event.client_order_id if isinstance(event, VenueOrder) else event.fill.client_order_id
+            is_ours = self._state.orders.get(name) is not None or await self._adopt(name)
+            strays.popleft()
+            if is_ours:
+                self._desk.take(event)
+                continue
+            self._state.counters["orphans"] += 1
+            text = f"{name}: the venue speaks of an order that no row explains"
+            symbol = event.symbol if isinstance(event, VenueOrder) else event.fill.symbol
+            self._alerts.raise_alert("alert", "orphan_order", text, symbol)
+            self._desk.is_reconcile_wanted = True
+
+    async def _adopt(self, client_order_id: str) -> bool:
+        """Bring an order and its fills back from the journal into memory; False when there is none."""
+        rows = await self._journal.orders_by_id((client_order_id,))
+        if not rows:
+            return False
+        fills = await self._journal.fills_of(client_order_id)
+        if self._state.orders.get(client_order_id) is None:
+            self._state.orders.put(OrderTracker(rows[0], fills))
+        return True
+
+    # --- one order at a time --------------------------------------------------------------------------------------
+
+    async def _resolve_unknown(self) -> None:
+        for tracker in tuple(self._state.orders.unknown()):
+            if tracker.record.client_order_id in self._state.sending:
+                continue
+            try:
+                await self._resolve(tracker)
+            except RateLimited:
+                raise
+            except VenueUnavailable:
+                if not self._settings.is_paper:
+                    raise
+                self._state.counters["reads_failed"] += 1
+
+    async def _resolve(self, tracker: OrderTracker) -> None:
+        """Ask about one order of unknown outcome, and follow promise 2."""
+        record = tracker.record
+        asked_ms = self._gateway.now_ms()
+        if not self._has_token():
+            return
+        report = await self._gateway.order(record.symbol, record.client_order_id)
+        if report is not None:
+            self._desk.take(report)
+            return
+        if asked_ms < provable_from_ms(record, self._settings.patience):
+            return
+        evidence = await self._search(tracker)
+        if tracker.record.status is not OrderStatus.UNKNOWN:
+            return  # a push was faster
+        match resolve_unknown(record, evidence, asked_ms, self._settings.patience):
+            case Verdict.ABSENT:
+                self._crashpoints.reach("resolve.before_absent")
+                self._state.counters["not_sent"] += 1
+                text = f"absent at {asked_ms} ms from query, orders and trades"
+                self._desk.apply(tracker, (tracker.on_absent(text, self._clock.now_ns()),))
+            case Verdict.FOUND | Verdict.WAIT:
+                return
+
+    async def _search(self, tracker: OrderTracker) -> Evidence:
+        """Look for an order in the venue's lists, apply what is found, and say what was seen."""
+        record = tracker.record
+        since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
+        if not self._has_token():
+            return Evidence(False, None, None)
+        orders = await self._gateway.recent_orders(record.symbol, since_ms)
+        own = [item for item in orders if item.client_order_id == record.client_order_id]
+        if not self._has_token():
+            return Evidence(False, bool(own), None)
+        trades = await self._gateway.trades(record.symbol, "", since_ms)
+        own_trades = [item for item in trades if _is_of(item, tracker)]
+        for trade in own_trades:
+            self._desk.take(trade)
+        for report in own:
+            self._desk.take(report)
+        return Evidence(False, bool(own), bool(own_trades))
+
+    async def _resolve_suspects(self) -> None:
+        """Ask about acknowledged orders that the venue does not list: they are over, or the list was behind."""
+        for name, since_ns in tuple(self._suspects.items()):
+            tracker = self._state.orders.get(name)
+            if tracker is None or tracker.record.status.is_terminal or tracker.is_ended_at_venue:
+                del self._suspects[name]
+                continue
+            if not self._has_token():
+                return
+            report = await self._gateway.order(tracker.record.symbol, name)
+            if report is not None:
+                self._desk.take(report)
+                self._suspects.pop(name, None)
+                continue
+            lag_ns = self._settings.patience.query_lag_ms * NS_PER_MS
+            if self._clock.now_ns() - since_ns < lag_ns:
+                continue
+            evidence = await self._search(tracker)
+            if evidence == Evidence(False, False, False) and not tracker.record.status.is_terminal:
+                # Acknowledged once, now in no list: it cannot trade any more. Booked fills stay.
+                text = "the venue acknowledged it and shows it nowhere"
+                self._alerts.raise_alert("alert", "order_vanished", f"{name}: {text}", tracker.record.symbol)
+                self._desk.end_at_venue(tracker, text)
+
+    async def _fetch_missing_fills(self) -> None:
+        """Fetch the executions of orders of which the venue says that more has traded than is booked."""
+        now_ns = self._clock.now_ns()
+        short = {item.record.client_order_id: item for item in self._state.orders.live() if item.missing_lots}
+        self._short_since = {name: self._short_since.get(name, now_ns) for name in short}
+        for name, tracker in short.items():
+            if now_ns - self._short_since[name] < FILL_PATIENCE_NS:
+                continue
+            if not self._has_token():
+                return
+            record = tracker.record
+            since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
+            self._state.counters["fills_fetched"] += 1
+            for trade in await self._gateway.trades(record.symbol, record.venue_order_id, since_ms):
+                if _is_of(trade, tracker):
+                    self._desk.take(trade)
+
+    # --- tokens ---------------------------------------------------------------------------------------------------
+
+    def _has_token(self) -> bool:
+        return self._budget.try_read(READ_WEIGHT, self._clock.now_ns())
+
+    async def _token(self) -> None:
+        while True:
+            if self._has_token():
+                return
+            await asyncio.sleep(TOKEN_RETRY_S)
+
+
+def _is_of(trade: VenueTrade, tracker: OrderTracker) -> bool:
+    record = tracker.record
+    if trade.fill.client_order_id:
+        return trade.fill.client_order_id == record.client_order_id
+    return bool(record.venue_order_id) and trade.fill.venue_order_id == record.venue_order_id

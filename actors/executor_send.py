@@ -1,0 +1,390 @@
+"""The way of an order out: judge, wait for a token, commit, judge again, send, book the answer; the way of a cancel.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. Between the last check and the call of the
+gateway there is no await. Nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from actors.executor_desk import OrderDesk
+from actors.executor_lanes import CommitOutcome, IntentLane
+from actors.executor_lease import LeaseKeeper
+from actors.executor_state import ExecutorState
+from trading.adapters.clock import Clock
+from trading.engine.account_rules import Denial
+from trading.engine.budget import FairQueue, Priority, RateBudget
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.orders import OrderEventKind, next_status
+from trading.engine.ports import Crashpoints, Gateway, Journal, OrderRecord
+from trading.model.errors import InvariantViolated, RateLimited, StoreError, VenueError
+from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, PlaceRejected, Purpose, Refusal
+from trading.model.session import HaltState
+from trading.model.units import NS_PER_S
+
+# A send that leaves less than this of the signed window would reach the venue too late for certain.
+WINDOW_RESERVE_MS = 200
+# Cancels are repeated while the venue has not ended the order.
+RECANCEL_AFTER_NS = 3 * NS_PER_S
+log = structlog.get_logger("executor")
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An approved intent on its way; `done` is True when it is durable, False when it was denied."""
+
+    tracker: OrderTracker
+    done: asyncio.Future[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """A cancel on its way."""
+
+    client_order_id: str
+    symbol: str
+
+
+Job = Waiting | CancelJob
+
+
+class SendPath:
+    """Owned by one `ExecutorActor`. Invariant: no order without a row, no send without lease, state and token."""
+
+    def __init__(
+        self,
+        state: ExecutorState,
+        desk: OrderDesk,
+        intents: IntentLane,
+        keeper: LeaseKeeper,
+        journal: Journal,
+        gateway: Gateway,
+        budget: RateBudget,
+        clock: Clock,
+        crashpoints: Crashpoints,
+        recv_window_ms: int,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+    ) -> None:
+        self._state = state
+        self._desk = desk
+        self._intents = intents
+        self._keeper = keeper
+        self._journal = journal
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._crashpoints = crashpoints
+        self._recv_window_ms = recv_window_ms
+        self._spawn = spawn
+        self._queue: FairQueue[Job] = FairQueue()
+        self._wake = asyncio.Event()
+        self._waiting: dict[str, Waiting] = {}
+        self._cancels_queued: set[str] = set()
+        self._cancel_wanted: set[str] = set()
+        self._cancel_sent_ns: dict[str, int] = {}
+
+    @property
+    def queue(self) -> FairQueue[Job]:
+        """What waits for tokens."""
+        return self._queue
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def propose(self, intent: OrderIntent, run_id: str) -> asyncio.Future[bool]:
+        """Judge an intent and let it go its way; a repeat of an id follows the first.
+
+        Returns: a future that is True when the intent is durable in the journal, False when it was denied.
+        """
+        known = self._state.orders.get(intent.client_order_id)
+        if known is not None:
+            return self._repeat(known)
+        now_ns = self._clock.now_ns()
+        tracker = OrderTracker(_record(intent, run_id, self._keeper.epoch))
+        waiting = Waiting(tracker, asyncio.get_running_loop().create_future())
+        if denial := self._judge(intent, now_ns):
+            self._finish_denied(waiting, denial)
+            return waiting.done
+        self._state.orders.put(tracker)
+        self._state.account.on_order(tracker.record)
+        if intent.purpose is Purpose.ENTRY:
+            self._state.account.on_entry_approved(now_ns)
+        self._waiting[intent.client_order_id] = waiting
+        priority = Priority.REDUCE if intent.purpose is Purpose.EXIT else Priority.OPEN
+        self._queue.push(priority, intent.symbol, waiting)
+        self._wake.set()
+        return waiting.done
+
+    def _repeat(self, known: OrderTracker) -> asyncio.Future[bool]:
+        waiting = self._waiting.get(known.record.client_order_id)
+        if waiting is not None:
+            return waiting.done
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        done.set_result(known.record.status is not OrderStatus.DENIED)
+        return done
+
+    def _judge(self, intent: OrderIntent, now_ns: int) -> Denial | None:
+        state = self._state
+        if state.epochs.get(intent.symbol) != intent.owner_epoch:
+            return Denial(Refusal.FENCED, f"owner epoch is {state.epochs.get(intent.symbol)}, was {intent.owner_epoch}")
+        if not self._keeper.is_valid():
+            return Denial(Refusal.FENCED, "the executor's lease has lapsed")
+        if state.is_journal_down:
+            return Denial(Refusal.JOURNAL_DOWN, "the journal does not answer")
+        if not state.is_reconciled:
+            return Denial(Refusal.NOT_READY, "the account is not reconciled yet")
+        return state.account.decide(intent, now_ns)
+
+    def _withheld(self, record: OrderRecord) -> Denial | None:
+        """Judge once more, right before the send. Whatever says no here is certain: nothing has been sent."""
+        state = self._state
+        halt, reason = state.account.halt_state(record.symbol)
+        if halt is HaltState.HALTED:
+            return Denial(Refusal.HALTED, f"halted: {reason}")
+        if halt is HaltState.REDUCING and record.purpose is Purpose.ENTRY:
+            return Denial(Refusal.REDUCING, f"exits only: {reason}")
+        if not self._keeper.is_valid() or record.executor_epoch != self._keeper.epoch:
+            return Denial(Refusal.FENCED, "the executor's lease has lapsed")
+        if state.epochs.get(record.symbol) != record.owner_epoch:
+            return Denial(Refusal.FENCED, f"owner epoch is {state.epochs.get(record.symbol)}")
+        if record.client_order_id in self._cancel_wanted:
+            return Denial(Refusal.STALE_INTENT, "withdrawn before it was sent")
+        if self._gateway.now_ms() > record.signed_ms + record.recv_window_ms - WINDOW_RESERVE_MS:
+            return Denial(Refusal.STALE_INTENT, "the commit took longer than the signed window")
+        return None
+
+    # --- the pump -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Give tokens to what waits, for ever: cancels first, then exits, then entries, by turns among the symbols."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (job := self._queue.pop()) is not None:
+                if self._is_void(job):
+                    continue
+                now_ns = self._clock.now_ns()
+                if not self._budget.try_order(now_ns):
+                    self._put_back(job)
+                    await asyncio.sleep(self._budget.wait_ns(now_ns) / NS_PER_S)
+                    continue
+                if isinstance(job, CancelJob):
+                    self._spawn(self._cancel(job), "cancel")
+                else:
+                    self._start(job)
+
+    def _is_void(self, job: Job) -> bool:
+        """Sort out what needs no token any more: intents past their age or withdrawn, cancels of ended orders."""
+        if isinstance(job, CancelJob):
+            tracker = self._state.orders.get(job.client_order_id)
+            is_over = tracker is None or tracker.record.status.is_terminal
+            if is_over:
+                self._cancels_queued.discard(job.client_order_id)
+            return is_over
+        record = job.tracker.record
+        if record.status is not OrderStatus.PENDING:
+            return True  # denied while it waited
+        if record.client_order_id in self._cancel_wanted:
+            self._finish_denied(job, Denial(Refusal.STALE_INTENT, "withdrawn before it was sent"))
+            return True
+        if self._clock.now_ns() > record.valid_until_ns:
+            self._finish_denied(job, Denial(Refusal.BUDGET, "no token within the intent's age"))
+            return True
+        return False
+
+    def _put_back(self, job: Job) -> None:
+        if isinstance(job, CancelJob):
+            self._queue.push_front(Priority.CANCEL, job.symbol, job)
+            return
+        record = job.tracker.record
+        priority = Priority.REDUCE if record.purpose is Purpose.EXIT else Priority.OPEN
+        self._queue.push_front(priority, record.symbol, job)
+
+    def _start(self, job: Waiting) -> None:
+        """Fix the signed window, now that there is a token for it, and go."""
+        status = next_status(job.tracker.record.status, OrderEventKind.COMMITTED)
+        if status is not OrderStatus.SENT:
+            raise InvariantViolated(f"expected a PENDING order to send, was {job.tracker.record.status}")
+        job.tracker.record = replace(
+            job.tracker.record,
+            status=status,
+            executor_epoch=self._keeper.epoch,
+            signed_ms=self._gateway.now_ms(),
+            recv_window_ms=self._recv_window_ms,
+        )
+        self._state.account.on_order(job.tracker.record)
+        self._state.sending.add(job.tracker.record.client_order_id)
+        self._spawn(self._commit_and_send(job), "send")
+
+    async def _commit_and_send(self, job: Waiting) -> None:
+        tracker, name = job.tracker, job.tracker.record.client_order_id
+        try:
+            outcome = await self._intents.commit(tracker.record)
+            if outcome is not CommitOutcome.COMMITTED:
+                await self._not_committed(job, outcome)
+                return
+            committed_ns = self._clock.now_ns()
+            tracker.record = replace(tracker.record, committed_ns=committed_ns, updated_ns=committed_ns)
+            self._state.to_commit.add(max(0, committed_ns - tracker.record.created_ns))
+            if denial := self._withheld(tracker.record):
+                self._finish_denied(job, denial)
+                return
+            self._settle(job, True)
+            self._crashpoints.reach("send.before")
+            sent_ns = self._clock.now_ns()
+            tracker.record = replace(tracker.record, sent_ns=sent_ns)
+            self._state.to_send.add(max(0, sent_ns - committed_ns))
+            self._state.counters["placed"] += 1
+            answer = await self._gateway.place(tracker.record)
+            self._crashpoints.reach("send.after")
+            if isinstance(answer, PlaceRejected) and answer.retry_after_s > 0:
+                self._budget.on_rate_limited(answer.retry_after_s, self._clock.now_ns())
+            self._desk.answer(tracker, answer)
+        finally:
+            self._state.sending.discard(name)
+        if name in self._cancel_wanted:
+            self._queue_cancel(name, tracker.record.symbol)
+
+    async def _not_committed(self, job: Waiting, outcome: CommitOutcome) -> None:
+        """Deny what was not written for certain, or not certainly written. Nothing has been sent in any case."""
+        match outcome:
+            case CommitOutcome.FENCED:
+                self._finish_denied(job, Denial(Refusal.FENCED, "the executor's lease is another's"))
+            case CommitOutcome.UNCERTAIN:
+                # The row may stand; the denial overwrites it as soon as the journal is back.
+                self._finish_denied(job, Denial(Refusal.JOURNAL_DOWN, "the commit was not answered"))
+            case _:
+                await self._conflict(job)
+
+    async def _conflict(self, job: Waiting) -> None:
+        """An id with a row repeats an order of before: a no-op. Without one it is buried: denied for ever."""
+        record = job.tracker.record
+        try:
+            rows = await self._journal.orders_by_id((record.client_order_id,))
+        except StoreError:
+            self._state.is_journal_down = True
+            rows = ()
+        if not rows:
+            self._finish_denied(job, Denial(Refusal.TOMBSTONED, "the id was given up before"))
+            return
+        self._state.counters["repeats"] += 1
+        self._state.account.on_order(replace(record, status=OrderStatus.NOT_SENT))
+        self._state.orders.put(OrderTracker(rows[0]))
+        self._state.account.on_order(rows[0])
+        self._settle(job, rows[0].status is not OrderStatus.DENIED)
+
+    def _finish_denied(self, job: Waiting, denial: Denial) -> None:
+        self._desk.deny(job.tracker, denial.reason, denial.text)
+        self._settle(job, False)
+
+    def _settle(self, job: Waiting, is_durable: bool) -> None:
+        name = job.tracker.record.client_order_id
+        self._waiting.pop(name, None)
+        if not is_durable:
+            self._cancel_wanted.discard(name)
+        if not job.done.done():
+            job.done.set_result(is_durable)
+
+    # --- cancels --------------------------------------------------------------------------------------------------
+
+    def request_cancel(self, intent: CancelIntent) -> None:
+        """Let a cancel go its way; harmless for an order that is over. Allowed in every state, also without journal."""
+        tracker = self._state.orders.get(intent.client_order_id)
+        if tracker is None or tracker.record.status.is_terminal:
+            return
+        name = intent.client_order_id
+        if name in self._waiting or name in self._state.sending:
+            # Not sent yet: it never will be. On the wire: the cancel follows the answer.
+            self._cancel_wanted.add(name)
+            self._wake.set()
+            return
+        self._queue_cancel(name, intent.symbol)
+
+    def fence(self, symbol: str) -> None:
+        """Deny what a former owner of the symbol has waiting; what is on the wire is not touched."""
+        for waiting in tuple(self._waiting.values()):
+            record = waiting.tracker.record
+            is_old = record.symbol == symbol and record.owner_epoch != self._state.epochs.get(symbol)
+            if is_old and record.status is OrderStatus.PENDING:
+                self._finish_denied(waiting, Denial(Refusal.FENCED, "the symbol has a new owner"))
+
+    def is_sending(self, symbol: str | None) -> bool:
+        """True while an order of the symbol (or any) is between its token and its answer."""
+        names = self._state.sending
+        if symbol is None:
+            return bool(names)
+        return any(tracker.record.client_order_id in names for tracker in self._state.orders.live(symbol))
+
+    def recancel_due(self) -> None:
+        """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
+        now_ns = self._clock.now_ns()
+        for tracker in self._state.orders.live():
+            record = tracker.record
+            asked_ns = self._cancel_sent_ns.get(record.client_order_id)
+            if asked_ns is None and record.status is not OrderStatus.CANCELLING:
+                continue
+            if now_ns - (asked_ns or 0) > RECANCEL_AFTER_NS and not tracker.is_ended_at_venue:
+                self._queue_cancel(record.client_order_id, record.symbol)
+        live = self._state.orders.live_records()
+        self._cancel_sent_ns = {name: at_ns for name, at_ns in self._cancel_sent_ns.items() if name in live}
+        self._cancel_wanted.intersection_update(live)
+
+    def _queue_cancel(self, client_order_id: str, symbol: str) -> None:
+        if client_order_id not in self._cancels_queued:
+            self._cancels_queued.add(client_order_id)
+            self._queue.push(Priority.CANCEL, symbol, CancelJob(client_order_id, symbol))
+            self._wake.set()
+
+    async def _cancel(self, job: CancelJob) -> None:
+        name = job.client_order_id
+        self._cancels_queued.discard(name)
+        tracker = self._state.orders.get(name)
+        if tracker is None or tracker.record.status.is_terminal:
+            return
+        self._cancel_sent_ns[name] = self._clock.now_ns()
+        step = tracker.request_cancel(self._clock.now_ns())
+        if step is not None:
+            self._desk.apply(tracker, (step,))
+        self._state.counters["cancels"] += 1
+        self._crashpoints.reach("cancel.before")
+        try:
+            is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
+            if not is_taken and not tracker.record.status.is_terminal:
+                report = await self._gateway.order(job.symbol, name)
+                if report is not None:
+                    self._desk.take(report)
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._state.counters["cancels_failed"] += 1
+        except VenueError as error:
+            # Asked again by `recancel_due` until the venue has ended the order.
+            self._state.counters["cancels_failed"] += 1
+            log.warning("cancel_failed", client_order_id=name, reason=str(error))
+
+
+def _record(intent: OrderIntent, run_id: str, executor_epoch: int) -> OrderRecord:
+    return OrderRecord(
+        client_order_id=intent.client_order_id,
+        symbol=intent.symbol,
+        run_id=run_id,
+        owner_epoch=intent.owner_epoch,
+        executor_epoch=executor_epoch,
+        side=intent.side,
+        type=intent.type,
+        price_ticks=intent.price_ticks,
+        qty_lots=intent.qty_lots,
+        purpose=intent.purpose,
+        strategy=intent.strategy,
+        status=OrderStatus.PENDING,
+        created_ns=intent.created_ns,
+        valid_until_ns=intent.valid_until_ns,
+        signed_ms=0,
+        recv_window_ms=0,
+        updated_ns=intent.created_ns,
+        decision=intent.decision,
+    )

@@ -1,0 +1,128 @@
+"""What the executor holds in memory: orders, epochs, sequence numbers, counters. Decides nothing, awaits nothing.
+
+May import `trading.model`, `trading.engine` and the executor's values. Everything here can be rebuilt from the journal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+
+from actors.executor_values import Latency
+from trading.engine.account import Account
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.ports import LedgerLine, OrderRecord
+from trading.model.instrument import Instrument
+from trading.model.orders import OrderStatus
+from trading.model.units import NS_PER_MS, ZERO
+
+# Finished orders stay for late words about them; beyond this many they are read from the journal when needed.
+FINISHED_MAX = 5_000
+LATENCY_WINDOW = 2_000
+
+
+class OrderTable:
+    """All live orders, and the last finished ones. Invariant: every live order of the account is here."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, OrderTracker] = {}
+        self._finished: OrderedDict[str, OrderTracker] = OrderedDict()
+        self._by_venue_id: dict[str, str] = {}
+
+    def get(self, client_order_id: str) -> OrderTracker | None:
+        """Find an order by our id."""
+        return self._live.get(client_order_id) or self._finished.get(client_order_id)
+
+    def by_venue_id(self, venue_order_id: str) -> OrderTracker | None:
+        """Find an order by the venue's id."""
+        name = self._by_venue_id.get(venue_order_id)
+        return self.get(name) if name is not None else None
+
+    def put(self, tracker: OrderTracker) -> None:
+        """Add an order, or sort it anew after a step."""
+        record = tracker.record
+        name = record.client_order_id
+        if record.venue_order_id:
+            self._by_venue_id[record.venue_order_id] = name
+        if not record.status.is_terminal:
+            self._finished.pop(name, None)
+            self._live[name] = tracker
+            return
+        self._live.pop(name, None)
+        self._finished[name] = tracker
+        if len(self._finished) > FINISHED_MAX:
+            _, oldest = self._finished.popitem(last=False)
+            self._by_venue_id.pop(oldest.record.venue_order_id, None)
+
+    def drop(self, client_order_id: str) -> None:
+        """Forget an order that was never written under this process."""
+        self._live.pop(client_order_id, None)
+        self._finished.pop(client_order_id, None)
+
+    def live(self, symbol: str | None = None) -> tuple[OrderTracker, ...]:
+        """List live orders, of one symbol or of all, oldest first."""
+        return tuple(item for item in self._live.values() if symbol is None or item.record.symbol == symbol)
+
+    def live_records(self) -> dict[str, OrderRecord]:
+        """Return the live orders' records by id."""
+        return {name: tracker.record for name, tracker in self._live.items()}
+
+    def unknown(self) -> Iterator[OrderTracker]:
+        """Iterate over the orders of unknown outcome."""
+        return (item for item in tuple(self._live.values()) if item.record.status is OrderStatus.UNKNOWN)
+
+
+class LatencyWindow:
+    """Durations of the last orders. Sorted only when somebody asks."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._durations_ns: deque[int] = deque(maxlen=LATENCY_WINDOW)
+        self._count = 0
+
+    def add(self, duration_ns: int) -> None:
+        """Take one duration."""
+        self._durations_ns.append(duration_ns)
+        self._count += 1
+
+    def summary(self) -> Latency:
+        """Return the percentiles of the window and the count since the start."""
+        ordered = sorted(self._durations_ns)
+        if not ordered:
+            return Latency(self._name, None, None, 0)
+        p50, p99 = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+        return Latency(self._name, p50 / NS_PER_MS, p99 / NS_PER_MS, self._count)
+
+
+class ExecutorState:
+    """The executor's memory. Owned by one `ExecutorActor`; touched on its event loop only."""
+
+    def __init__(self, account: Account, instruments: Mapping[str, Instrument]) -> None:
+        self.account = account
+        self.instruments = instruments
+        self.orders = OrderTable()
+        self.last_seq: dict[str, int] = {}
+        self.committed_seq: dict[str, int] = {}
+        self.epochs: dict[str, int] = {}
+        self.ledger_totals: dict[str, Decimal] = {}
+        self.is_reconciled = False
+        self.is_journal_down = False
+        self.is_stream_up = True
+        self.foreign_orders = 0
+        self.sending: set[str] = set()
+        self.counters: Counter[str] = Counter()
+        self.to_commit = LatencyWindow("created_to_committed")
+        self.to_send = LatencyWindow("committed_to_sent")
+        self.to_ack = LatencyWindow("sent_to_acked")
+
+    def on_ledger(self, lines: Iterable[LedgerLine]) -> None:
+        """Add ledger lines to the running totals per asset."""
+        for line in lines:
+            self.ledger_totals[line.asset] = self.ledger_totals.get(line.asset, ZERO) + line.amount
+
+    def next_seq(self, symbol: str) -> int:
+        """Return the next delivery sequence of a symbol: 1, 2, 3, ... in the order the steps are journaled."""
+        seq = self.last_seq.get(symbol, 0) + 1
+        self.last_seq[symbol] = seq
+        return seq

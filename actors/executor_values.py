@@ -1,0 +1,120 @@
+"""The executor's settings, and what it tells about itself. Frozen values that travel by pickle; times are ns UTC.
+
+May import `trading.model` and `trading.engine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from trading.engine.account_limits import AccountLimits
+from trading.engine.budget import BudgetSettings
+from trading.engine.parameters import as_texts, declarations
+from trading.engine.ports import EquityPoint
+from trading.engine.reconcile import OrphanPolicy, Patience
+from trading.model.orders import VenueBalance
+from trading.model.session import HaltState
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """How one account is run.
+
+    Attributes:
+        owner: who holds the lease; unique per process start.
+        is_paper: balances come from the ledger, and orders live in the symbols' paper venues.
+        opening: a paper account's opening balances; booked once, the first time.
+        allocation_quote: the most one symbol may hold, in quote units.
+        limits: account limits that differ from the defaults, text by name; what was stored later wins.
+        recv_window_ms: at most 2000 (promise 4). lease_ttl_s: a successor waits this long after a crash.
+        flatten_bound_bps: how far below the bid a flatten may sell.
+    """
+
+    account: str
+    owner: str
+    is_paper: bool
+    opening: tuple[tuple[str, Decimal], ...] = ()
+    allocation_quote: Decimal = Decimal(200)
+    limits: tuple[tuple[str, str], ...] = ()
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    patience: Patience = field(default_factory=Patience)
+    orphan_policy: OrphanPolicy = OrphanPolicy.CANCEL
+    recv_window_ms: int = 2_000
+    lease_ttl_s: float = 6.0
+    halt_timeout_s: float = 25.0
+    flatten_bound_bps: int = 50
+    reconcile_interval_s: float = 60.0
+    resolve_interval_s: float = 0.25
+    halt_poll_s: float = 0.5
+    equity_interval_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitValue:
+    """One account limit as people see it: its value, and what may be set."""
+
+    name: str
+    value: str
+    kind: str
+    unit: str
+    default: str
+    low: str | None
+    high: str | None
+    reason: str
+
+
+def limit_values(limits: AccountLimits) -> tuple[LimitValue, ...]:
+    """List the limits with their declarations, in order."""
+    values = dict(as_texts(limits))
+    return tuple(
+        LimitValue(item.name, values[item.name], item.kind, item.unit, item.default, item.low, item.high, item.reason)
+        for item in declarations(AccountLimits)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles over the last orders, in ms; None before the first."""
+
+    name: str
+    p50_ms: float | None
+    p99_ms: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStatus:
+    """What the executor knows of itself, now.
+
+    Attributes:
+        is_ready: lease held, journal up, first reconcile done: entries are possible.
+        halts: every scope that is not ACTIVE, as (scope, state, reason).
+        counters: events since the start by name ("placed", "denied:<reason>", "fills", "foreign", "orphans", ...).
+        order_tokens: order operations that could go out now; queue: requests waiting for tokens.
+    """
+
+    account: str
+    venue: str
+    is_ready: bool
+    lease_epoch: int
+    is_lease_valid: bool
+    is_journal_down: bool
+    is_stream_up: bool
+    halts: tuple[tuple[str, HaltState, str], ...]
+    open_orders: int
+    unknown_orders: int
+    foreign_orders: int
+    queue: int
+    queue_high: int
+    order_tokens: float
+    rate_limited: int
+    outcome_backlog: int
+    counters: tuple[tuple[str, int], ...]
+    latencies: tuple[Latency, ...]
+    equity: EquityPoint
+    net_pnl_today: Decimal
+    drawdown: Decimal
+    balances: tuple[VenueBalance, ...]
+    started_ns: int
+    now_ns: int

@@ -1,0 +1,311 @@
+"""A venue and symbols in memory for the executor's tests, and the executor built on them.
+
+The venue keeps orders like a real one: what it accepts is open until it is filled or cancelled, and queries show it.
+Faults are switched on by attributes. It implements `engine.ports.Gateway` whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from actors.executor import ExecutorActor
+from actors.executor_values import ExecutorSettings
+from trading.adapters.clock import ManualClock
+from trading.adapters.store.memory_journal import MemoryJournal
+from trading.engine.budget import BudgetSettings
+from trading.engine.ports import Crashpoints, OrderRecord
+from trading.model.errors import NotRunning, VenueUnavailable
+from trading.model.instrument import Instrument
+from trading.model.market import Side
+from trading.model.orders import (
+    CancelIntent,
+    Delivery,
+    Fill,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceAnswer,
+    PlaceRejected,
+    PlaceUnknown,
+    Purpose,
+    VenueBalance,
+    VenueEvent,
+    VenueOrder,
+    VenueTrade,
+)
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+D = Decimal
+BTC = Instrument("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.0001"), D(0), D(1), D(0), D(0), D("0.0005"))
+ETH = Instrument("ETHUSDT", "ETH", "USDT", D("0.01"), D("0.001"), D(0), D(1), D(0), D(0), D("0.0005"))
+BID = 10_000
+UNLIMITED = BudgetSettings(0, 0, 0, 0)
+
+
+class FakeVenue:
+    """A venue for one account, in memory.
+
+    Attributes:
+        answer: "accept", "reject", "lose" (accepted, the answer is lost) or "vanish" (never arrived, no answer).
+        is_down: reads and cancels raise. is_blind: queries show nothing (the venue's query lag).
+        gate: when set, `place` waits for it before it answers.
+        pushes_first: the push of an accepted order comes before the answer.
+    """
+
+    venue = "fake"
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.answer = "accept"
+        self.is_down = False
+        self.is_blind = False
+        self.pushes_first = False
+        self.gate: asyncio.Event | None = None
+        self.placed: list[OrderRecord] = []
+        self.cancelled: list[str] = []
+        self.book: dict[str, VenueOrder] = {}
+        self.executions: list[VenueTrade] = []
+        self.free = {"USDT": D(10_000)}
+        self._sink: Callable[[VenueEvent], None] | None = None
+
+    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
+        self._sink = sink
+
+    async def close(self) -> None:
+        self._sink = None
+
+    def push(self, event: VenueEvent) -> None:
+        assert self._sink is not None
+        self._sink(event)
+
+    async def place(self, order: OrderRecord) -> PlaceAnswer:
+        assert order.client_order_id not in self.book, "an id reached the venue twice"
+        self.placed.append(order)
+        now_ns = self.clock.now_ns()
+        if self.answer == "reject":
+            return PlaceRejected(order.client_order_id, 30004, "insufficient position", now_ns)
+        if self.answer == "vanish":
+            return PlaceUnknown(order.client_order_id, "timeout", now_ns)
+        self.book[order.client_order_id] = self._word(order)
+        if self.pushes_first:
+            self.push(self.book[order.client_order_id])
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.answer == "lose":
+            return PlaceUnknown(order.client_order_id, "the reply was lost", now_ns)
+        return PlaceAccepted(order.client_order_id, f"v-{order.client_order_id}", now_ns)
+
+    def _word(self, order: OrderRecord) -> VenueOrder:
+        return VenueOrder(
+            order.symbol,
+            order.client_order_id,
+            f"v-{order.client_order_id}",
+            OrderStatus.OPEN,
+            order.side,
+            order.type,
+            order.price_ticks,
+            order.qty_lots,
+            0,
+            D(0),
+            self.clock.now_ns(),
+            self.clock.now_ns(),
+        )
+
+    def fill(self, name: str, lots: int, *, pushes: bool = True, fee: str = "0") -> VenueTrade:
+        """Execute some lots of an open order; with `pushes` the private stream tells it (trade first)."""
+        word = self.book[name]
+        instrument = BTC if word.symbol == "BTCUSDT" else ETH
+        now_ns = self.clock.now_ns()
+        fill = Fill(
+            self.venue,
+            f"x{len(self.executions)}",
+            name,
+            word.venue_order_id,
+            word.symbol,
+            word.side,
+            word.price_ticks,
+            lots,
+            instrument.notional(word.price_ticks, lots),
+            D(fee),
+            "USDT",
+            True,
+            now_ns,
+            now_ns,
+        )
+        filled = word.filled_lots + lots
+        status = OrderStatus.FILLED if filled == word.qty_lots else OrderStatus.PARTIALLY_FILLED
+        self.book[name] = replace(word, status=status, filled_lots=filled)
+        trade = VenueTrade(fill, "stream")
+        self.executions.append(trade)
+        if pushes:
+            self.push(trade)
+            self.push(self.book[name])
+        return trade
+
+    def end(self, name: str, *, pushes: bool = True) -> None:
+        """Cancel an open order at the venue."""
+        word = self.book[name]
+        status = OrderStatus.PARTIALLY_CANCELLED if word.filled_lots else OrderStatus.CANCELLED
+        self.book[name] = replace(word, status=status)
+        if pushes:
+            self.push(self.book[name])
+
+    async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:
+        self._check_up()
+        self.cancelled.append(client_order_id)
+        word = self.book.get(client_order_id)
+        if word is None or word.status.is_terminal:
+            return False
+        self.end(client_order_id)
+        return True
+
+    async def cancel_all(self, symbols: Sequence[str]) -> None:
+        for word in await self.open_orders(symbols):
+            await self.cancel(word.symbol, word.client_order_id, word.venue_order_id)
+
+    async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        self._check_up()
+        return None if self.is_blind else self.book.get(client_order_id)
+
+    async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        self._check_up()
+        if self.is_blind:
+            return ()
+        return tuple(word for word in self.book.values() if word.symbol in symbols and not word.status.is_terminal)
+
+    async def recent_orders(self, symbol: str, since_ms: int) -> tuple[VenueOrder, ...]:
+        self._check_up()
+        return () if self.is_blind else tuple(word for word in self.book.values() if word.symbol == symbol)
+
+    async def trades(self, symbol: str, venue_order_id: str, since_ms: int) -> tuple[VenueTrade, ...]:
+        """Show executions as REST does: other ids, times rounded to seconds."""
+        self._check_up()
+        return tuple(
+            VenueTrade(
+                replace(
+                    item.fill,
+                    trade_id=f"rest-{item.fill.trade_id}",
+                    exch_ts_ns=item.fill.exch_ts_ns // NS_PER_S * NS_PER_S,
+                ),
+                "rest",
+            )
+            for item in self.executions
+            if item.fill.symbol == symbol and venue_order_id in ("", item.fill.venue_order_id)
+        )
+
+    async def balances(self) -> tuple[VenueBalance, ...]:
+        self._check_up()
+        now_ns = self.clock.now_ns()
+        return tuple(VenueBalance(asset, free, D(0), now_ns, now_ns) for asset, free in self.free.items())
+
+    def now_ms(self) -> int:
+        return self.clock.now_ns() // NS_PER_MS
+
+    def _check_up(self) -> None:
+        if self.is_down:
+            raise VenueUnavailable("the venue does not answer")
+
+
+class FakeSymbol:
+    """A symbol that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self.is_down = False
+
+    async def deliver(self, deliveries: tuple[Delivery, ...]) -> None:
+        if self.is_down:
+            raise NotRunning("the symbol is down")
+        self.deliveries.extend(deliveries)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(item.event).__name__.removeprefix("Order") for item in self.deliveries]
+
+
+class System:
+    """An executor on fakes, with one symbol attached and marked."""
+
+    def __init__(self, settings: ExecutorSettings | None = None, crashpoints: Crashpoints | None = None) -> None:
+        self.clock = ManualClock()
+        self.journal = MemoryJournal("main", self.clock.now_ns)
+        self.venue = FakeVenue(self.clock)
+        self.symbols = {"BTCUSDT": FakeSymbol(), "ETHUSDT": FakeSymbol()}
+        self.settings = settings or ExecutorSettings("main", "one", is_paper=False, budget=UNLIMITED)
+        self.crashpoints = crashpoints
+        self.crashes: list[str] = []
+        self.epoch = 0
+        self.executor = self.make("one")
+
+    def make(self, owner: str) -> ExecutorActor:
+        return ExecutorActor(
+            replace(self.settings, owner=owner),
+            self.journal,
+            self.venue,
+            {"BTCUSDT": BTC, "ETHUSDT": ETH},
+            self.symbols.__getitem__,
+            self.clock,
+            self.crashes.append,
+            self.crashpoints,
+        )
+
+    @property
+    def symbol(self) -> FakeSymbol:
+        return self.symbols["BTCUSDT"]
+
+    async def start(self) -> None:
+        await self.executor.start(with_loops=False)
+        await self.executor.core.reconciler.round()
+        await self.attach()
+
+    async def attach(self) -> None:
+        attachment = await self.executor.attach_symbol("BTCUSDT", "run-1", 1, "test")
+        self.epoch = attachment.owner_epoch
+        await self.executor.mark("BTCUSDT", BID, self.clock.now_ns())
+
+    async def crash(self, owner: str = "two") -> None:
+        """End the executor as kill -9 does, and start a successor when the lease has run out."""
+        old = self.executor.core
+        for task in tuple(old._tasks):
+            task.cancel()
+        await asyncio.wait(tuple(old._tasks))
+        self.clock.advance(int(self.settings.lease_ttl_s * NS_PER_S) + 1)
+        self.executor = self.make(owner)
+        await self.executor.start(with_loops=False)
+
+    def intent(
+        self,
+        number: int = 1,
+        side: Side = Side.BUY,
+        lots: int = 1000,
+        price: int = BID,
+        purpose: Purpose = Purpose.ENTRY,
+    ) -> OrderIntent:
+        now_ns = self.clock.now_ns()
+        return OrderIntent(
+            f"mx-1-{self.epoch}-{number}",
+            "BTCUSDT",
+            side,
+            OrderType.LIMIT,
+            price,
+            lots,
+            purpose,
+            now_ns,
+            now_ns + NS_PER_S,
+            self.epoch,
+            "spread_capture",
+            (("why", "test"),),
+        )
+
+    def cancel(self, name: str) -> CancelIntent:
+        return CancelIntent(name, "BTCUSDT", self.clock.now_ns(), "test")
+
+
+async def settle() -> None:
+    """Let everything that can go on go on; nothing here sleeps."""
+    for _ in range(60):
+        await asyncio.sleep(0)

@@ -39,6 +39,39 @@ _NUMBERS = itertools.count(1)
 QUICK = RestSettings(connect_timeout_s=1.0, request_timeout_s=1.0)
 
 
+def journaled(
+    symbol: str, side: Side, kind: OrderType, price_ticks: int, qty_lots: int, signed_ms: int, name: str | None = None
+) -> OrderRecord:
+    """Make an order as the executor would have journaled it, under a new id unless one is given."""
+    return OrderRecord(
+        client_order_id=name or f"mx-t-1-{next(_NUMBERS)}",
+        symbol=symbol,
+        run_id="run",
+        owner_epoch=1,
+        executor_epoch=1,
+        side=side,
+        type=kind,
+        price_ticks=price_ticks,
+        qty_lots=qty_lots,
+        purpose=Purpose.ENTRY,
+        strategy="test",
+        status=OrderStatus.SENT,
+        created_ns=0,
+        valid_until_ns=0,
+        signed_ms=signed_ms,
+        recv_window_ms=2_000,
+    )
+
+
+async def wait_until(condition: Callable[[], E], what: str, timeout_s: float = 5.0) -> E:
+    """Wait for a condition to be truthy and return it; fails with `what` when it does not come true in time."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while not (result := condition()):
+        assert asyncio.get_running_loop().time() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(0.01)
+    return result
+
+
 class Account:
     """A started gateway with everything that it pushed."""
 
@@ -52,24 +85,8 @@ class Account:
         self, side: Side, kind: OrderType, price_ticks: int, qty_lots: int, name: str | None = None, late_ms: int = 0
     ) -> OrderRecord:
         """Make an order as journaled, signed `late_ms` ago."""
-        return OrderRecord(
-            client_order_id=name or f"mx-t-1-{next(_NUMBERS)}",
-            symbol=self.instrument.symbol,
-            run_id="run",
-            owner_epoch=1,
-            executor_epoch=1,
-            side=side,
-            type=kind,
-            price_ticks=price_ticks,
-            qty_lots=qty_lots,
-            purpose=Purpose.ENTRY,
-            strategy="test",
-            status=OrderStatus.SENT,
-            created_ns=0,
-            valid_until_ns=0,
-            signed_ms=self.gateway.now_ms() - late_ms,
-            recv_window_ms=2_000,
-        )
+        signed_ms = self.gateway.now_ms() - late_ms
+        return journaled(self.instrument.symbol, side, kind, price_ticks, qty_lots, signed_ms, name)
 
     def best_ticks(self) -> tuple[int, int]:
         """Return the best bid and ask in ticks."""
@@ -110,12 +127,8 @@ class Account:
         return [event for event in self.events if isinstance(event, VenueStreamLost | VenueStreamRestored)]
 
     async def until(self, condition: Callable[[], E], what: str, timeout_s: float = 5.0) -> E:
-        """Wait for a condition to be truthy and return it; fails with `what` when it does not come true in time."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not (result := condition()):
-            assert asyncio.get_running_loop().time() < deadline, f"not within {timeout_s} s: {what}"
-            await asyncio.sleep(0.01)
-        return result
+        """Wait for a condition to be truthy and return it."""
+        return await wait_until(condition, what, timeout_s)
 
 
 @asynccontextmanager

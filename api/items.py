@@ -88,7 +88,8 @@ def position_item(position: Mapping[str, Any], mark: str | None) -> Row:
     if not qty:
         unrealized = "0"
     elif mark is not None:
-        unrealized = plain(qty * (Decimal(mark) - Decimal(position["avg_price"])))
+        # From the cost itself: the average price is a rounded quotient.
+        unrealized = plain(qty * Decimal(mark) - Decimal(position["cost"]))
     return {**position, "mark_price": mark, "unrealized_pnl": unrealized}
 
 

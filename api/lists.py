@@ -6,6 +6,7 @@ import base64
 import binascii
 import csv
 import io
+import operator
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, get_args
 
@@ -134,11 +135,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def page_in_memory(rows: Iterable[Mapping[str, Any]], key: str, query: ListQuery) -> RowPage:
-    """Page through rows that are held in memory, ascending by a text key. Raises: ConfigError on a bad cursor."""
+def page_in_memory(
+    rows: Iterable[Mapping[str, Any]], key: str, query: ListQuery, *, is_descending: bool = False
+) -> RowPage:
+    """Page through rows that are held in memory, in the order of a text key. Raises: ConfigError on a bad cursor."""
     after = _read_cursor(query.cursor) if query.cursor is not None else None
-    ordered: Sequence[Row] = sorted((dict(row) for row in rows), key=lambda row: str(row[key]))
-    left = [row for row in ordered if after is None or str(row[key]) > after]
+    ordered: Sequence[Row] = sorted((dict(row) for row in rows), key=lambda row: str(row[key]), reverse=is_descending)
+    is_beyond = operator.lt if is_descending else operator.gt
+    left = [row for row in ordered if after is None or is_beyond(str(row[key]), after)]
     page = left[: query.limit]
     is_more = len(left) > len(page)
     return RowPage(tuple(page), _write_cursor(str(page[-1][key])) if is_more else None)

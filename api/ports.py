@@ -68,7 +68,7 @@ class ReadsPort(Protocol):
         ...
 
     async def positions(self) -> tuple[Row, ...]:
-        """Return every position of the account by symbol: symbol, qty, avg_price, realized_pnl, fees, updated_ns."""
+        """Return every position of the account, by symbol: the contract's item without its mark, and its cost."""
         ...
 
     async def pnl(self, by: PnlBy, query: ListQuery) -> tuple[Row, ...]:

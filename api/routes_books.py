@@ -84,7 +84,7 @@ async def explain(context: Here, client_order_id: Annotated[str, Path(min_length
 
 @router.get("/pnl", response_model=Page[PnlItem], summary="P&L from fills and fees, net")
 async def read_pnl(context: Here, query: Filters, by: By = "symbol") -> dict[str, Any]:
-    """By session, symbol or UTC day; the sums of all three agree. By symbol held positions are marked at the bid."""
+    """By session or UTC day (newest first) or symbol; all add up to the same. By symbol what is held is marked."""
     page = await _pnl(context, query, by)
     return {"items": page.items, "next_cursor": page.next_cursor}
 
@@ -99,4 +99,4 @@ async def _pnl(context: Context, query: ListQuery, by: PnlBy) -> RowPage:
     rows = await context.deps.reads.pnl(by, query)
     if by == "symbol" and query.session is None and query.since_ns is None:
         rows = with_unrealized(rows, await context.view.positions())
-    return page_in_memory([{by: row["key"], **row} for row in rows], "key", query)
+    return page_in_memory([{by: row["key"], **row} for row in rows], "key", query, is_descending=by != "symbol")

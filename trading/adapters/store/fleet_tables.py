@@ -43,7 +43,7 @@ symbol_runs = Table(
     metadata,
     key("run_id"),
     # Part of every order id of the run. A schema made anew begins above the numbers of the one it replaces (see 0001).
-    Column("run_number", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("run_number", BigInteger, Identity(always=False), nullable=False, unique=True),
     Column("session_id", Text, ForeignKey("sessions.session_id"), nullable=False),
     words("symbol"),
     words("state"),

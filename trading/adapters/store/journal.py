@@ -21,6 +21,7 @@ from trading.adapters.store.journal_rows import (
     fill_from_row,
     fill_identity,
     fill_row,
+    halt_state,
     ledger_row,
     order_from_row,
     order_row,
@@ -316,7 +317,7 @@ class PostgresJournal:
 
     async def _halts(self, account: str) -> tuple[tuple[str, HaltState, str], ...]:
         rows = await self._reads.read(sql.READ_RISK, {"account": account, "kind": "halt"})
-        return tuple((scope, _halt_state(value), reason) for scope, value, reason in rows)
+        return tuple((scope, halt_state(value), reason) for scope, value, reason in rows)
 
     def _values(self, lease: Lease, **values: Any) -> dict[str, Any]:
         return {**_lease_values(lease), "account": self._account, "session": self._session, **values}
@@ -343,10 +344,3 @@ def _event_row(delivery: Delivery) -> dict[str, Any]:
         "body": body,
         "at_ns": delivery.event.at_ns,
     }
-
-
-def _halt_state(text: str) -> HaltState:
-    try:
-        return HaltState(text)
-    except ValueError:
-        return HaltState.HALTED

@@ -17,6 +17,7 @@ from trading.model.errors import InvariantViolated
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
+from trading.model.session import HaltState
 
 # What the statements select of an order, in this order; the fields of `OrderRecord` but for the decision.
 ORDER_NAMES = tuple(field.name for field in fields(OrderRecord) if field.name != "decision")
@@ -28,9 +29,9 @@ def to_json(rows: object) -> str:
     try:
         raw = orjson.dumps(rows)
     except TypeError:
-        raw = orjson.dumps(_storable(rows))
+        raw = orjson.dumps(storable(rows))
     if b"\\u0000" in raw:
-        raw = orjson.dumps(_storable(rows))
+        raw = orjson.dumps(storable(rows))
     return raw.decode()
 
 
@@ -139,6 +140,14 @@ def ledger_row(index: int, line: LedgerLine, client_order_id: str | None) -> dic
     }
 
 
+def halt_state(value: str) -> HaltState:
+    """Read a stored halt state; what cannot be read is HALTED (promise 5)."""
+    try:
+        return HaltState(value)
+    except ValueError:
+        return HaltState.HALTED
+
+
 def storable_text(text: str) -> str:
     """Replace what Postgres cannot hold in a text: NUL and lone surrogates."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
@@ -150,13 +159,14 @@ def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrumen
     return instruments[symbol]
 
 
-def _storable(value: object) -> object:
+def storable(value: object) -> object:
+    """Replace what Postgres cannot hold in every text of a JSON value."""
     match value:
         case str():
             return storable_text(value)
         case Mapping():
-            return {_storable(key): _storable(item) for key, item in value.items()}
+            return {storable(key): storable(item) for key, item in value.items()}
         case list() | tuple():
-            return [_storable(item) for item in value]
+            return [storable(item) for item in value]
         case _:
             return value

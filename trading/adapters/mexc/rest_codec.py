@@ -12,7 +12,7 @@ from typing import Any
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookSnapshot, Level
-from trading.model.units import ns_from_ms
+from trading.model.units import ns_from_ms, plain
 
 _DECIMALS_MAX = 18
 _ONLINE = ("1", "ENABLED")
@@ -48,6 +48,43 @@ def instruments_of(body: Any) -> dict[str, Instrument]:
         if isinstance(row, dict) and isinstance(row.get("symbol"), str) and row["symbol"]:
             found[row["symbol"]] = _instrument(row)
     return found
+
+
+def listing_of(instrument: Instrument, server_time_ms: int) -> dict[str, Any]:
+    """Write an exchangeInfo body with one symbol, as MEXC lists a tradable one; `instruments_of` reads it back."""
+    price_decimals, qty_decimals = _places(instrument.tick_size), _places(instrument.lot_size)
+    symbol = {
+        "symbol": instrument.symbol,
+        "status": "1",
+        "baseAsset": instrument.base,
+        "baseAssetPrecision": qty_decimals,
+        "quoteAsset": instrument.quote,
+        "quotePrecision": price_decimals,
+        "quoteAssetPrecision": price_decimals,
+        "baseCommissionPrecision": qty_decimals,
+        "quoteCommissionPrecision": price_decimals,
+        "orderTypes": ["LIMIT", "MARKET", "LIMIT_MAKER"],
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "quoteAmountPrecision": plain(instrument.min_notional),
+        "baseSizePrecision": plain(instrument.min_qty),
+        "permissions": ["SPOT"],
+        "filters": [],
+        "maxQuoteAmount": plain(instrument.max_notional),
+        "makerCommission": plain(instrument.maker_fee_rate),
+        "takerCommission": plain(instrument.taker_fee_rate),
+        "quoteAmountPrecisionMarket": plain(instrument.min_notional),
+        "maxQuoteAmountMarket": plain(instrument.max_notional),
+        "fullName": instrument.base,
+        "tradeSideType": 1,
+    }
+    return {
+        "timezone": "CST",
+        "serverTime": server_time_ms,
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "symbols": [symbol],
+    }
 
 
 def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BookSnapshot:
@@ -149,6 +186,11 @@ def _decimals(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _DECIMALS_MAX else None
+
+
+def _places(step: Decimal) -> int:
+    """Count the decimals of a step; MEXC lists steps as such counts, and all its steps are powers of ten."""
+    return len(plain(step).partition(".")[2])
 
 
 def _number(value: Any) -> Decimal | None:

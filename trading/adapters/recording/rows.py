@@ -5,6 +5,7 @@ A recording is a sequence of rows in order of arrival. `stream` is one of
     a MEXC topic            payload: one serialised PushDataV3ApiWrapper, as it came from the socket
     rest:depth              payload: the JSON body of GET depth with a leading "symbol" key
     rest:exchangeInfo       payload: an exchangeInfo JSON body with one symbol; the first row, and again on a change
+    raw:frame@SYMBOL        payload: a binary frame that names none of the symbol's topics
     event:disconnected      payload: the reason, UTF-8; the book's proof is gone from here
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 REST_DEPTH = "rest:depth"
 REST_EXCHANGE_INFO = "rest:exchangeInfo"
+RAW_FRAME = "raw:frame"
 EVENT_DISCONNECTED = "event:disconnected"
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 import orjson
 
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+from trading.adapters.mexc.rest_codec import listing_of
 from trading.adapters.mexc.topics import (
     DEALS,
     DEPTH,
@@ -54,40 +55,7 @@ class Transcoder:
 
     def listing(self, recv_ts_ns: int) -> Row:
         """Return the rest:exchangeInfo row: the instrument as MEXC lists one (mexc-protocol §3.3)."""
-        instrument = self.instrument
-        price_decimals, qty_decimals = _places(instrument.price_text(1)), _places(instrument.qty_text(1))
-        symbol = {
-            "symbol": instrument.symbol,
-            "status": "1",
-            "baseAsset": instrument.base,
-            "baseAssetPrecision": qty_decimals,
-            "quoteAsset": instrument.quote,
-            "quotePrecision": price_decimals,
-            "quoteAssetPrecision": price_decimals,
-            "baseCommissionPrecision": qty_decimals,
-            "quoteCommissionPrecision": price_decimals,
-            "orderTypes": ["LIMIT", "MARKET", "LIMIT_MAKER"],
-            "isSpotTradingAllowed": True,
-            "isMarginTradingAllowed": False,
-            "quoteAmountPrecision": plain(instrument.min_notional),
-            "baseSizePrecision": plain(instrument.min_qty),
-            "permissions": ["SPOT"],
-            "filters": [],
-            "maxQuoteAmount": plain(instrument.max_notional),
-            "makerCommission": plain(instrument.maker_fee_rate),
-            "takerCommission": plain(instrument.taker_fee_rate),
-            "quoteAmountPrecisionMarket": plain(instrument.min_notional),
-            "maxQuoteAmountMarket": plain(instrument.max_notional),
-            "fullName": instrument.base,
-            "tradeSideType": 1,
-        }
-        body = {
-            "timezone": "CST",
-            "serverTime": self._clock_ms(recv_ts_ns),
-            "rateLimits": [],
-            "exchangeFilters": [],
-            "symbols": [symbol],
-        }
+        body = listing_of(self.instrument, self._clock_ms(recv_ts_ns))
         return Row(recv_ts_ns, REST_EXCHANGE_INFO, orjson.dumps(body))
 
     def row(self, event: SourceEvent) -> Row:
@@ -185,7 +153,3 @@ class Transcoder:
 
 def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _places(padded: str) -> int:
-    return len(padded.partition(".")[2])

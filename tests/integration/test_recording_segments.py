@@ -1,0 +1,232 @@
+"""Recording while trading: cheap, whole to the last second after a kill, and replayed to the same events."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from trading.adapters.clock import ManualClock
+from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+from trading.adapters.mexc.topics import market_topics
+from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.parquet import read_recording
+from trading.adapters.recording.recorder import RecorderSettings, SegmentRecorder
+from trading.adapters.recording.rows import Row
+from trading.adapters.recording.seal import recover, seal_segment
+from trading.adapters.recording.segments import MAGIC, OPEN_SUFFIX, SegmentReader, SegmentWriter, is_being_written
+from trading.model.errors import ConfigError
+from trading.model.instrument import Instrument
+from trading.model.market import BookDelta, BookSnapshot, FeedConnected, FeedDisconnected
+from trading.model.units import NS_PER_S
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOL = "龙虾/USDT"
+T0 = 1_700_000_000 * NS_PER_S
+INSTRUMENT = Instrument(
+    SYMBOL,
+    "龙虾",
+    "USDT",
+    Decimal("0.001"),
+    Decimal("0.1"),
+    Decimal("0.5"),
+    Decimal(1),
+    Decimal(1000),
+    Decimal(0),
+    Decimal("0.0005"),
+)
+TOPICS = market_topics(SYMBOL, "100ms")
+
+
+def frame(version: int) -> bytes:
+    push = pb.PushDataV3ApiWrapper(channel=TOPICS[0], symbol=SYMBOL, sendTime=5)
+    push.publicAggreDepths.fromVersion = push.publicAggreDepths.toVersion = str(version)
+    push.publicAggreDepths.bids.add(price="1.5", quantity="0.5")
+    return push.SerializeToString()
+
+
+def rows(count: int) -> Iterator[Row]:
+    return (Row(T0 + index, f"stream{index % 2}", bytes([index % 251]) * (index % 40)) for index in range(count))
+
+
+def write_segment(path: Path, items: Iterator[Row]) -> None:
+    writer = SegmentWriter(path)
+    for row in items:
+        writer.append(row.recv_ts_ns, row.stream.encode(), row.payload)
+    writer.close()
+
+
+def test_recording_of_a_session_replays_to_the_events_that_were_heard(tmp_path: Path) -> None:
+    clock = ManualClock()
+    recorder = SegmentRecorder(tmp_path / "new" / "folder", INSTRUMENT, TOPICS, clock)
+    recorder.on_frame(T0, frame(7))
+    recorder.on_depth(SYMBOL, T0 + 1, b'{"lastUpdateId":7,"bids":[["1.500","0.5"]],"asks":[],"timestamp":9}')
+    recorder.on_depth("OTHERUSDT", T0 + 2, b"{}")
+    recorder.on_frame(T0 + 3, b"garbage")
+    recorder.on_lost(T0 + 4, "closed")
+    recorder.on_frame(T0 + 5, frame(8))
+    recorder.close()
+    assert recorder.status().fault == ""
+    assert recorder.status().rows == 6
+
+    (sealed,) = recover(tmp_path).sealed
+    assert (sealed.rows, sealed.dropped_bytes) == (6, 0)
+    assert sealed.recording is not None
+    assert not sealed.segment.exists()
+    assert recording_instrument(sealed.recording) == INSTRUMENT
+    events = [event for _, event in market_events(read_recording(sealed.recording))]
+    assert [type(event) for event in events] == [
+        FeedConnected,
+        BookDelta,
+        BookSnapshot,
+        FeedDisconnected,
+        FeedConnected,
+        FeedDisconnected,
+        FeedConnected,
+        BookDelta,
+    ]
+    assert events[1] == BookDelta(SYMBOL, 7, 7, ((1500, 5),), (), 5_000_000, T0)
+
+
+def test_recording_rotates_by_size_and_age_and_asks_for_a_snapshot(tmp_path: Path) -> None:
+    clock, rotations = ManualClock(), []
+    recorder = SegmentRecorder(
+        tmp_path,
+        INSTRUMENT,
+        TOPICS,
+        clock,
+        RecorderSettings(segment_bytes_max=10_000, segment_s_max=60),
+        lambda: rotations.append(clock.monotonic_ns() // NS_PER_S),
+    )
+    for second in range(150):
+        clock.advance(NS_PER_S)
+        recorder.on_frame(T0 + second * NS_PER_S, frame(second))
+    recorder.close()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert recorder.status().segments == len(names) == len(rotations) + 1
+    assert len(rotations) >= 2
+    assert all(name.startswith("%E9%BE%99%E8%99%BE%2FUSDT-") for name in names)
+    report = recover(tmp_path)
+    for sealed in report.sealed:
+        assert sealed.recording is not None
+        assert recording_instrument(sealed.recording).symbol == SYMBOL
+    deltas = sum(sealed.rows - 1 for sealed in report.sealed)
+    assert deltas == 150
+    assert recover(tmp_path) == type(report)((), ()), "a second time there is nothing to do"
+
+
+@pytest.mark.parametrize("cut", [1, 7, 9, 20, 33])
+def test_recording_torn_end_loses_only_the_torn_row(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(100))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    reader = SegmentReader(path)
+    assert list(reader) == list(rows(100))[: reader.rows]
+    assert reader.rows == 99
+    assert 0 < reader.dropped_bytes < 60
+
+
+def test_recording_damaged_byte_ends_the_segment_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(100))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+    sealed = seal_segment(path)
+    assert 0 < sealed.rows < 100
+    assert sealed.dropped_bytes > 0
+    assert sealed.recording is not None
+    assert list(read_recording(sealed.recording)) == list(rows(100))[: sealed.rows]
+
+
+@pytest.mark.parametrize("content", [b"", b"no magic at all, but some bytes", MAGIC])
+def test_recording_segment_without_rows_is_removed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.segment.open"
+    path.write_bytes(content)
+    (sealed,) = recover(tmp_path).sealed
+    assert (sealed.rows, sealed.recording) == (0, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recording_recover_leaves_a_living_recorder_alone(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path / "a.segment")
+    writer.append(T0, b"s", b"p")
+    writer.flush()
+    path = tmp_path / f"a.segment{OPEN_SUFFIX}"
+    assert is_being_written(path)
+    assert recover(tmp_path).busy == (path,)
+    writer.close()
+    writer.close()
+    assert [item.rows for item in recover(tmp_path).sealed] == [1]
+
+
+def test_recording_recover_of_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no folder at"):
+        recover(tmp_path / "nothing")
+
+
+def test_recording_that_cannot_write_stops_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    recorder = SegmentRecorder(tmp_path / "file", INSTRUMENT, TOPICS, ManualClock())
+    recorder.on_frame(T0, frame(1))
+    recorder.on_frame(T0, frame(2))
+    recorder.flush()
+    recorder.close()
+    assert recorder.status().fault.startswith(f"recording of {SYMBOL} stopped:")
+    assert recorder.status().rows == 0
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from tests.integration.test_recording_segments import INSTRUMENT, TOPICS, frame
+from trading.adapters.clock import SystemClock
+from trading.adapters.recording.recorder import SegmentRecorder
+recorder = SegmentRecorder(Path(sys.argv[1]), INSTRUMENT, TOPICS, SystemClock())
+version = 0
+while True:
+    version += 1
+    recorder.on_frame(time.time_ns(), frame(version))
+    if version % 50 == 0:
+        recorder.flush()
+        print(version, flush=True)
+        time.sleep(0.01)
+"""
+
+
+def test_recording_survives_a_kill_up_to_its_last_flush(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    flushed = 0
+    for line in child.stdout:
+        flushed = int(line)
+        if flushed >= 500:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
+    for line in child.stdout:
+        flushed = int(line)
+    child.stdout.close()
+
+    (sealed,) = recover(tmp_path).sealed
+    assert sealed.recording is not None
+    deltas = [event for _, event in market_events(read_recording(sealed.recording)) if isinstance(event, BookDelta)]
+    assert [delta.to_version for delta in deltas] == list(range(1, len(deltas) + 1))
+    assert len(deltas) >= flushed
+
+
+def test_recording_in_a_symbol_actor_loads_no_parquet() -> None:
+    script = (
+        "import sys, trading.adapters.recording.recorder, trading.adapters.mexc.market_stream; "
+        "import trading.adapters.mexc.rest_public; "
+        "heavy = {'pyarrow', 'pandas', 'sqlalchemy', 'fastapi', 'streamlit', 'pydantic', 'ray'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert answer.stdout.strip() == "[]", answer.stderr

@@ -1,0 +1,163 @@
+"""Records one symbol while it trades: the ear of its stream and its snapshots, the hand that writes segments.
+
+May import `trading.model`, the public REST codec, orjson and the standard library; never pyarrow, since it lives in the
+symbol actor's process. A recorder that fails stops recording and says so; it never stops trading.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+
+from trading.adapters.clock import Clock
+from trading.adapters.mexc.rest_codec import listing_of
+from trading.adapters.recording.rows import EVENT_DISCONNECTED, RAW_FRAME, REST_DEPTH, REST_EXCHANGE_INFO, depth_payload
+from trading.adapters.recording.segments import SEGMENT_SUFFIX, SegmentWriter
+from trading.model.instrument import Instrument
+from trading.model.units import NS_PER_S, ms_from_ns
+
+_FLUSH_NS = NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderSettings:
+    """A segment is closed and the next begun after so many bytes or seconds."""
+
+    segment_bytes_max: int = 128 << 20
+    segment_s_max: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStatus:
+    """Counters since the start; `fault` is empty while all is well."""
+
+    rows: int
+    bytes_written: int
+    segments: int
+    fault: str
+
+
+class SegmentRecorder:
+    """Writes what a symbol hears. Implements the taps of `MarketStream` and `PublicRest`; none of its methods raises.
+
+    Each segment starts with the listing, so that it can be read alone. Call `flush` about each second: then a kill
+    loses at most that second.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        instrument: Instrument,
+        topics: tuple[str, ...],
+        clock: Clock,
+        settings: RecorderSettings | None = None,
+        on_rotated: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            directory: made if missing. topics: what the stream subscribes to; frames of other channels are kept as raw.
+            on_rotated: called when a later segment began: it wants a REST snapshot of its own.
+        """
+        self._directory = directory
+        self._instrument = instrument
+        self._clock = clock
+        self._settings = settings or RecorderSettings()
+        self._on_rotated = on_rotated
+        self._names = {topic.encode(): topic.encode() for topic in topics}
+        self._raw = f"{RAW_FRAME}@{instrument.symbol}".encode()
+        self._writer: SegmentWriter | None = None
+        self._began_ns = 0
+        self._flushed_ns = 0
+        self._rows = self._bytes = self._segments = 0
+        self._fault = ""
+
+    def on_frame(self, recv_ts_ns: int, payload: bytes) -> None:
+        """Take a frame of the stream."""
+        channel = self._names.get(_channel(payload), self._raw)
+        self._append(recv_ts_ns, channel, payload)
+
+    def on_lost(self, recv_ts_ns: int, reason: str) -> None:
+        """Take note that the stream was lost."""
+        self._append(recv_ts_ns, EVENT_DISCONNECTED.encode(), reason.encode(errors="replace"))
+
+    def on_depth(self, symbol: str, recv_ts_ns: int, body: bytes) -> None:
+        """Take a depth answer as it came; those of other symbols are not ours."""
+        if symbol == self._instrument.symbol:
+            self._append(recv_ts_ns, REST_DEPTH.encode(), depth_payload(symbol, body))
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system, and begin the next segment when this one is full."""
+        writer = self._writer
+        if writer is None or self._fault:
+            return
+        try:
+            writer.flush()
+        except OSError as error:
+            self._fail(error)
+            return
+        now_ns = self._flushed_ns = self._clock.monotonic_ns()
+        is_old = now_ns - self._began_ns >= self._settings.segment_s_max * NS_PER_S
+        if is_old or writer.bytes_written >= self._settings.segment_bytes_max:
+            self.close()
+            if self._on_rotated is not None:
+                self._on_rotated()
+
+    def close(self) -> None:
+        """Finish the segment; the next row begins another. Idempotent."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            except OSError as error:
+                self._fail(error)
+
+    def status(self) -> RecorderStatus:
+        """Return the counters."""
+        return RecorderStatus(self._rows, self._bytes, self._segments, self._fault)
+
+    def _append(self, recv_ts_ns: int, stream: bytes, payload: bytes) -> None:
+        if self._fault:
+            return
+        try:
+            writer = self._writer or self._begin(recv_ts_ns)
+            before = writer.bytes_written
+            writer.append(recv_ts_ns, stream, payload)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._rows += 1
+        self._bytes += writer.bytes_written - before
+        if self._clock.monotonic_ns() - self._flushed_ns >= _FLUSH_NS:
+            self.flush()
+
+    def _begin(self, recv_ts_ns: int) -> SegmentWriter:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        # Symbols are any Unicode; a file name is not.
+        name = f"{quote(self._instrument.symbol, safe='')}-{recv_ts_ns}-{os.getpid()}{SEGMENT_SUFFIX}"
+        writer = self._writer = SegmentWriter(self._directory / name)
+        self._began_ns = self._flushed_ns = self._clock.monotonic_ns()
+        self._segments += 1
+        listing = orjson.dumps(listing_of(self._instrument, ms_from_ns(recv_ts_ns)))
+        writer.append(recv_ts_ns, REST_EXCHANGE_INFO.encode(), listing)
+        self._rows += 1
+        self._bytes += writer.bytes_written
+        return writer
+
+    def _fail(self, error: OSError) -> None:
+        self._fault = f"recording of {self._instrument.symbol} stopped: {error.strerror or error}"
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            except OSError:
+                return  # told already
+
+
+def _channel(payload: bytes) -> bytes:
+    """Cut the channel out of a frame without decoding it: its first field, shorter than 128 bytes for our topics."""
+    return payload[2 : 2 + payload[1]] if len(payload) > 2 and payload[0] == 0x0A else b""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.executor_values import ExecutorStatus, LimitValue
 from actors.fleet import DrainReport, FleetCommand, Operation, ShutdownReport, SupervisorStatus, SymbolRow
 from actors.handles import SUPERVISOR, Handle, executor_name, symbol_name
 from actors.symbol_ports import SubmitReceipt, SymbolAttachment
@@ -140,17 +141,25 @@ class ExecutorHandle:
         report: HaltReport = await self._handle.control("halt_report")
         return report
 
-    async def set_limits(self, values: dict[str, str]) -> Any:
+    async def set_limits(self, values: dict[str, str]) -> tuple[LimitValue, ...]:
         """See `ExecutorActor.set_limits`."""
-        return await self._handle.control("set_limits", values)
+        limits: tuple[LimitValue, ...] = await self._handle.control("set_limits", values)
+        return limits
 
-    async def limits(self) -> Any:
+    async def limits(self) -> tuple[LimitValue, ...]:
         """See `ExecutorActor.limits`."""
-        return await self._handle.control("limits")
+        limits: tuple[LimitValue, ...] = await self._handle.control("limits")
+        return limits
 
-    async def status(self) -> Any:
+    async def is_ready(self) -> bool:
+        """See `ExecutorActor.is_ready`."""
+        ready: bool = await self._handle.control("is_ready")
+        return ready
+
+    async def status(self) -> ExecutorStatus:
         """See `ExecutorActor.status`."""
-        return await self._handle.control("status")
+        status: ExecutorStatus = await self._handle.control("status")
+        return status
 
     async def is_alive(self) -> bool:
         """Ask for a sign of life."""

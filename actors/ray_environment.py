@@ -1,4 +1,4 @@
-"""Ray's environment, set before Ray is imported: it reads its authentication mode at import. Imports the standard library only."""
+"""Ray's environment, set before Ray is imported, which reads its authentication mode at once. Standard library only."""
 
 from __future__ import annotations
 

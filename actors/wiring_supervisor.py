@@ -1,0 +1,126 @@
+"""Builds the supervisor inside its worker: store, Ray as symbol factory, catalog. May import `trading.adapters`.
+
+Imported by `actors.recipes` inside the worker only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from actors import handles
+from actors.clients import ExecutorHandle, SymbolHandle
+from actors.recipes import SymbolRecipe, SymbolSpec, SystemConfig
+from actors.supervisor import SupervisorActor
+from actors.supervisor_ports import SymbolControl
+from actors.supervisor_steps import SupervisorSettings
+from actors.supervisor_store import PostgresSupervisorStore
+from actors.wiring_logging import log_to_file
+from trading.adapters.clock import SystemClock
+from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
+from trading.adapters.plugins import load_strategies
+from trading.adapters.store.fleet import FleetStore
+from trading.engine.strategy.registry import parse_parameters, register
+from trading.model.errors import ConfigError, VenueUnavailable
+from trading.model.instrument import Instrument
+
+# Of a node's public requests this part is for snapshots and connects each; the rest stays free for orders, which share
+# the address (design.md §5: orders first).
+SNAPSHOT_SHARE = 0.3
+CONNECT_SHARE = 0.3
+# New listings appear now and then; an unknown symbol makes us look again, but not at every request.
+CATALOG_AGE_S = 60.0
+_PREFIX = handles.symbol_name("")
+
+
+class RaySymbolFactory:
+    """Makes, finds and ends symbol actors on Ray. Implements `SymbolFactory`."""
+
+    def __init__(self, config: SystemConfig) -> None:
+        self._config = config
+
+    async def spawn(self, spec: SymbolSpec) -> None:
+        """See the port."""
+        recipe = SymbolRecipe(replace(self._config, api_key="", api_secret="", database_url=""), spec)
+        name = handles.symbol_name(spec.symbol)
+        await asyncio.to_thread(handles.spawn, name, recipe, handles.SYMBOL_PLACEMENT)
+
+    async def kill(self, symbol: str) -> bool:
+        """See the port."""
+        return await asyncio.to_thread(handles.kill, handles.symbol_name(symbol))
+
+    async def living(self) -> frozenset[str]:
+        """See the port."""
+        names = await asyncio.to_thread(handles.actor_names, self._config.namespace)
+        return frozenset(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+
+    def control(self, symbol: str) -> SymbolControl:
+        """See the port."""
+        return SymbolHandle(symbol)
+
+
+class VenueCatalog:
+    """The venue's instruments as listed at the start, refreshed in the background. Implements `Catalog`."""
+
+    def __init__(self, rest: PublicRest) -> None:
+        self._rest = rest
+        self._instruments: dict[str, Instrument] = {}
+
+    async def keep_fresh(self) -> None:
+        """Read the list again and again; an outage leaves the last one standing."""
+        while True:
+            try:
+                self._instruments = await self._rest.exchange_info()
+                await asyncio.sleep(CATALOG_AGE_S)
+            except VenueUnavailable:
+                await asyncio.sleep(1.0)
+
+    def check_symbol(self, symbol: str) -> None:
+        """See the port."""
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            near = ", ".join(sorted(self._instruments)[:5])
+            raise ConfigError(f"unknown symbol {symbol}: the venue lists {len(self._instruments)}, among them {near}")
+        if instrument.exclusion is not None:
+            raise ConfigError(f"{symbol} is not tradable: {instrument.exclusion}")
+
+    def normal_params(self, strategy: str, params: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """See the port."""
+        texts = dict(parse_parameters(strategy, params).as_texts())
+        return tuple(sorted((name, texts[name]) for name, _ in params))
+
+
+async def build_supervisor(config: SystemConfig, crash: Callable[[str], None]) -> SupervisorActor:
+    """Return a started supervisor."""
+    log_to_file(config, "supervisor")
+    load_strategies(register)
+    clock = SystemClock()
+    rest = PublicRest(config.rest_url, clock, PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1))
+    catalog = VenueCatalog(rest)
+    settings = SupervisorSettings(
+        session=config.session,
+        strategy=config.strategy,
+        params=config.params,
+        drain_timeout_s=config.drain_timeout_s,
+        snapshot_rate=config.ip_request_rate * SNAPSHOT_SHARE,
+        connect_rate=config.ip_request_rate * CONNECT_SHARE,
+    )
+    store = PostgresSupervisorStore(FleetStore.open(config.database_url, config.account, config.session))
+    actor = SupervisorActor(
+        store, RaySymbolFactory(config), ExecutorHandle(config.account), catalog, clock, settings, handles.node_id()
+    )
+
+    def on_done(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            crash(f"the catalog ended: {type(error).__name__}: {error}")
+
+    task = asyncio.create_task(catalog.keep_fresh(), name="catalog")
+    task.add_done_callback(on_done)
+    _KEPT.add(task)
+    actor.start(crash)
+    return actor
+
+
+# asyncio holds tasks weakly; the catalog's must not be collected.
+_KEPT: set[asyncio.Task[None]] = set()

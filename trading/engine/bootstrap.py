@@ -27,7 +27,7 @@ class SymbolConfig:
         run_number, owner_epoch: make order ids unique across restarts (`mx-<run>-<epoch>-<seq>`, base 36).
         is_paper: the paper venue runs inside the engine.
         allocation_quote: quote units this symbol may bind in position and open entries.
-        seed: of the strategies' own dice; the shipped ones use none.
+        seed: kept with the run; nothing shipped draws.
         queue_model, latency, matching: assumptions of paper fills.
     """
 
@@ -50,6 +50,7 @@ class SymbolBootstrap:
     """What the journal knows of the symbol: start-up and crash recovery are the same.
 
     `open_orders` are all orders that are not terminal, oldest first; every fill up to `last_seq` is in `position`.
+    `halt` is for people to see: the executor denies what a halt forbids, and a denied slot waits ever longer.
     """
 
     position: Position

@@ -1,0 +1,83 @@
+"""The edge formula by hand, and what the estimators learn."""
+
+from __future__ import annotations
+
+import pytest
+
+from trading.engine.edge import HORIZONS_NS, ExitMix, MarkoutEstimator, RoundTrip, entry_edge
+from trading.model.market import Side
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+def test_edge_of_a_hand_computed_round_trip() -> None:
+    # bid 9990, ask 10010: mid 10000, so a tick is one bp. Quoted 20 bps.
+    edge = entry_edge(RoundTrip(9_990, 10_010, 9_991, 10_009), 0.0001, 0.0005, 0.8, 3.0, 7.0)
+    assert edge.quoted == pytest.approx(20.0)
+    assert edge.captured == pytest.approx(16.0)
+    assert edge.rounding == pytest.approx(1.0 + 0.8)
+    assert edge.fees == pytest.approx(1.0 + 0.8 * 1.0 + 0.2 * 5.0)
+    assert edge.net == pytest.approx(16.0 - 2.8 - 3.0 - 1.8)
+    assert dict(edge.as_texts())["edge_net_bps"] == "8.4000"
+
+
+def test_edge_with_lucky_markouts_counts_them_as_nothing() -> None:
+    trip = RoundTrip(9_990, 10_010, 9_990, 10_010)
+    assert entry_edge(trip, 0, 0, 1.0, -5.0).net == entry_edge(trip, 0, 0, 1.0, 0.0).net
+
+
+def test_markout_of_a_market_sell_that_was_followed_by_a_fall_is_adverse_to_a_buyer() -> None:
+    estimator = MarkoutEstimator()
+    estimator.on_market_trade(Side.SELL, 10_000.0, 0)
+    estimator.advance(10_000.0, HORIZONS_NS[0])
+    estimator.advance(9_990.0, HORIZONS_NS[1])
+    estimator.advance(9_980.0, HORIZONS_NS[2])
+    found = [estimator.estimate(Side.BUY, horizon).mean_bps for horizon in HORIZONS_NS]
+    assert found == pytest.approx([0.0, 10.0, 20.0])
+    assert estimator.estimate(Side.SELL, HORIZONS_NS[2]).weight == 0.0
+
+
+def test_markout_of_an_own_fill_weighs_more_than_a_strangers() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    estimator.on_own_fill(Side.BUY, 10_000.0, 0)
+    estimator.on_market_trade(Side.SELL, 10_000.0, 1)
+    estimator.advance(9_988.0, S)
+    markout = estimator.estimate(Side.BUY, HORIZONS_NS[1])
+    assert markout.weight == pytest.approx(estimator.OWN_WEIGHT)  # the other one is due one nanosecond later
+    estimator.advance(10_000.0, S + 1)
+    markout = estimator.estimate(Side.BUY, HORIZONS_NS[1])
+    assert markout.mean_bps == pytest.approx(12.0 * 5 / 6)
+
+
+def test_markouts_of_one_sweep_are_one_sample() -> None:
+    estimator = MarkoutEstimator()
+    for at_ns in (0, 1, 2, 99 * MS):
+        estimator.on_market_trade(Side.SELL, 10_000.0, at_ns)
+    estimator.advance(9_999.0, 20 * S)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[0]).weight == pytest.approx(1.0)
+
+
+def test_markouts_in_flight_when_the_book_is_lost_are_forgotten() -> None:
+    estimator = MarkoutEstimator()
+    estimator.on_market_trade(Side.SELL, 10_000.0, 0)
+    estimator.forget_pending()
+    estimator.advance(5_000.0, 20 * S)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[0]).weight == 0.0
+
+
+def test_adverse_blends_the_prior_with_evidence_by_weight() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    assert estimator.adverse(Side.BUY, HORIZONS_NS[0], 4.0, 20.0).mean_bps == pytest.approx(4.0)
+    for number in range(20):
+        estimator.on_market_trade(Side.SELL, 10_000.0, number * S)
+        estimator.advance(9_990.0, number * S + HORIZONS_NS[0])
+    assert estimator.adverse(Side.BUY, HORIZONS_NS[0], 4.0, 20.0).mean_bps == pytest.approx(7.0)
+
+
+def test_exit_mix_counts_parts_of_an_exit_as_parts() -> None:
+    mix = ExitMix(half_life=1e9)
+    assert mix.maker_ratio(0.8, 10) == pytest.approx(0.8)
+    for _ in range(10):
+        mix.on_exit(is_maker=False, share=0.1)
+    assert mix.maker_ratio(0.8, 10) == pytest.approx(8 / 11)

@@ -31,6 +31,8 @@ STEP_S = 0.1
 # Longest wait for exits of a flatten, and how often an unfilled rest is offered again.
 FLATTEN_ROUNDS = 3
 FLATTEN_ROUND_S = 2.0
+# A restarted symbol actor is back within two seconds (field notes, Ray); after this its paper venue counts as gone.
+PAPER_PATIENCE_S = 3.0
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 log = structlog.get_logger("executor")
 
@@ -191,8 +193,11 @@ class HaltControl:
         deadline_ns = self._clock.monotonic_ns() + int(self._settings.halt_timeout_s * NS_PER_S)
         open_orders: int | None = None
         asked: set[str] = set()
+        retire_ns = self._clock.monotonic_ns() + int(PAPER_PATIENCE_S * NS_PER_S)
         while True:
             self._cancel_all(symbol, asked, reason)
+            if self._settings.is_paper and self._clock.monotonic_ns() >= retire_ns:
+                await self._count_at_venue(symbol)  # fences the paper venues that do not answer
             if not self._sends.is_sending(symbol) and not self._state.orders.live(symbol):
                 open_orders = await self._count_at_venue(symbol)
                 if open_orders == 0 and not self._state.orders.live(symbol):

@@ -204,7 +204,8 @@ class DeliveryLane:
     """Carries committed events to the symbols, each symbol's in order. At most once; the sequence shows a loss."""
 
     def __init__(self, symbols: Callable[[str], SymbolPort], counters: Counter[str]) -> None:
-        self._symbols = symbols
+        self._make_port = symbols
+        self._ports: dict[str, SymbolPort] = {}
         self._counters = counters
         self._waiting: dict[str, list[Delivery]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -226,11 +227,17 @@ class DeliveryLane:
         if tasks:
             await asyncio.wait(tasks)
 
+    def _port(self, symbol: str) -> SymbolPort:
+        port = self._ports.get(symbol)
+        if port is None:
+            port = self._ports[symbol] = self._make_port(symbol)
+        return port
+
     async def _carry(self, symbol: str) -> None:
         try:
             while batch := self._waiting.pop(symbol, None):
                 try:
-                    await self._symbols(symbol).deliver(tuple(batch))
+                    await self._port(symbol).deliver(tuple(batch))
                 except TradingError as error:
                     self._counters["deliveries_lost"] += len(batch)
                     log.info("delivery_lost", symbol=symbol, count=len(batch), reason=str(error))

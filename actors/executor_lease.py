@@ -55,10 +55,13 @@ class LeaseKeeper:
         return self._lease is not None and self._clock.monotonic_ns() < self._valid_until_ns
 
     async def take(self) -> Lease:
-        """Take the lease, waiting for a crashed predecessor's to expire.
+        """Take the lease, waiting for a crashed predecessor's to expire; a second call renews it.
 
         Raises: NotRunning when another living owner keeps it for longer than two lives of a lease; StoreError.
         """
+        if self._lease is not None:
+            await self.renew()
+            return self._lease
         deadline_ns = self._clock.monotonic_ns() + int(2 * self._ttl_s * NS_PER_S) + NS_PER_S
         while True:
             asked_ns = self._clock.monotonic_ns()

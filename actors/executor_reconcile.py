@@ -154,14 +154,16 @@ class Reconciler:
             if self._state.orders.get(name) is not None:
                 # Over in our books, open at the venue: its word is taken, with an alert where it contradicts.
                 self._desk.take(order)
-            if name not in self._reported_orphans:
-                self._reported_orphans.add(name)
-                self._state.counters["orphans"] += 1
-                why = "over in our books" if name in rows else "without a journal row"
-                self._alerts.raise_alert("alert", "orphan_order", f"{name} is open at the venue, {why}", order.symbol)
+            self._report_orphan(name, "over in our books" if name in rows else "without a journal row", order.symbol)
             if self._settings.orphan_policy is OrphanPolicy.CANCEL:
                 await self._token()
                 await self._gateway.cancel(order.symbol, name, order.venue_order_id)
+
+    def _report_orphan(self, name: str, why: str, symbol: str) -> None:
+        if name not in self._reported_orphans:
+            self._reported_orphans.add(name)
+            self._state.counters["orphans"] += 1
+            self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {why}", symbol)
 
     def _ended_after(self, client_order_id: str, at_ns: int) -> bool:
         tracker = self._state.orders.get(client_order_id)
@@ -178,10 +180,7 @@ class Reconciler:
             if is_ours:
                 self._desk.take(event)
                 continue
-            self._state.counters["orphans"] += 1
-            text = f"{name}: the venue speaks of an order that no row explains"
-            symbol = event.symbol if isinstance(event, VenueOrder) else event.fill.symbol
-            self._alerts.raise_alert("alert", "orphan_order", text, symbol)
+            self._report_orphan(name, "without a journal row", _symbol_of(event))
             self._desk.is_reconcile_wanted = True
 
     async def _adopt(self, client_order_id: str) -> bool:
@@ -302,6 +301,10 @@ class Reconciler:
             if self._has_token():
                 return
             await asyncio.sleep(TOKEN_RETRY_S)
+
+
+def _symbol_of(event: VenueOrder | VenueTrade) -> str:
+    return event.symbol if isinstance(event, VenueOrder) else event.fill.symbol
 
 
 def _is_of(trade: VenueTrade, tracker: OrderTracker) -> bool:

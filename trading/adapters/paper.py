@@ -59,7 +59,8 @@ class PaperGateway:
 
     def __init__(self, symbols: Callable[[str], PaperSymbolPort], clock: Clock) -> None:
         """Args: symbols: gives the way to a symbol's paper venue; the symbol need not be up."""
-        self._symbols = symbols
+        self._make_port = symbols
+        self._ports: dict[str, PaperSymbolPort] = {}
         self._clock = clock
         self._batches: dict[str, _Batch] = {}
         self._carriers: set[asyncio.Task[None]] = set()
@@ -147,6 +148,12 @@ class PaperGateway:
     def now_ms(self) -> int:
         """Return the host's clock, in ms."""
         return ms_from_ns(self._clock.now_ns())
+
+    def _symbols(self, symbol: str) -> PaperSymbolPort:
+        port = self._ports.get(symbol)
+        if port is None:
+            port = self._ports[symbol] = self._make_port(symbol)
+        return port
 
     async def _orders(self, symbol: str) -> tuple[VenueOrder, ...]:
         try:

@@ -1,0 +1,180 @@
+"""Halts: what is sent after one (nothing), what is left open (nothing, or NOT CONFIRMED), what lifts it (people)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.actors.executor_fakes import BID, System, settle
+from trading.engine.ports import Submission
+from trading.model.errors import ConfigError, StoreError
+from trading.model.market import Side
+from trading.model.orders import OrderIntent, OrderStatus, Purpose
+from trading.model.session import HaltState
+from trading.model.units import NS_PER_S
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[System]:
+    made = System()
+    await made.start()
+    yield made
+    await made.executor.close()
+    assert made.crashes == []
+
+
+async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
+    receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
+    await settle()
+    return receipt.durable
+
+
+async def test_halt_cancels_verifies_at_the_venue_and_is_persisted(system: System) -> None:
+    await submit(system, system.intent(1), system.intent(2))
+    report = await system.executor.halt("account", None, False, "test")
+    assert (report.state, report.confirmed, report.open_orders) == (HaltState.HALTED, True, 0)
+    assert report.verified_at_ns == system.clock.now_ns()
+    assert sorted(system.venue.cancelled) == [f"mx-1-{system.epoch}-{number}" for number in (1, 2)]
+    assert await system.journal.halts() == (("account", HaltState.HALTED, "test"),)
+    assert await submit(system, system.intent(3)) == ()
+    assert (await system.executor.halt_report()).confirmed
+
+
+async def test_halt_waits_for_sends_in_flight_and_ends_them(system: System) -> None:
+    system.venue.gate = asyncio.Event()
+    await submit(system, system.intent(1))
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    assert not halting.done()
+    system.venue.gate.set()
+    async with asyncio.timeout(5):
+        report = await halting
+    assert report.confirmed
+    assert system.venue.cancelled == [f"mx-1-{system.epoch}-1"]
+
+
+async def test_halt_between_commit_and_send_withholds_the_order(system: System) -> None:
+    commit = asyncio.Event()
+    original = system.journal.commit_intents
+
+    class SlowJournal:
+        async def commit_intents(self, *args: object) -> tuple[str, ...]:
+            taken = await original(*args)  # type: ignore[arg-type]
+            await commit.wait()
+            return taken
+
+    system.executor.core.intents._journal = SlowJournal()  # type: ignore[assignment]
+    sending = asyncio.create_task(submit(system, system.intent(1)))
+    await settle()
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    commit.set()
+    async with asyncio.timeout(5):
+        assert await sending == ()
+        assert (await halting).confirmed
+    assert system.venue.placed == []
+    (record,) = await system.journal.orders_by_id((f"mx-1-{system.epoch}-1",))
+    assert record.status is OrderStatus.DENIED
+
+
+async def test_unknown_order_prevents_confirmation_until_it_is_resolved(system: System) -> None:
+    system.venue.answer = "vanish"
+    await submit(system, system.intent(1))
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    system.clock.advance(26 * NS_PER_S)
+    async with asyncio.timeout(5):
+        report = await halting
+    assert (report.confirmed, report.open_orders) == (False, 1)
+    assert [name for _, name, *_ in system.journal.alerts][-1] == "halt_not_confirmed"
+    await system.executor.core.reconciler.round()
+    await system.executor.core.halts.poll()
+    later = await system.executor.halt_report()
+    assert (later.confirmed, later.open_orders) == (True, 0)
+
+
+async def test_silent_venue_is_not_confirmed(system: System) -> None:
+    system.venue.is_down = True
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    system.clock.advance(26 * NS_PER_S)
+    async with asyncio.timeout(5):
+        report = await halting
+    assert (report.confirmed, report.open_orders) == (False, None)
+
+
+async def test_halt_survives_a_restart_and_only_resume_lifts_it(system: System) -> None:
+    await system.executor.halt("account", None, False, "test")
+    await system.crash()
+    await system.executor.core.reconciler.round()
+    await system.executor.mark("BTCUSDT", BID, 0)
+    assert await submit(system, system.intent(1)) == ()
+    assert (await system.executor.resume("account", None)).state is HaltState.ACTIVE
+    await system.executor.core.halts.poll()
+    assert await submit(system, system.intent(2)) != ()
+
+
+async def test_halt_persisted_by_another_process_is_obeyed(system: System) -> None:
+    await submit(system, system.intent(1))
+    await system.journal.save_halt("account", HaltState.HALTED, "direct", system.clock.now_ns())
+    await system.executor.core.halts.poll()
+    await settle()
+    assert system.venue.cancelled == [f"mx-1-{system.epoch}-1"]
+    assert await submit(system, system.intent(2)) == ()
+
+
+async def test_halt_without_a_journal_holds_and_is_saved_later(system: System) -> None:
+    system.journal.is_down = True
+    report = await system.executor.halt("account", None, False, "test")
+    assert report.state is HaltState.HALTED
+    with pytest.raises(StoreError):
+        await system.executor.resume("account", None)
+    system.journal.is_down = False
+    await system.executor.core.halts.poll()
+    assert await system.journal.halts() == (("account", HaltState.HALTED, "test"),)
+    assert system.executor.core.account.halt_state()[0] is HaltState.HALTED
+
+
+async def test_halt_of_a_symbol_leaves_the_others(system: System) -> None:
+    attached = await system.executor.attach_symbol("ETHUSDT", "run-2", 2, "test")
+    await system.executor.mark("ETHUSDT", BID, 0)
+    await system.executor.halt("symbol", "BTCUSDT", False, "test")
+    other = replace(system.intent(1), client_order_id="mx-2-1-1", symbol="ETHUSDT", owner_epoch=attached.owner_epoch)
+    receipt = await system.executor.submit(Submission("ETHUSDT", attached.owner_epoch, "run-2", (other,), ()))
+    assert receipt.durable == ("mx-2-1-1",)
+    assert await submit(system, system.intent(1)) == ()
+
+
+async def test_wrong_scope_is_refused_with_a_sentence(system: System) -> None:
+    with pytest.raises(ConfigError, match="expected scope account"):
+        await system.executor.halt("symbol", None, False, "x")
+
+
+async def test_flatten_sells_what_is_held_at_a_bounded_price_and_then_halts(system: System) -> None:
+    entry = system.intent(1)
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 1000)
+    await settle()
+    halting = asyncio.create_task(system.executor.halt("account", None, True, "test"))
+    await settle()
+    exit_order = system.venue.placed[-1]
+    assert (exit_order.side, exit_order.purpose, exit_order.qty_lots) == (Side.SELL, Purpose.EXIT, 1000)
+    assert exit_order.price_ticks == BID - BID * 50 // 10_000
+    assert system.executor.core.account.halt_state()[0] is HaltState.REDUCING
+    system.venue.fill(exit_order.client_order_id, 1000)
+    async with asyncio.timeout(5):
+        report = await halting
+    assert (report.state, report.confirmed, report.reason) == (HaltState.HALTED, True, "test")
+    assert system.executor.core.account.position("BTCUSDT").qty == Decimal(0)
+    assert len(system.venue.placed) == 2
+
+
+async def test_detached_symbol_has_nothing_open_and_its_owner_is_fenced(system: System) -> None:
+    await submit(system, system.intent(1))
+    await system.executor.detach_symbol("BTCUSDT", False)
+    assert await system.executor.open_order_count("BTCUSDT") == 0
+    assert system.executor.core.state.epochs["BTCUSDT"] > system.epoch

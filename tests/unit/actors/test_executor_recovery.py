@@ -1,0 +1,283 @@
+"""Unknown outcomes, restarts, missing executions, orphans: what the executor finds out, and what it never does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from actors.executor_values import ExecutorSettings
+from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle
+from trading.engine.ports import OrderRecord, Submission
+from trading.engine.reconcile import OrphanPolicy
+from trading.model.market import Side
+from trading.model.orders import OrderIntent, OrderStatus, Purpose, VenueStreamLost, VenueStreamRestored
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+PROVABLE_NS = 4_500 * NS_PER_MS  # 2000 window + 500 clock + 2000 lag
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[System]:
+    made = System()
+    await made.start()
+    yield made
+    await made.executor.close()
+    assert made.crashes == []
+
+
+async def submit(system: System, *intents: OrderIntent) -> None:
+    await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
+    await settle()
+
+
+async def rounds(system: System, *waits_ns: int) -> None:
+    for wait_ns in waits_ns:
+        system.clock.advance(wait_ns)
+        await system.executor.core.reconciler.round()
+        await settle()
+
+
+async def row(system: System, name: str) -> OrderRecord:
+    (found,) = await system.journal.orders_by_id((name,))
+    return found
+
+
+async def test_lost_reply_is_unknown_and_found_by_query(system: System) -> None:
+    system.venue.answer = "lose"
+    intent = system.intent()
+    await submit(system, intent)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.UNKNOWN
+    assert system.executor.core.account.symbol_exposure("BTCUSDT") == Decimal(10)
+    await rounds(system, 0)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN
+    assert system.symbol.kinds == ["OutcomeUnknown", "Accepted"]
+
+
+async def test_query_that_lags_proves_nothing_until_the_window_has_passed(system: System) -> None:
+    system.venue.answer = "lose"
+    system.venue.is_blind = True
+    intent = system.intent()
+    await submit(system, intent)
+    await rounds(system, NS_PER_S, NS_PER_S, NS_PER_S)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.UNKNOWN
+    system.venue.is_blind = False
+    await rounds(system, NS_PER_S)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN
+
+
+async def test_vanished_send_is_not_sent_after_the_window_and_never_resent(system: System) -> None:
+    system.venue.answer = "vanish"
+    intent = system.intent()
+    await submit(system, intent)
+    await rounds(system, PROVABLE_NS - 1)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.UNKNOWN
+    await rounds(system, 2)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.NOT_SENT
+    assert system.symbol.kinds == ["OutcomeUnknown", "NotSent"]
+    assert system.executor.core.account.available("USDT") == Decimal(10_000)
+    await submit(system, replace(intent, valid_until_ns=system.clock.now_ns() + NS_PER_S))
+    assert len(system.venue.placed) == 1
+
+
+async def test_unknown_that_traded_meanwhile_is_booked_from_the_trades(system: System) -> None:
+    system.venue.answer = "lose"
+    intent = system.intent()
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, 1000, pushes=False)
+    await rounds(system, 0, NS_PER_S, NS_PER_S)
+    record = await row(system, intent.client_order_id)
+    assert (record.status, record.filled_lots) == (OrderStatus.FILLED, 1000)
+    assert system.symbol.kinds == ["OutcomeUnknown", "Accepted", "Filled"]
+
+
+async def test_unknown_exit_allows_no_second_exit(system: System) -> None:
+    entry = system.intent(1)
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 1000)
+    system.venue.answer = "vanish"
+    await submit(system, system.intent(2, Side.SELL, 400, BID, Purpose.EXIT))
+    await submit(system, system.intent(3, Side.SELL, 400, BID, Purpose.EXIT))
+    assert len(system.venue.placed) == 2
+    assert "exit_outcome_unknown" in (await row(system, f"mx-1-{system.epoch}-3")).reason
+
+
+async def test_cancelled_order_waits_for_its_missing_execution(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, 400, pushes=False)
+    system.venue.end(intent.client_order_id)
+    await settle()
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN
+    assert system.executor.core.account.commitments.count() == 1
+    await rounds(system, 0, NS_PER_S)
+    record = await row(system, intent.client_order_id)
+    assert (record.status, record.filled_lots) == (OrderStatus.PARTIALLY_CANCELLED, 400)
+    assert system.symbol.kinds == ["Accepted", "Filled", "Cancelled"]
+
+
+async def test_events_missed_while_the_stream_was_down_are_found(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    system.venue.push(VenueStreamLost("closed", system.clock.now_ns()))
+    system.venue.fill(intent.client_order_id, 1000, pushes=False)
+    system.clock.advance(NS_PER_S)
+    system.venue.push(VenueStreamRestored(system.clock.now_ns()))
+    await rounds(system, 0, 0, NS_PER_S)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.FILLED
+
+
+async def test_restart_in_flight_makes_unknown_and_resolves_without_resending(system: System) -> None:
+    system.venue.answer = "lose"
+    first, second = system.intent(1), system.intent(2)
+    await submit(system, first)
+    system.venue.answer = "vanish"
+    await submit(system, second)
+    seq = system.symbol.deliveries[-1].seq
+    await system.crash()
+    assert {item.record.status for item in system.executor.core.state.orders.live()} == {OrderStatus.UNKNOWN}
+    await rounds(system, 0)
+    assert (await row(system, first.client_order_id)).status is OrderStatus.OPEN
+    assert (await row(system, second.client_order_id)).status is OrderStatus.NOT_SENT
+    assert [order.client_order_id for order in system.venue.placed] == [first.client_order_id, second.client_order_id]
+    seqs = [item.seq for item in system.symbol.deliveries]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert seqs[-1] > seq
+
+
+async def test_row_of_a_crash_between_commit_and_send_ends_not_sent(system: System) -> None:
+    lease = system.executor.core.keeper.lease
+    now_ns = system.clock.now_ns()
+    intent = system.intent()
+    record = OrderRecord(
+        intent.client_order_id,
+        "BTCUSDT",
+        "run-1",
+        system.epoch,
+        lease.epoch,
+        intent.side,
+        intent.type,
+        intent.price_ticks,
+        intent.qty_lots,
+        intent.purpose,
+        intent.strategy,
+        OrderStatus.SENT,
+        now_ns,
+        intent.valid_until_ns,
+        now_ns // NS_PER_MS,
+        2000,
+    )
+    await system.journal.commit_intents(lease, [record])
+    await system.crash()
+    await rounds(system, 0)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.NOT_SENT
+    assert system.venue.placed == []
+    assert system.symbol.kinds == ["OutcomeUnknown", "NotSent"]
+
+
+async def test_restart_keeps_positions_epochs_limits_and_the_next_sequence(system: System) -> None:
+    entry = system.intent(1)
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 400)
+    await system.executor.set_limits({"max_open_orders": "7"})
+    await settle()
+    await system.crash()
+    await rounds(system, 0)
+    await system.executor.mark("BTCUSDT", BID, 0)
+    core = system.executor.core
+    assert core.account.position("BTCUSDT").qty == Decimal("0.04")
+    assert core.account.limits.max_open_orders == 7
+    for trade in await system.venue.trades("BTCUSDT", "", 0):
+        system.venue.push(trade)
+    system.venue.fill(entry.client_order_id, 600)
+    await submit(system, system.intent(2))
+    assert core.account.position("BTCUSDT").qty == Decimal("0.1")
+    assert [item.seq for item in system.symbol.deliveries] == [1, 2, 3, 4]
+
+
+async def test_order_of_ours_without_a_row_is_an_orphan_cancelled_and_reported(system: System) -> None:
+    stranger = replace(_record(system, "mx-9-9-9"))
+    system.venue.book["mx-9-9-9"] = system.venue._word(stranger)
+    system.venue.book["manual"] = system.venue._word(replace(stranger, client_order_id="manual"))
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, 0, NS_PER_S)
+    assert system.venue.cancelled == ["mx-9-9-9"]
+    status = await system.executor.status()
+    assert status.foreign_orders == 1
+    assert dict(status.counters)["orphans"] == 1
+    assert [name for _, name, *_ in system.journal.alerts] == ["orphan_order"]
+
+
+async def test_orphan_is_left_alone_when_the_policy_says_so() -> None:
+    settings = ExecutorSettings("main", "one", False, budget=UNLIMITED, orphan_policy=OrphanPolicy.LEAVE)
+    system = System(settings)
+    await system.start()
+    system.venue.book["mx-9-9-9"] = system.venue._word(_record(system, "mx-9-9-9"))
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, 0)
+    assert system.venue.cancelled == []
+    await system.executor.close()
+
+
+async def test_acknowledged_order_that_is_shown_nowhere_ends_after_the_lag(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    del system.venue.book[intent.client_order_id]
+    system.clock.advance(1)
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, 0)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN
+    await rounds(system, 2 * NS_PER_S)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLED
+
+
+async def test_cancel_that_did_not_get_through_is_repeated(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    system.venue.is_down = True
+    cancel = system.cancel(intent.client_order_id)
+    await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", (), (cancel,)))
+    await settle()
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLING
+    system.venue.is_down = False
+    await rounds(system, NS_PER_S, 3 * NS_PER_S)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLED
+
+
+async def test_account_is_not_ready_before_the_venue_was_compared() -> None:
+    system = System()
+    system.venue.is_down = True
+    await system.executor.start(with_loops=False)
+    await system.executor.core.reconciler.round()
+    await system.attach()
+    assert not await system.executor.is_ready()
+    await submit(system, system.intent())
+    assert system.venue.placed == []
+    system.venue.is_down = False
+    await system.executor.core.reconciler.round()
+    assert await system.executor.is_ready()
+    await system.executor.close()
+
+
+def _record(system: System, name: str) -> OrderRecord:
+    intent = system.intent()
+    return OrderRecord(
+        name,
+        "BTCUSDT",
+        "r",
+        1,
+        1,
+        intent.side,
+        intent.type,
+        intent.price_ticks,
+        intent.qty_lots,
+        intent.purpose,
+        "s",
+        OrderStatus.SENT,
+        1,
+        2,
+        3,
+        2000,
+    )

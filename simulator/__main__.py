@@ -2,16 +2,21 @@
 
 import argparse
 import sys
+from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from simulator.exchange.amounts import ONE, RATE_DECIMALS
+from simulator.exchange.rules import ExchangeRules
 from simulator.market.profiles import default_symbols, profile_of
 from simulator.service import EXIT_USAGE, run
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET, Credentials, SimulatorSettings
 from simulator.wire.limits import LimitMode
 
 COUNT_MAX = 2_000
+_RULES = tuple(rule.name for rule in fields(ExchangeRules))
 
 
 class UsageError(Exception):
@@ -40,6 +45,7 @@ def _parser() -> _Parser:
     parser.add_argument("--account", action="append", default=[], metavar="KEY:SECRET", help="a further account")
     parser.add_argument("--quote-deposit", type=int, default=100_000, help="quote units an account starts with")
     parser.add_argument("--base-deposit", type=int, default=10_000, help="worth of each base asset, in quote units")
+    parser.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE", help=f"one of {', '.join(_RULES)}")
     parser.add_argument("--maker-fee", default="0", help="fraction of the value (default %(default)s)")
     parser.add_argument("--taker-fee", default="0.0005", help="fraction of the value (default %(default)s)")
     return parser
@@ -76,6 +82,29 @@ def _symbols(given: str | None, count: int | None, *, is_replay: bool) -> tuple[
         except ValueError as error:
             raise UsageError(f"--symbols: {error}") from None
     return symbols
+
+
+def _rules(given: list[str]) -> ExchangeRules:
+    """Return the rules with those changed that NAME=VALUE texts name; values are read after the rule's default."""
+    rules = ExchangeRules()
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in _RULES:
+            raise UsageError(f"--rule: expected one of {', '.join(_RULES)}, was {name!r}")
+        default = getattr(rules, name)
+        try:
+            if isinstance(default, bool):
+                parsed: Any = {"true": True, "false": False}[value]
+            else:
+                parsed = type(default)(value)
+            if isinstance(parsed, int) and parsed < 0:
+                raise ValueError(value)
+        except (KeyError, ValueError):
+            wanted = "true or false" if isinstance(default, bool) else "a whole number"
+            wanted = " or ".join(type(default)) if isinstance(default, StrEnum) else wanted
+            raise UsageError(f"--rule {name}: expected {wanted}, was {value!r}") from None
+        rules = replace(rules, **{name: parsed})
+    return rules
 
 
 def _accounts(key: str | None, secret: str | None, further: list[str]) -> tuple[Credentials, ...]:
@@ -120,6 +149,7 @@ def read_settings(arguments: list[str]) -> SimulatorSettings:
         base_deposit=given.base_deposit * ONE,
         maker_fee_e8=_rate(given.maker_fee, "--maker-fee"),
         taker_fee_e8=_rate(given.taker_fee, "--taker-fee"),
+        rules=_rules(given.rule),
     )
 
 

@@ -43,6 +43,7 @@ class Venue:
         self.limiter = Limiter(settings.limits, settings.time_scale)
         self.player: Player | None = None
         self.generators: list[PairGenerator] = []
+        self._unseen: list[Pair] = []  # pairs whose past is still to be made
         self._clock_ms = clock_ms
         self._sequence = Sequence()
         self._virtual_us = 0
@@ -82,7 +83,9 @@ class Venue:
             def backfill(end_ms: int, profile: Profile = profile) -> list[Candle]:
                 return past_candles(profile, settings.seed, profile.first_price_ticks, end_ms)
 
-            generator = PairGenerator(self.list_pair(profile, backfill), profile, settings.seed)
+            pair = self.list_pair(profile, backfill)
+            self._unseen.append(pair)
+            generator = PairGenerator(pair, profile, settings.seed)
             generator.run_until(self._virtual_us, self._start_ms)
             self.generators.append(generator)
             if profile.listing.base == "MX":
@@ -132,6 +135,9 @@ class Venue:
             self._start_ms += (behind_us - CATCH_UP_MAX_US) // 1_000
             behind_us = CATCH_UP_MAX_US
         self._virtual_us += max(0, behind_us)
+        if self._unseen:
+            # One pair's past a beat: nobody waits long for the first 24 h ticker of all.
+            self._unseen.pop().tape.minutes(now_ms)
         for generator in self.generators:
             if generator.next_us <= self._virtual_us:
                 generator.run_until(self._virtual_us, self._start_ms)

@@ -35,7 +35,9 @@ class Candle:
     ticks_lots: int = 0
 
     def add(self, price_ticks: int, lots: int) -> None:
-        """Count one trade."""
+        """Count one trade; the first one opens the candle."""
+        if self.lots == 0:
+            self.open = self.high = self.low = price_ticks
         self.high = max(self.high, price_ticks)
         self.low = min(self.low, price_ticks)
         self.close = price_ticks
@@ -44,6 +46,8 @@ class Candle:
 
     def merge(self, later: "Candle") -> None:
         """Count all trades of a candle that follows this one."""
+        if self.lots == 0:
+            self.open, self.high, self.low = later.open, later.high, later.low
         self.high = max(self.high, later.high)
         self.low = min(self.low, later.low)
         self.close = later.close

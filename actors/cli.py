@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from actors import cli_fleet, cli_lists, cli_tools, cli_up
 from actors.cli_output import FAILED, OK, USAGE, exit_code, keep_traceback, say, sentence
+from actors.foreground import become_foreground, is_launcher
 from trading.model.errors import TradingError
 
 # 128 + SIGINT, as shells count it: a client verb was interrupted. (`up` drains and returns 0.)
@@ -64,7 +65,9 @@ def _usage(error: TyperException) -> str:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. `up` becomes a small foreground process, which starts this program again as the launcher."""
+    if sys.argv[1:2] == ["up"] and not is_launcher() and "--help" not in sys.argv:
+        become_foreground(sys.argv[1:])
     sys.exit(run(sys.argv[1:]))
 
 

@@ -6,6 +6,7 @@ May import typer and, when a verb runs, simulator and `trading`. The checks of `
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,8 +75,6 @@ def import_recording(
     json: Json = False,
 ) -> int:
     """Turn a public recording of another venue into one of ours."""
-    from dataclasses import asdict
-
     from trading.adapters.recording.importer import import_public
 
     began = time.monotonic()
@@ -141,14 +140,22 @@ def recover(
     """Seal what a killed recorder left into whole recordings."""
     from trading.adapters.recording.seal import recover as seal_all
 
-    if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}: name one that holds recorded segments")
-    sealed = [str(path) for path in seal_all(folder)]
+    report = seal_all(folder)
     if json:
-        answer_json({"sealed": sealed})
-    else:
-        answer("\n".join(sealed) or f"{folder} holds nothing to recover")
+        sealed = [{name: _plain(value) for name, value in asdict(item).items()} for item in report.sealed]
+        answer_json({"sealed": sealed, "busy": [str(path) for path in report.busy]})
+        return OK
+    for item in report.sealed:
+        answer(" ".join(f"{name}={_plain(value)}" for name, value in asdict(item).items()))
+    for path in report.busy:
+        answer(f"{path}: left alone, a recorder writes it now")
+    if not report.sealed and not report.busy:
+        answer(f"{folder} holds nothing to recover")
     return OK
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
 
 
 def register(app: typer.Typer) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from actors import ray_environment
 from actors.data_dir import DataDir
-from actors.launcher_config import api_child, child_environment, dashboard_child, system_config
+from actors.foreground import HASTY
+from actors.launcher_config import api_child, check_decisions, child_environment, dashboard_child, system_config
 from actors.launcher_database import LauncherDatabase
 from actors.launcher_guard import Guard, hide_keys
 from actors.launcher_venue import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 READY_TIMEOUT_S = 90.0
 KEEP_INTERVAL_S = 0.25
 # An instance whose parent died has to be gone within 10 s (contract.md).
-HASTY_DRAIN_S = 4.0
+HASTY_DRAIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,11 @@ class Launcher:
     # --- up ---------------------------------------------------------------------------------------------------------
 
     async def _start_unless_stopped(self) -> bool:
-        """Start; False when a signal (or the parent's end) came first. Raises: TradingError."""
+        """Start; False when a signal came first. Raises: TradingError."""
         start = asyncio.create_task(self._start())
         while not start.done():
             await asyncio.wait({start}, timeout=KEEP_INTERVAL_S)
-            self._is_hasty = self._guard.is_orphaned()
-            if self._stop.is_set() or self._is_hasty:
+            if self._stop.is_set():
                 start.cancel()
                 await asyncio.gather(start, return_exceptions=True)
                 self._progress.say("interrupted while starting")
@@ -116,6 +116,7 @@ class Launcher:
 
     async def _start(self) -> None:
         settings = self._settings
+        check_decisions(settings)
         check_simulator_symbols(settings)
         self._dir.take()
         ports = self._check_ports()
@@ -233,10 +234,6 @@ class Launcher:
                     self._progress.say(text)
             if (text := self._database.keep()) is not None:
                 self._progress.say(text)
-            if self._guard.is_orphaned():
-                self._progress.say("the process that started this one has ended: stopping")
-                self._is_hasty = True
-                self._stop.set()
             if (text := await self._need_fleet().check()) is not None:
                 raise NotRunning(text)
             with contextlib.suppress(TimeoutError):
@@ -289,7 +286,7 @@ class Launcher:
     def _stop_child(self, name: str) -> None:
         child = self._children.pop(name, None)
         if child is not None:
-            child.stop(2.0 if self._is_hasty or self._at_once.is_set() else 8.0)
+            child.stop(0.5 if self._is_hasty or self._at_once.is_set() else 8.0)
 
     # --- signals ----------------------------------------------------------------------------------------------------
 
@@ -297,10 +294,17 @@ class Launcher:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(HASTY, self._on_orphaned)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._at_once.set()
+        self._stop.set()
+
+    def _on_orphaned(self) -> None:
+        """The process that waited for us has gone: there are 10 s left (contract.md)."""
+        self._progress.say("the process that started this one has ended: stopping")
+        self._is_hasty = True
         self._stop.set()
 
     def _need_fleet(self) -> LauncherFleet:

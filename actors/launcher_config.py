@@ -15,10 +15,21 @@ from actors.launcher_venue import Venue
 from actors.processes import Child
 from actors.recipes import SystemConfig
 from actors.runfile import write_private
+from trading.adapters.plugins import load_strategies
 from trading.adapters.settings import Settings
+from trading.engine.account_limits import AccountLimits
+from trading.engine.parameters import parse
+from trading.engine.strategy.registry import parse_parameters, register
 
 ACCOUNT = "main"
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def check_decisions(settings: Settings) -> None:
+    """Refuse an unknown strategy, a bad parameter or a bad limit before anything is started. Raises: ConfigError."""
+    load_strategies(register)
+    parse_parameters(settings.strategy, settings.strategy_params)
+    parse(AccountLimits, settings.risk_limits)
 
 
 def system_config(

@@ -1,4 +1,4 @@
-"""What keeps a start from leaving anything behind: the watchdog, the mark, and an eye on the parent.
+"""What keeps a start from leaving anything behind: the watchdog, and the mark that every process of it carries.
 
 May import the launcher's own files and the standard library.
 """
@@ -15,15 +15,13 @@ import tempfile
 import uuid
 from pathlib import Path
 
-import psutil
-
 from actors.data_dir import DataDir
+from actors.foreground import is_launcher
 from actors.processes import start_child
 from actors.watchdog import MARK_NAME, end_marked
 
 # Ray's socket paths must stay under 107 bytes, whatever TMPDIR and the data directory are called.
 _SHORT_FOLDER = "/tmp"
-_SHELLS = frozenset({"sh", "dash", "bash", "ash", "ksh", "zsh"})
 
 
 def hide_keys() -> None:
@@ -36,19 +34,20 @@ class Guard:
     """Owned by the launcher. Between `start` and `stop` every child carries the mark, and the watchdog waits."""
 
     def __init__(self, data_dir: DataDir) -> None:
-        self.pid = os.getpid()
+        # What people see as `mexcbot up`.
+        self.pid = os.getppid() if is_launcher() else os.getpid()
         self.mark = uuid.uuid4().hex
         self._dir = data_dir
         self._pipe: int | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._ray_folder: Path | None = None
-        self._ancestors = _ancestors() if os.environ.get("MEXCBOT_EXIT_WITH_PARENT") == "1" else ()
 
     def start(self) -> None:
         """Mark our environment, and start the watchdog."""
         self._ray_folder = Path(tempfile.mkdtemp(prefix="mexcbot-", dir=_SHORT_FOLDER))
         reader, self._pipe = os.pipe()
         command = [sys.executable, "-m", "actors.watchdog", str(reader), self.mark, str(self._ray_folder)]
+        command += [str(os.getpid()), str(self.pid)]
         environment = {name: text for name, text in os.environ.items() if name != MARK_NAME}
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
         # SIGURG is ignored by default: the watchdog must outlive us.
@@ -68,12 +67,6 @@ class Guard:
             raise RuntimeError("the guard was not started")
         return self._ray_folder
 
-    def is_orphaned(self) -> bool:
-        """True when we were started to end with our parent, and it (or make behind its shell) is gone."""
-        if not self._ancestors:
-            return False
-        return _ancestors() != self._ancestors
-
     def stop(self) -> None:
         """End whatever still carries the mark, dismiss the watchdog, remove Ray's folder; idempotent."""
         if self._pipe is None:
@@ -89,15 +82,3 @@ class Guard:
                 self._watchdog.wait(2.0)
         if self._ray_folder is not None:
             shutil.rmtree(self._ray_folder, ignore_errors=True)
-
-
-def _ancestors() -> tuple[int, ...]:
-    """Return our parent and, when that is a shell (make runs recipes through one), its parent; () when unreadable."""
-    parent = os.getppid()
-    try:
-        process = psutil.Process(parent)
-        if process.name() in _SHELLS:
-            return parent, process.ppid()
-    except psutil.Error:
-        return (os.getppid(),)
-    return (parent,)

@@ -1,15 +1,17 @@
 """The watchdog: a tiny process that ends whatever `up` leaves behind when it is killed. Imports the standard library.
 
-`python -m actors.watchdog PIPE_FD MARK FOLDER` waits on a pipe whose other end only `up` holds. A byte means that `up`
-has cleaned up by itself. The end of the pipe without one means that `up` is gone: every process that carries the mark
-in its environment is ended (the kernel has already told most of them), and FOLDER (Ray's sockets and logs) is removed.
-It also holds the data directory's lock, inherited, so that nobody starts there before it has finished.
+`python -m actors.watchdog PIPE_FD MARK FOLDER LAUNCHER FOREGROUND` waits on a pipe whose other end only the launcher
+holds. A byte means that it has cleaned up by itself. The end of the pipe without one means that it is gone: every
+process that carries the mark in its environment is ended (the kernel has already told most of them), and FOLDER (Ray's
+sockets and logs) is removed. A launcher that hangs although its foreground process is gone is ended too. The watchdog
+holds the data directory's lock, inherited, so that nobody starts there before it has finished.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -17,10 +19,15 @@ import sys
 import time
 from pathlib import Path
 
+from actors.runfile import is_process_alive
+
 MARK_NAME = "MEXCBOT_INSTANCE_MARK"
 # "Nothing left 10 s later" (contract.md). Ask at first, then insist.
-ASK_S = 2.5
+ASK_S = 2.0
 INSIST_S = 6.0
+# From the end of the foreground process until a launcher that is still there is ended, and what it left is not asked.
+HASTE_S = 7.0
+POLL_S = 0.25
 
 
 def marked(mark: str) -> list[int]:
@@ -62,11 +69,21 @@ def end_marked(mark: str, ask_s: float = ASK_S, insist_s: float = INSIST_S) -> i
 def main(arguments: list[str]) -> int:
     """Wait for the end of `up`. Returns the exit code."""
     pipe, mark, folder = int(arguments[0]), arguments[1], arguments[2]
+    launcher, foreground = (int(text) for text in arguments[3:5])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if os.read(pipe, 1):
-        return 0
-    end_marked(mark)
+    gone_at = 0.0
+    while not select.select([pipe], [], [], POLL_S)[0]:
+        if gone_at == 0.0 and not is_process_alive(foreground):
+            gone_at = time.monotonic()
+        if gone_at and time.monotonic() - gone_at > HASTE_S:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(launcher, signal.SIGKILL)
+            break
+    else:
+        if os.read(pipe, 1):
+            return 0
+    end_marked(mark, 0.0 if gone_at else ASK_S)
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

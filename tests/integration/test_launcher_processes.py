@@ -21,6 +21,7 @@ from actors.watchdog import MARK_NAME, end_marked, marked
 from trading.model.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+OURS = (str(os.getpid()), str(os.getpid()))
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)")
 
 
@@ -98,7 +99,7 @@ def test_watchdog_ends_what_a_killed_parent_left_and_only_that(tmp_path: Path, m
     left = subprocess.Popen([sys.executable, "-c", stubborn], env=environment, start_new_session=True)
     other = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(folder)]
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(folder), *OURS]
     watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
     os.close(reader)
     assert eventually(lambda: left.pid in marked(mark))
@@ -114,7 +115,7 @@ def test_watchdog_ends_what_a_killed_parent_left_and_only_that(tmp_path: Path, m
 def test_watchdog_does_nothing_after_an_orderly_end(tmp_path: Path, mark: str) -> None:
     left = subprocess.Popen(SLEEPER, env={**os.environ, MARK_NAME: mark}, stdout=subprocess.DEVNULL)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(tmp_path)]
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(tmp_path), *OURS]
     watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
     os.close(reader)
     os.write(writer, b"1")
@@ -126,10 +127,29 @@ def test_watchdog_does_nothing_after_an_orderly_end(tmp_path: Path, mark: str) -
     left.wait()
 
 
+def test_watchdog_ends_a_launcher_that_hangs_after_its_foreground_was_killed(tmp_path: Path, mark: str) -> None:
+    foreground = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
+    launcher = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(SLEEPER, env={**os.environ, MARK_NAME: mark}, stdout=subprocess.DEVNULL)
+    reader, writer = os.pipe()
+    pids = (str(launcher.pid), str(foreground.pid))
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, "", *pids]
+    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
+    os.close(reader)
+    began = time.monotonic()
+    foreground.kill()
+    foreground.wait()
+    assert watchdog.wait(12) == 0
+    assert 6.5 < time.monotonic() - began < 10
+    assert launcher.wait(1) == -signal.SIGKILL
+    assert child.wait(1) == -signal.SIGKILL
+    os.close(writer)
+
+
 def test_watchdog_is_small() -> None:
     reader, writer = os.pipe()
     watchdog = subprocess.Popen(
-        [sys.executable, "-I", "-m", "actors.watchdog", str(reader), "x", ""], pass_fds=(reader,), cwd=ROOT
+        [sys.executable, "-I", "-m", "actors.watchdog", str(reader), "x", "", *OURS], pass_fds=(reader,), cwd=ROOT
     )
     os.close(reader)
     time.sleep(0.3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trading.engine.book_sync import BookSync, BookSyncSettings, SyncKind
 from trading.engine.quote_check import LOSSES_MAX, MISMATCHES_MAX
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState, Level
@@ -73,6 +75,8 @@ def test_book_sync_snapshot_older_than_the_stream_is_asked_again_with_growing_pa
     assert pauses[-1] == BookSyncSettings().retry_pause_max_ns
     assert sync.counters.snapshots_lagging == 8
 
+    sync.on_snapshot(snapshot(108), START_NS)
+    assert (sync.counters.snapshots_lagging, sync.counters.gaps) == (9, 0)
     sync.on_snapshot(snapshot(109), START_NS)
     assert (sync.state, sync.book.version) == (BookState.PROVEN, 112)
 
@@ -197,7 +201,10 @@ def test_book_sync_crossed_book_is_not_proven_and_thrown_away_when_it_stays_so()
 
 def test_book_sync_disconnect_drops_everything_and_ignores_late_snapshots() -> None:
     sync = proven(100)
+    sync.on_delta(delta(105, 106), START_NS)
+    assert sync.buffered == 1
     assert sync.on_disconnected("inbox overflow", START_NS).kind is SyncKind.RESYNC
+    assert sync.buffered == 0
     assert (sync.state, sync.reason) == (BookState.SYNCING, "disconnected: inbox overflow")
     assert sync.on_snapshot(snapshot(100), START_NS).kind is SyncKind.IGNORED
     assert sync.book.best_bid is None
@@ -248,6 +255,23 @@ def test_book_sync_quotes_that_differ_in_a_row_throw_the_book_away_until_the_tic
         assert sync.on_best_quote(quote(100, 97, 101), START_NS).kind is SyncKind.IGNORED
     assert state_of(sync) is BookState.PROVEN
     assert sync.quote_check.mismatches == (LOSSES_MAX + 2) * MISMATCHES_MAX
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_same"),
+    [
+        (quote(100, 99, 101), True),
+        (quote(100, 98, 101), False),
+        (quote(100, 99, 102), False),
+        (BestQuote(SYMBOL, 100, None, (101, 1), 0, 0), False),
+        (BestQuote(SYMBOL, 100, (99, 1), None, 0, 0), False),
+        (BestQuote(SYMBOL, 100, (99, 777), (101, 777), 0, 0), True),
+    ],
+)
+def test_book_sync_quote_agrees_when_both_best_prices_do(seen: BestQuote, is_same: bool) -> None:
+    sync = proven(100)
+    sync.on_best_quote(seen, START_NS)
+    assert (sync.quote_check.checks, sync.quote_check.mismatches) == (1, 0 if is_same else 1)
 
 
 def test_book_sync_quote_ahead_of_the_book_is_compared_when_the_book_gets_there() -> None:

@@ -1,0 +1,165 @@
+"""From wishes to orders: one per slot, moves priced against the budget, pauses after a no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.market_scenes import MS, S
+from trading.engine.quoting import CANCEL_RETRY_NS, Quoting
+from trading.engine.risk import SymbolRiskLimits
+from trading.engine.strategy.protocol import DesiredQuote, OwnOrder, Requote
+from trading.model.market import Side
+from trading.model.orders import OrderStatus, OrderType, Purpose
+
+REQUOTE = Requote(min_age_ns=S, min_move_ticks=2, max_age_ns=30 * S)
+BUY = DesiredQuote(Side.BUY, Purpose.ENTRY, OrderType.LIMIT_MAKER, 100, 50, "entry", REQUOTE)
+SELL = DesiredQuote(Side.SELL, Purpose.EXIT, OrderType.LIMIT_MAKER, 110, 50, "passive", REQUOTE)
+TAKE = replace(SELL, type=OrderType.IOC, price_ticks=90, reason="hard_stop", is_urgent=True)
+
+
+def working(quote: DesiredQuote, created_ns: int = 0, status: OrderStatus = OrderStatus.OPEN) -> OwnOrder:
+    return OwnOrder(
+        "mx-0-1-1",
+        quote.side,
+        quote.type,
+        quote.price_ticks,
+        quote.qty_lots,
+        0,
+        quote.purpose,
+        status,
+        created_ns,
+        created_ns + S,
+        accepted_ns=created_ns + 1 if status is OrderStatus.OPEN else 0,
+    )
+
+
+def quoting(ops_per_s: float = 0.5, burst: int = 6) -> Quoting:
+    return Quoting(SymbolRiskLimits(risk_order_ops_per_s=ops_per_s, risk_order_ops_burst=burst))
+
+
+def test_wish_without_an_order_is_placed_and_with_one_is_left_alone() -> None:
+    assert quoting().plan((BUY, SELL), (), 0).places == (BUY, SELL)
+    plan = quoting().plan((BUY,), (working(BUY),), 5 * S)
+    assert (plan.cancels, plan.places) == ((), ())
+
+
+def test_order_that_is_not_wanted_is_cancelled_even_with_an_empty_budget() -> None:
+    planner = quoting(burst=2)
+    planner.plan((BUY, SELL), (), 0)
+    order = working(BUY)
+    assert planner.plan((), (order,), 0).cancels == ((order, "not wanted"),)
+
+
+@pytest.mark.parametrize(
+    ("change", "age_ns", "reason"),
+    [
+        ({"price_ticks": 101}, 5 * S, None),  # not far enough
+        ({"price_ticks": 102}, S - 1, None),  # too young
+        ({"price_ticks": 102}, S, "moved"),
+        ({"price_ticks": 98}, S, "moved"),
+        ({"qty_lots": 51}, S, "resized"),
+        ({}, 30 * S, "renewed"),
+    ],
+)
+def test_order_moves_only_when_old_enough_and_far_enough(
+    change: dict[str, int], age_ns: int, reason: str | None
+) -> None:
+    plan = quoting().plan((replace(BUY, **change),), (working(BUY),), age_ns)  # type: ignore[arg-type]
+    assert [text for _, text in plan.cancels] == ([reason] if reason else [])
+    assert plan.places == ()  # never two orders of one slot
+
+
+def test_order_larger_than_what_is_wanted_is_cancelled_at_once() -> None:
+    plan = quoting().plan((replace(SELL, qty_lots=49),), (working(SELL),), 1)
+    assert len(plan.cancels) == 1
+
+
+def test_successor_waits_for_the_end_of_its_predecessor() -> None:
+    planner = quoting()
+    leaving = replace(working(SELL), cancel_requested_ns=5 * S, status=OrderStatus.CANCELLING)
+    assert planner.plan((TAKE,), (leaving,), 5 * S + 1).places == ()
+    assert planner.plan((TAKE,), (), 5 * S + 2).places == (TAKE,)
+
+
+def test_unknown_exit_blocks_a_second_one() -> None:
+    unknown = working(TAKE, status=OrderStatus.UNKNOWN)
+    assert quoting().plan((TAKE,), (unknown,), 60 * S).places == ()
+
+
+def test_passive_exit_makes_way_for_an_urgent_taker_at_any_age_and_budget() -> None:
+    planner = quoting(burst=2)
+    planner.plan((BUY, SELL), (), 0)
+    order = working(SELL)
+    assert planner.plan((TAKE,), (order,), 1).cancels == ((order, "hard_stop"),)
+    assert planner.plan((TAKE,), (), 2).places == (TAKE,)
+
+
+def test_moves_and_placements_wait_for_the_operation_budget_and_say_so() -> None:
+    planner = quoting(ops_per_s=0.5, burst=2)
+    assert len(planner.plan((BUY, SELL), (), 0).places) == 2
+    held = planner.plan((BUY,), (), S)
+    assert (held.places, held.is_held_back) == ((), True)
+    assert planner.plan((BUY,), (), 2 * S).places == (BUY,)
+
+
+def test_average_of_operations_keeps_to_the_rate_whatever_is_wanted() -> None:
+    planner = quoting(ops_per_s=0.5, burst=6)
+    operations, order = 0, None
+    for tick in range(6_000):  # ten minutes
+        now_ns = tick * 100 * MS
+        wish = replace(BUY, price_ticks=100 + 5 * (tick % 7), requote=Requote(0, 1))
+        plan = planner.plan((wish,), (order,) if order is not None else (), now_ns)
+        operations += len(plan.cancels) + len(plan.places)
+        if plan.cancels:
+            order = None
+        elif plan.places:
+            order = working(plan.places[0], now_ns)
+    assert 200 <= operations <= 0.5 * 600 + 6 + 1
+
+
+def test_cancel_without_an_answer_is_asked_again() -> None:
+    leaving = replace(working(BUY), cancel_requested_ns=10 * S, status=OrderStatus.CANCELLING)
+    planner = quoting()
+    assert planner.plan((), (leaving,), 10 * S + CANCEL_RETRY_NS - 1).cancels == ()
+    assert planner.plan((), (leaving,), 10 * S + CANCEL_RETRY_NS).cancels == ((leaving, "asked again"),)
+
+
+def test_cancel_that_overtook_its_order_is_asked_again_once_the_venue_has_it() -> None:
+    young = replace(working(BUY, status=OrderStatus.PENDING), cancel_requested_ns=5)
+    assert quoting().plan((), (young,), 6).cancels == ()
+    accepted = replace(young, status=OrderStatus.OPEN, accepted_ns=7)
+    assert quoting().plan((), (accepted,), 7).cancels == ((accepted, "asked again"),)
+
+
+def test_slot_waits_longer_after_each_no_and_forgets_on_acceptance() -> None:
+    planner = quoting(ops_per_s=1000, burst=1000)
+    pending = working(BUY, status=OrderStatus.PENDING)
+    denied = replace(pending, status=OrderStatus.DENIED)
+    now_ns = 0
+    for wait_s in (1, 2, 4, 8, 15, 15):
+        planner.on_change(pending, denied, now_ns)
+        assert planner.plan((BUY,), (), now_ns + wait_s * S - 1).places == ()
+        now_ns += wait_s * S
+        assert planner.plan((BUY,), (), now_ns).places == (BUY,)
+    assert planner.plan((SELL,), (), 0).places == (SELL,)  # another slot does not wait
+    planner.on_change(pending, replace(pending, status=OrderStatus.OPEN, accepted_ns=now_ns), now_ns)
+    planner.on_change(pending, denied, now_ns)
+    assert planner.plan((BUY,), (), now_ns + S).places == (BUY,)
+
+
+def test_order_that_ended_by_itself_is_not_repeated_at_once() -> None:
+    planner = quoting(ops_per_s=1000, burst=1000)
+    order = working(TAKE)
+    planner.on_change(order, replace(order, status=OrderStatus.PARTIALLY_CANCELLED), 0)
+    assert planner.plan((TAKE,), (), 199 * MS).places == ()
+    assert planner.plan((TAKE,), (), 200 * MS).places == (TAKE,)
+
+
+def test_pauses_are_forgotten_when_trading_is_switched_on() -> None:
+    planner = quoting()
+    pending = working(BUY, status=OrderStatus.PENDING)
+    planner.on_change(pending, replace(pending, status=OrderStatus.REJECTED), 0)
+    planner.forget_pauses()
+    assert planner.plan((BUY,), (), 1).places == (BUY,)

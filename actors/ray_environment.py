@@ -13,6 +13,8 @@ def prepare(token_path: Path | None) -> None:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+    # Ray gives its workers the least claim to a core; ours are the ones that must not be late.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Idle workers cost 50 MiB each; every actor starts its own.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     if token_path is not None:

@@ -45,6 +45,7 @@ from trading.model.errors import FencedOut, NotRunning, TradingError
 from trading.model.market import BookState
 from trading.model.orders import Delivery, OrderNotSent, PlaceAnswer, PlaceUnknown, VenueOrder
 from trading.model.session import Heartbeat, RunState
+from trading.model.units import plain
 
 TIMER_S = 0.1
 HEARTBEAT_S = 1.0
@@ -295,7 +296,7 @@ class SymbolActor:
             is_confirmed=view.is_drained,
             open_orders=len(view.open_orders),
             verified_at_ns=self._clock.now_ns() if view.is_drained else 0,
-            position_qty=str(view.position.qty),
+            position_qty=plain(view.position.qty),
             reason="" if view.is_drained else f"{len(view.open_orders)} orders still open after {timeout_s} s",
         )
 

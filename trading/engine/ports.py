@@ -66,6 +66,23 @@ class OrderRecord:
     updated_ns: int = 0
     decision: tuple[tuple[str, str], ...] = ()
 
+    def as_intent(self) -> OrderIntent:
+        """Return the intent this order was made from."""
+        return OrderIntent(
+            client_order_id=self.client_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            type=self.type,
+            price_ticks=self.price_ticks,
+            qty_lots=self.qty_lots,
+            purpose=self.purpose,
+            created_ns=self.created_ns,
+            valid_until_ns=self.valid_until_ns,
+            owner_epoch=self.owner_epoch,
+            strategy=self.strategy,
+            decision=self.decision,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
@@ -230,7 +247,10 @@ class Gateway(Protocol):
     venue: str
 
     async def start(self, sink: Callable[[VenueEvent], None]) -> None:
-        """Connect and begin to push events into `sink` (never blocks, never raises)."""
+        """Connect and begin to push events into `sink` (never blocks, never raises).
+
+        An unreachable venue does not fail it (the sink hears VenueStreamLost). Raises: ConfigError for a refused key.
+        """
         ...
 
     async def close(self) -> None:
@@ -242,7 +262,10 @@ class Gateway(Protocol):
         ...
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:
-        """Ask for a cancel; True when the venue took it, False when it does not know such an open order."""
+        """Ask for a cancel; True when the venue took it, False when it does not know such an open order.
+
+        Repeating it is harmless. Raises: VenueUnavailable (RateLimited).
+        """
         ...
 
     async def cancel_all(self, symbols: Sequence[str]) -> None:

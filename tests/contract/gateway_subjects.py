@@ -22,7 +22,7 @@ from trading.engine.matching_models import LatencyModel
 from trading.engine.ports import Gateway, OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, Side
-from trading.model.orders import OrderIntent, OrderType, PlaceAnswer, VenueEvent, VenueOrder, VenueTrade
+from trading.model.orders import OrderType, PlaceAnswer, VenueEvent, VenueOrder, VenueTrade
 from trading.model.units import NS_PER_MS
 
 E = TypeVar("E")
@@ -159,7 +159,7 @@ class PaperSymbol:
             await asyncio.sleep(TICK_S)
 
     async def paper_place(self, orders: tuple[OrderRecord, ...]) -> tuple[PlaceAnswer, ...]:
-        return tuple(self._venue.place(_intent(order), self._clock.now_ns()) for order in orders)
+        return tuple(self._venue.place(order.as_intent(), self._clock.now_ns()) for order in orders)
 
     async def paper_cancel(self, ids: tuple[str, ...]) -> tuple[bool, ...]:
         return tuple(self._venue.cancel(name, self._clock.now_ns()) for name in ids)
@@ -184,22 +184,6 @@ class PaperSymbol:
 
     async def until(self, condition: Callable[[], E], what: str) -> E:
         return await wait_until(condition, what)
-
-
-def _intent(order: OrderRecord) -> OrderIntent:
-    return OrderIntent(
-        order.client_order_id,
-        order.symbol,
-        order.side,
-        order.type,
-        order.price_ticks,
-        order.qty_lots,
-        order.purpose,
-        order.created_ns,
-        order.valid_until_ns,
-        order.owner_epoch,
-        order.strategy,
-    )
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.contract.test_journal_contract import INSTRUMENT, SYMBOL, _fill, _filled, _order, _position
+from tests.contract.journals import INSTRUMENT, SYMBOL, a_fill, a_filled, a_position, an_order
 from tests.embedded_database import plain_url
 from trading.adapters.store.database import parse_url
 from trading.adapters.store.embedded import EmbeddedPostgres
@@ -62,30 +62,30 @@ def _end_connections(url: str, lane: str) -> int:
 async def test_write_whose_connection_breaks_is_uncertain_and_the_next_one_works(
     journal: PostgresJournal, lease: Lease, database_url: str
 ) -> None:
-    await journal.commit_intents(lease, [_order("o1")])
+    await journal.commit_intents(lease, [an_order("o1")])
     with psycopg.connect(plain_url(database_url)) as blocker:
         blocker.execute("SELECT 1 FROM leases FOR UPDATE")
-        writing = asyncio.create_task(journal.commit_intents(lease, [_order("o2")]))
+        writing = asyncio.create_task(journal.commit_intents(lease, [an_order("o2")]))
         await asyncio.sleep(0.2)
         assert _end_connections(database_url, "intents") == 1
         with pytest.raises(StoreError, match="did not commit"):
             await writing
-    assert await journal.commit_intents(lease, [_order("o3")]) == ()
+    assert await journal.commit_intents(lease, [an_order("o3")]) == ()
     assert [order.client_order_id for order in await journal.orders_by_id(["o1", "o2", "o3"])] == ["o1", "o3"]
 
 
 async def test_write_on_a_connection_that_was_lost_while_idle_goes_through(
     journal: PostgresJournal, lease: Lease, database_url: str
 ) -> None:
-    await journal.commit_intents(lease, [_order("o1")])
+    await journal.commit_intents(lease, [an_order("o1")])
     assert _end_connections(database_url, "intents") == 1
-    assert await journal.commit_intents(lease, [_order("o2")]) == ()
+    assert await journal.commit_intents(lease, [an_order("o2")]) == ()
 
 
 async def test_read_on_a_connection_that_broke_is_asked_again(
     journal: PostgresJournal, lease: Lease, database_url: str
 ) -> None:
-    await journal.commit_intents(lease, [_order("o1")])
+    await journal.commit_intents(lease, [an_order("o1")])
     assert _end_connections(database_url, "reads") == 1
     assert len(await journal.orders_by_id(["o1"])) == 1
 
@@ -102,7 +102,7 @@ async def test_commit_in_flight_holds_a_successor_back(journal: PostgresJournal,
         slow.commit()
     assert (await taking).epoch == lease.epoch + 1
     with pytest.raises(FencedOut):
-        await journal.commit_intents(lease, [_order("late")])
+        await journal.commit_intents(lease, [an_order("late")])
 
 
 async def test_commits_while_the_lease_changes_hands_belong_to_one_epoch_each(
@@ -117,7 +117,7 @@ async def test_commits_while_the_lease_changes_hands_belong_to_one_epoch_each(
     async def write() -> None:
         for number in range(10_000):
             try:
-                await journal.commit_intents(old, [_order(f"o{number}")])
+                await journal.commit_intents(old, [an_order(f"o{number}")])
             except FencedOut:
                 return
             written.append(f"o{number}")
@@ -143,7 +143,7 @@ async def test_rows_the_database_refuses_are_a_bug_and_leave_nothing(database_ur
     await journal.register_instruments([INSTRUMENT], 1)
     lease = await journal.acquire_lease("executor:main", "a", 30.0)
     with pytest.raises(InvariantViolated, match="sessions"):
-        await journal.commit_intents(lease, [_order("o1")])
+        await journal.commit_intents(lease, [an_order("o1")])
     assert await journal.orders_by_id(["o1"]) == ()
     await journal.close()
 
@@ -152,10 +152,10 @@ async def test_pnl_columns_of_fills_add_up_to_the_position(
     journal: PostgresJournal, lease: Lease, database_url: str
 ) -> None:
     entries = [
-        _filled(1, _fill("o1", "t1"), _position("0.001", realized="0", fees="0.5")),
-        _filled(2, _fill("o1", "t2"), _position("0.002", realized="-3.25", fees="1")),
-        _filled(3, _fill("o1", "t1"), _position("0.009", realized="99", fees="99")),  # booked already: no part in it
-        _filled(4, _fill("o1", "t3"), _position("0.001", realized="1.125", fees="1.75")),
+        a_filled(1, a_fill("o1", "t1"), a_position("0.001", realized="0", fees="0.5")),
+        a_filled(2, a_fill("o1", "t2"), a_position("0.002", realized="-3.25", fees="1")),
+        a_filled(3, a_fill("o1", "t1"), a_position("0.009", realized="99", fees="99")),  # booked already: no part in it
+        a_filled(4, a_fill("o1", "t3"), a_position("0.001", realized="1.125", fees="1.75")),
     ]
     await journal.commit_entries(lease, entries[:1])
     await journal.commit_entries(lease, entries[1:])
@@ -225,7 +225,7 @@ async def test_acknowledged_commits_survive_kill_minus_nine_of_the_server() -> N
             assert server.start() == url
             found = await journal.orders_by_id(acknowledged)
             assert len(found) == len(acknowledged) > 0
-        assert await journal.commit_intents(lease, [_order("after")]) == ()
+        assert await journal.commit_intents(lease, [an_order("after")]) == ()
         await journal.close()
         with psycopg.connect(plain_url(url), autocommit=True) as link:
             link.execute("ALTER SYSTEM SET fsync = off")
@@ -242,8 +242,8 @@ async def _write_until_lost(journal: PostgresJournal, lease: Lease, round_number
     for number in range(100_000):
         order_id = f"r{round_number}-{number}"
         try:
-            await journal.commit_intents(lease, [_order(order_id)])
-            await journal.commit_entries(lease, [JournalEntry(_order(order_id, OrderStatus.OPEN), None)])
+            await journal.commit_intents(lease, [an_order(order_id)])
+            await journal.commit_entries(lease, [JournalEntry(an_order(order_id, OrderStatus.OPEN), None)])
         except StoreError:
             return
         acknowledged.append(order_id)
@@ -252,7 +252,7 @@ async def _write_until_lost(journal: PostgresJournal, lease: Lease, round_number
 async def test_session_and_symbol_are_kept_with_the_order(
     journal: PostgresJournal, lease: Lease, database_url: str
 ) -> None:
-    await journal.commit_intents(lease, [_order("o1")])
+    await journal.commit_intents(lease, [an_order("o1")])
     with psycopg.connect(plain_url(database_url)) as link:
         row = link.execute("SELECT session_id, symbol, price, qty, created_at FROM orders").fetchone()
     assert row is not None

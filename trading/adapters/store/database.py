@@ -67,14 +67,14 @@ def unreachable(url: URL, error: Exception) -> NotRunning:
 class Database:
     """A pool of connections to one database, owned by one event loop. Ends with `close`."""
 
-    def __init__(self, url: str, application: str, pool_size: int = 4) -> None:
+    def __init__(self, url: str, application: str, pool_size: int = 4, pool_timeout_s: float = 5.0) -> None:
         """Prepare; nothing connects before the first use. Raises: ConfigError when the URL is wrong."""
         self.url = parse_url(url)
         self._engine: AsyncEngine = create_async_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
             hide_parameters=True,  # what a person or a key wrote has no place in an error text
             connect_args=connect_arguments(application),

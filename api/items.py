@@ -114,14 +114,9 @@ def pnl_totals(positions: Iterable[Mapping[str, Any]]) -> Row:
 
 
 def with_unrealized(rows: Iterable[Row], positions: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
-    """Add what is held to P&L rows by symbol; a position without a mark leaves `unrealized` null and `net` realised."""
+    """Show what is held beside P&L rows by symbol; null where a position has no mark."""
     marked = {item["symbol"]: item["unrealized_pnl"] for item in positions}
-    joined: list[Row] = []
-    for row in rows:
-        unrealized = marked.get(row["key"], "0")
-        net = Decimal(row["net"]) + Decimal(unrealized or "0")
-        joined.append({**row, "unrealized": unrealized, "net": plain(net)})
-    return tuple(joined)
+    return tuple({**row, "unrealized": marked.get(row["key"], "0")} for row in rows)
 
 
 def halt_body(report: HaltReport, symbols: Sequence[tuple[str, str]] = ()) -> Row:

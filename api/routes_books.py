@@ -84,7 +84,7 @@ async def explain(context: Here, client_order_id: Annotated[str, Path(min_length
 
 @router.get("/pnl", response_model=Page[PnlItem], summary="P&L from fills and fees, net")
 async def read_pnl(context: Here, query: Filters, by: By = "symbol") -> dict[str, Any]:
-    """By session or UTC day (newest first) or symbol; all add up to the same. By symbol what is held is marked."""
+    """By session or UTC day (newest first) or symbol: all three add up to the same."""
     page = await _pnl(context, query, by)
     return {"items": page.items, "next_cursor": page.next_cursor}
 

@@ -105,7 +105,10 @@ class PnlTotals(Answer):
 
 
 class PnlItem(Answer):
-    """P&L of one session, symbol or UTC day from its fills and fees: net = realized - fees (+ unrealized by symbol)."""
+    """P&L of one session, symbol or UTC day from its fills: net = realized - fees, the same sum however it is cut.
+
+    `unrealized` is what the symbol's position would add at the bid; null where that has no meaning, or no mark.
+    """
 
     key: str
     session: str | None = None

@@ -1,0 +1,242 @@
+"""The API over real parts: store, journal, executor and supervisor are the product's own; venue and Ray are fakes.
+
+May import the product and the fakes of the actors' unit tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from actors.executor import ExecutorActor
+from actors.executor_values import ExecutorSettings
+from actors.supervisor import SupervisorActor
+from actors.supervisor_steps import SupervisorSettings
+from actors.supervisor_store import PostgresSupervisorStore
+from actors.workflow import BackOff
+from api.app import create_app
+from api.auth import Tokens
+from api.ports import Dependencies, Identity
+from tests.unit.actors.executor_fakes import BID, BTC, ETH, UNLIMITED, FakeSymbol, FakeVenue
+from tests.unit.actors.fleet_fakes import FakeFactory
+from trading.adapters.clock import ManualClock
+from trading.adapters.store.fleet import FleetStore
+from trading.adapters.store.journal import PostgresJournal
+from trading.adapters.store.reads import Reads
+from trading.engine.ports import Submission
+from trading.model.errors import ConfigError, NotRunning
+from trading.model.market import Side
+from trading.model.orders import OrderIntent, OrderType, Purpose
+from trading.model.session import RunState
+from trading.model.units import NS_PER_S
+
+ACCOUNT, SESSION = "main", "s1"
+CONTROL, READ = "control-token-0123456789", "read-token-0123456789abc"
+# A manual clock near the database's own: leases expire by the latter.
+START_NS = 1_790_000_000 * NS_PER_S
+
+
+class Catalog:
+    """Knows the symbols of the fake venue, and one strategy with the float parameter `edge`."""
+
+    def check_symbol(self, symbol: str) -> None:
+        if symbol not in ("BTCUSDT", "ETHUSDT"):
+            raise ConfigError(f"the venue has no symbol {symbol}: see its exchangeInfo")
+
+    def normal_params(self, strategy: str, params: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        if strategy != "capture":
+            raise ConfigError(f"unknown strategy {strategy!r}")
+        if unknown := [name for name, _ in params if name != "edge"]:
+            raise ConfigError(f"unknown parameter {unknown[0]!r}")
+        return tuple(sorted((name, str(float(text))) for name, text in params))
+
+
+class BookStand:
+    """Stands for a symbol's actor, as far as its book goes; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def book(self, depth: int) -> dict[str, Any]:
+        self.asked += 1
+        bids = [[f"{100 - step}.00", "1.0000"] for step in range(depth)]
+        return {
+            "symbol": "BTCUSDT", "state": "PROVEN", "version": 7, "bids": bids, "asks": [["101.00", "2.0000"]],
+            "exch_ts_ns": 1, "recv_ts_ns": 2,
+        }  # fmt: skip
+
+
+@dataclass
+class SwitchableExecutor:
+    """The executor behind its door: `is_away` makes every call raise, as when its actor is dead."""
+
+    actor: ExecutorActor
+    is_away: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_away:
+            raise NotRunning("executor:main is not running")
+        return getattr(self.actor, name)
+
+
+@dataclass
+class ApiSystem:
+    """Everything the API stands on, and the hands to turn it."""
+
+    clock: ManualClock
+    reads: Reads
+    fleet: FleetStore
+    journal: PostgresJournal
+    venue: FakeVenue
+    executor: SwitchableExecutor
+    factory: FakeFactory
+    supervisor: SupervisorActor
+    books: BookStand = field(default_factory=BookStand)
+    epoch: int = 0
+
+    def app(self, dashboard_url: str | None = None, symbols: tuple[str, ...] = ()) -> FastAPI:
+        """Build the application."""
+        deps = Dependencies(
+            Identity(SESSION, "paper", "sim", symbols), self.reads, self.fleet, self.supervisor, self.executor,
+            lambda symbol: self.books, self.clock.now_ns,
+        )  # fmt: skip
+        return create_app(deps, Tokens(CONTROL, READ), dashboard_url)
+
+    async def spawn(self, client: httpx.AsyncClient, *symbols: str) -> None:
+        """Start symbols through the API and let them trade."""
+        answer = await client.post("/v1/symbols", json={"symbols": list(symbols)})
+        assert answer.status_code == 202, answer.text
+        await self.settle()
+        for symbol in symbols:
+            self.factory.actors[symbol].state = RunState.TRADING
+        await self.settle()
+
+    async def settle(self, rounds: int = 6) -> None:
+        """Let time pass: heartbeats, reconcile, tasks."""
+        for _ in range(rounds):
+            self.clock.advance(NS_PER_S // 5)
+            for symbol in tuple(self.factory.actors):
+                await self.supervisor.heartbeat(self.factory.heartbeat(symbol))
+            await self.supervisor.reconcile_once()
+            await asyncio.sleep(0.02)
+
+    async def attach(self) -> None:
+        """Let BTCUSDT trade with the executor."""
+        attachment = await self.executor.attach_symbol("BTCUSDT", "run-1", 1, "test")
+        self.epoch = attachment.owner_epoch
+        await self.executor.mark("BTCUSDT", BID, self.clock.now_ns())
+
+    async def order(self, number: int, side: Side = Side.BUY, lots: int = 1000, price: int = BID) -> str:
+        """Send an order of 0.0001 BTC lots at ticks of 0.01 and wait until the venue has it; return its id."""
+        now_ns = self.clock.now_ns()
+        purpose = Purpose.ENTRY if side is Side.BUY else Purpose.EXIT
+        intent = OrderIntent(
+            f"mx-1-{self.epoch}-{number}", "BTCUSDT", side, OrderType.LIMIT, price, lots, purpose, now_ns,
+            now_ns + NS_PER_S, self.epoch, "capture", (("net_edge_bps", "3.5"), ("book_version", "7")),
+        )  # fmt: skip
+        await self.executor.submit(Submission("BTCUSDT", self.epoch, "run-1", (intent,), ()))
+        for _ in range(200):
+            if intent.client_order_id in self.venue.book:
+                break
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        return intent.client_order_id
+
+    async def fill(self, order_id: str, lots: int, fee: str = "0") -> None:
+        """Execute some lots and wait until they are booked."""
+        self.venue.fill(order_id, lots, fee=fee)
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if any(fill["client_order_id"] == order_id for fill in (await self._fills())):
+                return
+
+    async def _fills(self) -> tuple[dict[str, Any], ...]:
+        from api.ports import ListQuery
+
+        return (await self.reads.fills(ListQuery())).items
+
+
+@asynccontextmanager
+async def api_system(database_url: str) -> AsyncIterator[ApiSystem]:
+    """Build the system over a migrated database."""
+    clock = ManualClock(START_NS)
+    fleet = FleetStore.open(database_url, ACCOUNT, SESSION)
+    await fleet.begin_session("paper", "sim", {"seed": "1"}, 1, clock.now_ns())
+    journal = PostgresJournal(database_url, ACCOUNT, SESSION)
+    await journal.open()
+    await journal.register_instruments([BTC, ETH], clock.now_ns())
+    venue, factory = FakeVenue(clock), FakeFactory(clock)
+    symbols = {"BTCUSDT": FakeSymbol(), "ETHUSDT": FakeSymbol()}
+    settings = ExecutorSettings(
+        ACCOUNT, "test", is_paper=False, opening=(("USDT", Decimal(10_000)),), budget=UNLIMITED, lease_ttl_s=60.0
+    )
+    executor = ExecutorActor(
+        settings, journal, venue, {"BTCUSDT": BTC, "ETHUSDT": ETH}, symbols.__getitem__, clock, _crashed
+    )
+    await executor.start(with_loops=False)
+    await executor.core.reconciler.round()
+    store = PostgresSupervisorStore(FleetStore.open(database_url, ACCOUNT, SESSION))
+    supervisor = SupervisorActor(
+        store, factory, executor, Catalog(), clock,
+        SupervisorSettings(
+            session=SESSION, strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0,
+            call_timeout_s=1.0, drain_timeout_s=0.2, back_off=BackOff(1.0, 8.0),
+        ),
+    )  # fmt: skip
+    reads = Reads.open(database_url, ACCOUNT)
+    try:
+        yield ApiSystem(clock, reads, fleet, journal, venue, SwitchableExecutor(executor), factory, supervisor)
+    finally:
+        await supervisor.close()
+        with contextlib.suppress(NotRunning):
+            await executor.close()
+        for part in (reads, fleet, store, journal):
+            await part.close()
+
+
+def _crashed(reason: str) -> None:
+    raise AssertionError(f"the executor crashed: {reason}")
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI, token: str | None = CONTROL) -> AsyncIterator[httpx.AsyncClient]:
+    """Talk to the app in this process, without sockets."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
+        yield client
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    """Serve the app on a free port; yields its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[sock]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            app.state.context.hub.close()
+            server.should_exit = True
+            await task

@@ -37,7 +37,8 @@ class Venue:
 
     def __init__(self, settings: SimulatorSettings, clock_ms: Callable[[], int]) -> None:
         self.settings = settings
-        self.exchange = Exchange(settings.rules)
+        self._start_ms = clock_ms()
+        self.exchange = Exchange(settings.rules, self._start_ms)
         self.faults = Faults()
         self.listen_keys = ListenKeys(settings.seed, settings.time_scale)
         self.limiter = Limiter(settings.limits, settings.time_scale)
@@ -45,9 +46,8 @@ class Venue:
         self.generators: list[PairGenerator] = []
         self._unseen: list[Pair] = []  # pairs whose past is still to be made
         self._clock_ms = clock_ms
-        self._sequence = Sequence()
+        self._sequence = Sequence(self._start_ms)
         self._virtual_us = 0
-        self._start_ms = clock_ms()
         self._last_ms = self._start_ms
 
     def now_ms(self) -> int:

@@ -14,18 +14,22 @@ from simulator.exchange.settlement import Ledger
 from trading.model.market import Side
 from trading.model.orders import OrderType
 
-ORDER_ID_BASE = 583_905_164_000_000_000_000
+# 13 digits of milliseconds and 8 more make the 21 of the venue's order ids.
+ORDERS_PER_MS = 100_000_000
 
 
 class Exchange:
-    """All pairs and accounts. Owned by the service's loop; nothing else mutates it."""
+    """All pairs and accounts. Owned by the service's loop; nothing else mutates it.
 
-    def __init__(self, rules: ExchangeRules | None = None) -> None:
+    `epoch_ms` is when it opened: ids are unique across all exchanges that a client may have met.
+    """
+
+    def __init__(self, rules: ExchangeRules | None = None, epoch_ms: int = 0) -> None:
         self.rules = rules or ExchangeRules()
         self.pairs: dict[str, Pair] = {}
         self.accounts: dict[str, Account] = {}
-        self.ledger = Ledger(self.rules)
-        self._order_no = 0
+        self.ledger = Ledger(self.rules, epoch_ms)
+        self._order_no = epoch_ms * ORDERS_PER_MS
 
     def list_pair(self, pair: Pair) -> None:
         """Add a pair. Raises ValueError when its symbol is listed already."""
@@ -86,7 +90,7 @@ class Exchange:
         limit = self._limit_ticks(pair, new)
         assert limit is not None, "checked"
         self._order_no += 1
-        order_id = f"C02__{ORDER_ID_BASE + self._order_no}"
+        order_id = f"C02__{self._order_no}"
         order = Order(next(pair.sequence.order_seq), order_id, account, pair, new, limit, now_ms)
         account.open(order)
         self.ledger.reserve(order, _reservation(pair, new, limit), now_ms)

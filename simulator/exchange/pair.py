@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from simulator.exchange.orders import Order
 
 
+# 13 digits of milliseconds and 5 more make the 18 of the venue's trade ids.
+TRADES_PER_MS = 100_000
+
+
 class Sequence:
-    """The counters that every pair of an exchange shares: orders, trades."""
+    """The counters that every pair of an exchange shares: places in queues, trades.
+
+    `epoch_ms` is when the exchange opened: no trade of a later exchange has the number of an earlier one's.
+    """
 
     __slots__ = ("order_seq", "trade_no")
 
-    def __init__(self) -> None:
+    def __init__(self, epoch_ms: int = 0) -> None:
         self.order_seq = count(1)
-        self.trade_no = count(1)
+        self.trade_no = count(epoch_ms * TRADES_PER_MS + 1)
 
 
 class OrderDesk(Protocol):

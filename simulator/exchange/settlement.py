@@ -16,7 +16,7 @@ from simulator.exchange.orders import (
     PrivateEvent,
     TradeDone,
 )
-from simulator.exchange.pair import Pair
+from simulator.exchange.pair import TRADES_PER_MS, Pair
 from simulator.exchange.rules import ExchangeRules, FeeAsset
 from simulator.exchange.tape import Trade
 from trading.model.market import Side
@@ -28,7 +28,6 @@ MX_DISCOUNT_E2 = 80
 MX_HOLDER_DISCOUNT_E2 = 50
 MX_HOLDER_AMOUNT = 500 * 10**18
 # A stream trade id is 18 digits and X1, a my-trades id 32 hex digits: they differ in form, as the venue's do.
-STREAM_ID_BASE = 505_979_017_000_000_000
 _TRADE_ID_MULTIPLIER = 0x9E3779B97F4A7C15F39CC0605CEDC835  # odd: a bijection of 128 bits
 _TRADE_ID_MASK = (1 << 128) - 1
 
@@ -36,12 +35,12 @@ _TRADE_ID_MASK = (1 << 128) - 1
 class Ledger:
     """Books movements of balances. Owns the fee account, the market's own account and the outbox of private events."""
 
-    def __init__(self, rules: ExchangeRules) -> None:
+    def __init__(self, rules: ExchangeRules, epoch_ms: int) -> None:
         self.rules = rules
         self.fees: dict[str, int] = {}
         self.agents: dict[str, int] = {}
         self.outbox: list[PrivateEvent] = []
-        self._trade_sides = 0
+        self._trade_sides = epoch_ms * TRADES_PER_MS
         self.mx_price: int | None = None  # quote amount of one MX, None when MX is not listed
 
     def move(self, account: Account, asset: str, free: int, locked: int, kind: str, now_ms: int) -> None:
@@ -156,7 +155,7 @@ class Ledger:
         self._trade_sides += 1
         done = AccountTrade(
             f"{self._trade_sides * _TRADE_ID_MULTIPLIER & _TRADE_ID_MASK:032x}",
-            f"{STREAM_ID_BASE + trade.trade_no}X1",
+            f"{trade.trade_no}X1",
             order,
             execution.price_ticks,
             execution.lots,

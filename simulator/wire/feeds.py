@@ -18,8 +18,6 @@ from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 
 KLINE_EVERY_MS = 1_000
 TICKER_EVERY_MS = 3_000
-# Public trade ids look like two numbers of this order joined by an underscore.
-TRADE_ID_BASE = 730_292_425_000_000_000
 
 
 class Feed(Protocol):
@@ -91,7 +89,7 @@ class DealsFeed:
         frame = wrapper(self.topic, now_ms)
         body = frame.publicAggreDeals
         for trade in self._trades:
-            number = TRADE_ID_BASE + 2 * trade.trade_no
+            number = 2 * trade.trade_no  # the ids of both orders' ends, as the venue joins them
             body.deals.add(
                 price=listing.price_trimmed(trade.price_ticks),
                 quantity=listing.qty_trimmed(trade.lots),

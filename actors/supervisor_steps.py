@@ -154,6 +154,7 @@ class RunSteps:
         self._note(run, Step.DRAIN, "begun")
         await self.look()
         report = await self._drain_actor(run, run.wanted.is_flatten) if run.symbol in self.living else None
+        is_silent = report is None or not report.is_confirmed
         run.drain = await self._verify(run, report)
         self._note(run, Step.DRAIN, "done" if run.drain.is_confirmed else run.drain.reason)
         try:
@@ -161,6 +162,9 @@ class RunSteps:
         except (TradingError, TimeoutError) as error:
             run.apply(RunEvent.DRAIN_UNCONFIRMED, f"its actor could not be ended: {_text(error)}", self._clock.now_ns())
             return
+        if is_silent:
+            # It may have sent something until its very end; now nobody can any more.
+            run.drain = await self._verify(run, report)
         self._note(run, Step.CLOSE, f"open orders {run.drain.open_orders}, holds {run.drain.position_qty or 'unknown'}")
         self._note(run, Step.RELEASE_LEASE, "done")
         event = RunEvent.DRAINED if run.drain.is_confirmed else RunEvent.DRAIN_UNCONFIRMED

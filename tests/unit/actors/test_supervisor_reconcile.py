@@ -354,3 +354,19 @@ async def wait_for_task(world: Fleet, symbol: str) -> None:
     while await world.state(symbol) not in (RunState.STOPPED, RunState.KILLED):
         await world.settle(1, 0.01)
     await world.settle(1)
+
+
+async def test_order_that_a_silent_actor_sent_at_its_very_end_is_cancelled_after_it() -> None:
+    world = await spawned(A)
+    world.factory.actors[A].is_deaf = True
+    kill = world.factory.kill
+
+    async def kill_after_a_last_order(symbol: str) -> bool:
+        world.executor.open_orders[symbol] = 1
+        return await kill(symbol)
+
+    world.factory.kill = kill_after_a_last_order  # type: ignore[method-assign]
+    await world.supervisor.request(FleetCommand(CommandKind.KILL, (A,)))
+    await world.settle()
+    assert await world.state(A) is RunState.STOPPED
+    assert world.executor.open_orders.get(A) is None

@@ -30,7 +30,6 @@ from trading.model.units import NS_PER_S
 READ_EVENTS_MAX = 1_000
 # How long a former owner's sends may take to be answered before a new owner is attached all the same.
 ATTACH_PATIENCE_S = 5.0
-DETACH_PATIENCE_S = 5.0
 STEP_S = 0.05
 log = structlog.get_logger("executor")
 
@@ -139,7 +138,7 @@ class ExecutorActor:
         for tracker in core.state.orders.live(symbol):
             name = tracker.record.client_order_id
             core.sends.request_cancel(CancelIntent(name, symbol, self._clock.now_ns(), "detached"))
-        await self._until(lambda: not core.state.orders.live(symbol), DETACH_PATIENCE_S)
+        await self._until(lambda: not core.state.orders.live(symbol), self._settings.detach_patience_s)
         if is_flatten:
             left = await core.halts.flatten(symbol)
             if left:

@@ -28,6 +28,7 @@ class ExecutorSettings:
         allocation_quote: the most one symbol may hold, in quote units.
         limits: account limits that differ from the defaults, text by name; what was stored later wins.
         recv_window_ms: at most 2000 (promise 4). lease_ttl_s: a successor waits this long after a crash.
+        detach_patience_s: how long a leaving symbol's cancels may take before its owner is fenced all the same.
         flatten_bound_bps: how far below the bid a flatten may sell.
     """
 
@@ -43,6 +44,7 @@ class ExecutorSettings:
     recv_window_ms: int = 2_000
     lease_ttl_s: float = 6.0
     halt_timeout_s: float = 25.0
+    detach_patience_s: float = 5.0
     flatten_bound_bps: int = 50
     reconcile_interval_s: float = 60.0
     resolve_interval_s: float = 0.25

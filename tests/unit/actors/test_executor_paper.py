@@ -34,7 +34,9 @@ from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
 D = Decimal
-SETTINGS = ExecutorSettings("main", "one", is_paper=True, opening=(("USDT", D(1000)),), budget=UNLIMITED)
+SETTINGS = ExecutorSettings(
+    "main", "one", is_paper=True, opening=(("USDT", D(1000)),), budget=UNLIMITED, detach_patience_s=0
+)
 
 
 class PaperSymbol:
@@ -252,10 +254,7 @@ async def test_halt_with_an_absent_paper_venue_fences_it_and_confirms(system: Pa
     assert (await system.status_of(name)).is_terminal
 
 
-async def test_detach_ends_paper_orders_whose_venue_is_gone(
-    system: PaperSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("actors.executor.DETACH_PATIENCE_S", 0.0)
+async def test_detach_ends_paper_orders_whose_venue_is_gone(system: PaperSystem) -> None:
     await system.submit(1)
     name = f"mx-1-{system.epoch}-1"
     system.symbol.error = NotRunning

@@ -19,7 +19,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Protocol, cast
 
 import ray
 from ray.exceptions import (
@@ -31,7 +32,7 @@ from ray.exceptions import (
     RaySystemError,
     RayTaskError,
 )
-from ray.util import list_named_actors
+from ray.util import list_named_actors, serialization_addons
 
 from trading.model.errors import NotRunning, OutcomeUnknown, TradingError
 
@@ -41,6 +42,13 @@ SLOT = "symbol_slot"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 CONTROL_CALLS_MAX = 16
 DATA_CALLS_MAX = 1000
+
+
+# At its first message Ray would import pydantic, starlette and pyarrow in every process, to register serializers for
+# their types: 23 MiB an actor. Frozen dataclasses are all that we pass.
+serialization_addons.apply = lambda serialization_context: None
+# structlog and httpx import these for terminals wherever they are installed: 9 MiB in a process that has none.
+TERMINAL_LIBRARIES = ("rich", "click")
 
 
 def symbol_name(symbol: str) -> str:
@@ -85,6 +93,8 @@ class _Host:
 
     async def __init__(self, recipe: Recipe) -> None:  # type: ignore[misc]  # Ray awaits it
         self._loop = asyncio.get_running_loop()
+        for name in TERMINAL_LIBRARIES:
+            sys.modules.setdefault(name, cast(ModuleType, None))  # importing it raises ImportError: optional for both
         self._actor = await recipe.build(_crash)
 
     async def call(self, method: str, args: tuple[Any, ...]) -> Any:

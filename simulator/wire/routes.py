@@ -128,6 +128,7 @@ def _handle_with_faults(venue: Venue, request: Request, route: Route, now_ms: in
         return _limited(1_000)
     if faults.fire(FaultKind.HTML_403, *occasion):
         return Reply(403, FIREWALL_PAGE, HTML)
+    venue.advance()  # the market's own events before this request happen before it
     try:
         reply = Reply(200, orjson.dumps(_run(venue, request, route, now_ms)))
     except WireError as error:

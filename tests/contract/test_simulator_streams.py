@@ -233,3 +233,24 @@ def test_connection_without_data_and_ping_is_dropped_after_sixty_scaled_seconds(
             time.sleep(0.7)
             assert ask(socket, "PING")["msg"] == "PONG"
         assert 1.7 < seconds_until_closed(socket) < 7
+
+
+def test_connection_that_floods_is_dropped_and_garbage_harms_nobody(simulator: RunningSimulator) -> None:
+    good = f"{DEPTH}@100ms@BTCUSDT"
+    with simulator.stream(good) as bystander:
+        with simulator.stream(good) as flood:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(150):
+                    flood.send('{"method":"PING"}')
+            seconds_until_closed(flood)
+            assert flood.close_code == 1006
+        with simulator.stream() as odd:
+            for message in (b"\x00\xff", "[]", "null", '{"method":7}', '{"method":"SUBSCRIPTION","params":"x"}'):
+                odd.send(message)
+                assert "msg format invalid" in json.loads(odd.recv(timeout=5))["msg"]
+            answer = ask(odd, "SUBSCRIPTION", *[{"a": 1}, None, 5])  # type: ignore[list-item]
+            assert answer["msg"] == f'Not Subscribed successfully! [{{"a":1}},null,5].  {BLOCKED}'
+            odd.send("x" * 100_000)
+            seconds_until_closed(odd)
+            assert odd.close_code == 1009
+        assert next(pushes(bystander, 5)).channel == good

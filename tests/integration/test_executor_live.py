@@ -1,0 +1,245 @@
+"""The executor on signed REST and the private stream of a real simulator process, with its faults switched on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from actors.executor import ExecutorActor
+from actors.executor_values import ExecutorSettings
+from tests.mexc_account import QUICK
+from tests.simulator_process import SimulatorProcess, running_simulator
+from tests.unit.actors.executor_fakes import UNLIMITED, FakeSymbol
+from trading.adapters.clock import SystemClock
+from trading.adapters.credentials import Credentials
+from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
+from trading.adapters.mexc.rest_codec import instruments_of
+from trading.adapters.mexc.user_stream import UserStreamSettings
+from trading.adapters.store.memory_journal import MemoryJournal
+from trading.engine.budget import BudgetSettings
+from trading.engine.ports import Submission
+from trading.engine.reconcile import Patience
+from trading.model.market import Side
+from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, OrderType, Purpose
+from trading.model.session import HaltState
+from trading.model.units import NS_PER_S
+
+SYMBOL = "BTCUSDT"
+SETTINGS = ExecutorSettings(
+    "main",
+    "one",
+    is_paper=False,
+    budget=UNLIMITED,
+    patience=Patience(clock_bound_ms=200, query_lag_ms=500),
+    allocation_quote=Decimal(100_000),
+    recv_window_ms=500,
+    lease_ttl_s=1.0,
+    resolve_interval_s=0.05,
+    reconcile_interval_s=1.0,
+    halt_timeout_s=20.0,
+)
+
+
+class LiveAccount:
+    """One account at a simulator, over which executors come and go."""
+
+    def __init__(self, simulator: SimulatorProcess, settings: ExecutorSettings) -> None:
+        self.simulator = simulator
+        self.settings = settings
+        self.clock = SystemClock()
+        self.journal = MemoryJournal("main", self.clock.now_ns)
+        self.instruments = instruments_of(simulator.get("/api/v3/exchangeInfo"))
+        self.instrument = self.instruments[SYMBOL]
+        self.symbol = FakeSymbol()
+        self.crashes: list[str] = []
+        self.number = 0
+        self.epoch = 0
+
+    @asynccontextmanager
+    async def executor(self, owner: str) -> AsyncIterator[ExecutorActor]:
+        """Start an executor; when the block ends it is killed, not closed."""
+        stream = UserStreamSettings(backoff_min_s=0.05)
+        gateway = MexcGateway(
+            MexcGatewaySettings(self.simulator.rest, self.simulator.ws, "sim", QUICK, stream),
+            Credentials(self.simulator.api_key, self.simulator.secret),
+            self.instruments,
+            self.clock,
+        )
+        made = ExecutorActor(
+            replace(self.settings, owner=owner),
+            self.journal,
+            gateway,
+            self.instruments,
+            lambda _: self.symbol,
+            self.clock,
+            self.crashes.append,
+        )
+        await made.start()
+        try:
+            await until(lambda: made.core.state.is_reconciled)
+            attachment = await made.attach_symbol(SYMBOL, "run-1", 1, "test")
+            self.epoch = attachment.owner_epoch
+            await self.mark(made)
+            yield made
+        finally:
+            tasks = tuple(made.core._tasks) + tuple(made.core.deliveries._busy.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await gateway.close()
+
+    def best(self) -> tuple[int, int]:
+        bid, ask = self.simulator.best(SYMBOL)
+        return self.instrument.price_ticks(bid), self.instrument.price_ticks(ask)
+
+    async def mark(self, executor: ExecutorActor) -> None:
+        await executor.mark(SYMBOL, self.best()[0], 0)
+
+    def intent(self, kind: OrderType, price_ticks: int, quote: int = 20) -> OrderIntent:
+        self.number += 1
+        now_ns = self.clock.now_ns()
+        return OrderIntent(
+            f"mx-1-{self.epoch}-{self.number}",
+            SYMBOL,
+            Side.BUY,
+            kind,
+            price_ticks,
+            self.instrument.qty_lots_ceil(Decimal(quote) / self.instrument.price(price_ticks)),
+            Purpose.ENTRY,
+            now_ns,
+            now_ns + 5 * NS_PER_S,
+            self.epoch,
+            "s",
+        )
+
+    def truth(self) -> Any:
+        return self.simulator.state()["accounts"][self.simulator.api_key]
+
+
+async def until(is_done: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not is_done():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def submit(account: LiveAccount, executor: ExecutorActor, *intents: OrderIntent) -> None:
+    await executor.submit(Submission(SYMBOL, account.epoch, "run-1", intents, ()))
+
+
+@pytest.fixture(scope="module")
+def unlimited_simulator() -> Iterator[SimulatorProcess]:
+    with running_simulator("--limits", "off", "--symbols", SYMBOL, "--seed", "7") as made:
+        yield made
+
+
+async def agree(account: LiveAccount, executor: ExecutorActor) -> None:
+    """Wait until nothing is in doubt, then compare venue and journal: orders, executions, position."""
+    core = executor.core
+    await until(lambda: not tuple(core.state.orders.unknown()) and not core.state.sending)
+    await until(lambda: not any(item.missing_lots for item in core.state.orders.live()))
+    await asyncio.sleep(0.3)
+    await core.reconciler.compare_all()
+    await core.outcomes.flush()
+    truth = account.truth()
+    names = [
+        f"mx-1-{epoch}-{number}" for epoch in range(1, account.epoch + 1) for number in range(1, account.number + 1)
+    ]
+    rows = {row.client_order_id: row for row in await account.journal.orders_by_id(names)}
+    at_venue = {order["clientOrderId"]: order for order in truth["orders"] if order["clientOrderId"] in rows}
+    assert len([order for order in truth["orders"] if order["clientOrderId"] in rows]) == len(at_venue), "sent twice"
+    for name, row in rows.items():
+        if row.status in (OrderStatus.DENIED, OrderStatus.NOT_SENT, OrderStatus.REJECTED):
+            assert name not in at_venue
+            continue
+        assert account.instrument.qty(row.filled_lots) == Decimal(at_venue[name]["executedQty"])
+        expected = {"NEW": "OPEN", "CANCELED": "CANCELLED", "PARTIALLY_CANCELED": "PARTIALLY_CANCELLED"}
+        assert row.status.value == expected.get(at_venue[name]["status"], at_venue[name]["status"])
+    traded = sum((Decimal(item["qty"]) for item in truth["trades"] if item["clientOrderId"] in rows), Decimal(0))
+    fees = sum((Decimal(item["commission"]) for item in truth["trades"] if item["clientOrderId"] in rows), Decimal(0))
+    position = core.account.position(SYMBOL)
+    assert position.qty == traded
+    assert position.fees == fees
+    events = await executor.read_events(SYMBOL, 0)
+    assert [item.seq for item in events] == list(range(1, len(events) + 1))
+
+
+async def test_orders_fill_cancel_and_halt_over_the_real_wire(unlimited_simulator: SimulatorProcess) -> None:
+    account = LiveAccount(unlimited_simulator, SETTINGS)
+    async with account.executor("one") as executor:
+        bid, ask = account.best()
+        taker = account.intent(OrderType.IOC, ask + ask // 500)
+        resting, second = (account.intent(OrderType.LIMIT_MAKER, bid * 97 // 100) for _ in range(2))
+        await submit(account, executor, taker, resting, second)
+        await until(lambda: account.symbol.kinds.count("Accepted") >= 2 and "Filled" in account.symbol.kinds)
+        cancel = CancelIntent(resting.client_order_id, SYMBOL, account.clock.now_ns(), "test")
+        await executor.submit(Submission(SYMBOL, account.epoch, "run-1", (), (cancel,)))
+        await until(lambda: "Cancelled" in account.symbol.kinds)
+        await agree(account, executor)
+        assert (await executor.status()).open_orders == 1
+        report = await executor.halt("account", None, False, "test")
+        assert (report.state, report.confirmed, report.open_orders) == (HaltState.HALTED, True, 0)
+        await agree(account, executor)
+    assert account.crashes == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_faults_and_a_kill_lose_and_repeat_nothing(unlimited_simulator: SimulatorProcess, seed: int) -> None:
+    dice = random.Random(seed)
+    account = LiveAccount(unlimited_simulator, SETTINGS)
+    account.number = seed * 1_000
+    for kind in ("lose_reply", "accept_then_5xx", "duplicate_push", "reorder_push"):
+        unlimited_simulator.fault(kind, probability=0.2, seed=seed)
+    unlimited_simulator.fault("delay_push", probability=0.3, seed=seed, params={"delay_ms": 300})
+    before = account.truth()
+    assert not [order for order in before["orders"] if order["status"] in ("NEW", "PARTIALLY_FILLED")]
+    try:
+        for owner in ("one", "two"):
+            async with account.executor(owner) as executor:
+                waiting = []
+                for _ in range(12):
+                    bid, ask = account.best()
+                    is_taker = dice.random() < 0.5
+                    kind = OrderType.IOC if is_taker else OrderType.LIMIT
+                    price_ticks = ask + ask // 500 if is_taker else bid * dice.choice([97, 98, 99]) // 100
+                    intent = account.intent(kind, price_ticks)
+                    waiting.append(asyncio.create_task(submit(account, executor, intent)))
+                    if dice.random() < 0.4:
+                        cancel = CancelIntent(intent.client_order_id, SYMBOL, account.clock.now_ns(), "test")
+                        batch = Submission(SYMBOL, account.epoch, "run-1", (), (cancel,))
+                        waiting.append(asyncio.create_task(executor.submit(batch)))  # type: ignore[arg-type]
+                    await asyncio.sleep(dice.random() * 0.05)
+                if owner == "two":
+                    await asyncio.gather(*waiting)
+                    unlimited_simulator.clear_faults()
+                    await agree(account, executor)
+                    report = await executor.halt("account", None, False, "test")
+                    assert report.confirmed
+                    await agree(account, executor)
+                for task in waiting:
+                    task.cancel()
+    finally:
+        unlimited_simulator.clear_faults()
+    assert account.crashes == []
+
+
+async def test_burst_draws_no_429_at_the_effective_limits() -> None:
+    settings = replace(SETTINGS, budget=BudgetSettings())
+    with running_simulator("--limits", "effective", "--symbols", SYMBOL, "--seed", "7") as simulator:
+        account = LiveAccount(simulator, settings)
+        async with account.executor("one") as executor:
+            bid, _ = account.best()
+            intents = [account.intent(OrderType.LIMIT, bid * 97 // 100) for _ in range(40)]
+            await submit(account, executor, *intents)
+            report = await executor.halt("account", None, False, "test")
+            assert report.confirmed
+            assert simulator.state()["rate_limited"] == 0
+            counters = dict((await executor.status()).counters)
+            assert counters["placed"] >= 30
+    assert account.crashes == []

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
+
+import structlog
 
 from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle
@@ -20,23 +23,46 @@ from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.market_connection import MarketStreamSettings
 from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
+from trading.adapters.mexc.topics import market_topics
 from trading.adapters.plugins import load_strategies
+from trading.adapters.recording.recorder import SegmentRecorder
 from trading.engine.messages import EngineEvent
 from trading.engine.strategy.registry import register
 from trading.model.errors import TradingError
 from trading.model.market import MarketEvent
 from trading.model.session import Mode
 
+FLUSH_S = 1.0
+log = structlog.get_logger("symbol")
+
 
 class _Feed:
-    """A `MarketStream` with the counters the heartbeat wants."""
+    """A `MarketStream` with the counters the heartbeat wants, and the recorder that listens to it, if any."""
 
-    def __init__(self, stream: MarketStream) -> None:
+    def __init__(self, stream: MarketStream, recorder: SegmentRecorder | None) -> None:
         self._stream = stream
+        self._recorder = recorder
 
     async def run(self, sink: Callable[[MarketEvent], None]) -> None:
-        """Push events for ever."""
-        await self._stream.run(sink)
+        """Push events for ever; what is recorded reaches the disk once a second."""
+        if self._recorder is None:
+            await self._stream.run(sink)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._stream.run(sink))
+            group.create_task(self._flush(self._recorder))
+
+    async def _flush(self, recorder: SegmentRecorder) -> None:
+        fault = ""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                recorder.flush()
+                if recorder.status().fault != fault:
+                    fault = recorder.status().fault
+                    log.error("recording_stopped", reason=fault)
+        finally:
+            recorder.close()
 
     def stats(self) -> FeedStats:
         """Return the counters."""
@@ -50,37 +76,72 @@ class _Feed:
         )
 
 
-async def build_symbol(config: SystemConfig, spec: SymbolSpec, crash: Callable[[str], None]) -> SymbolActor:
-    """Return a started symbol actor, wired to the executor, the supervisor and the venue's public side."""
-    log_to_file(config, f"symbol-{spec.symbol}")
-    load_strategies(register)
-    clock, node, supervisor = SystemClock(), handles.node_id(), SupervisorHandle()
-    rest = PublicRest(config.rest_url, clock, PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1))
-    stream_settings = MarketStreamSettings(interval=config.depth_interval)
+class _Wiring:
+    """Makes the pieces of one symbol actor, once its instrument is known."""
 
-    async def pace() -> None:
+    def __init__(self, config: SystemConfig, spec: SymbolSpec, crash: Callable[[str], None]) -> None:
+        self._config = config
+        self._spec = spec
+        self._crash = crash
+        self._recorder: SegmentRecorder | None = None
+        self._snapshots: SnapshotFetcher | None = None
+        self.clock = SystemClock()
+        self.node = handles.node_id()
+        self.supervisor = SupervisorHandle()
+        settings = PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1)
+        self._rest = PublicRest(config.rest_url, self.clock, settings, self._on_depth)
+
+    def feed(self, attachment: SymbolAttachment) -> _Feed:
+        """Make the market-data connection, and the recorder when this instance records."""
+        config, instrument = self._config, attachment.instrument
+        if config.record_dir:
+            topics = market_topics(instrument.symbol, config.depth_interval)
+            self._recorder = SegmentRecorder(
+                Path(config.record_dir), instrument, topics, self.clock, on_rotated=self._on_rotated
+            )
+        rng = random.Random(f"{instrument.symbol}:{self._spec.run_number}:{attachment.owner_epoch}")  # jitter only
+        settings = MarketStreamSettings(interval=config.depth_interval)
+        stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, self._recorder, self._pace)
+        return _Feed(stream, self._recorder)
+
+    def snapshots(self, attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
+        """Make the way to REST snapshots."""
+        self._snapshots = SnapshotFetcher(
+            attachment.instrument, self.node, self._rest, self.supervisor, self.clock, sink, self._crash
+        )
+        return self._snapshots
+
+    async def _pace(self) -> None:
         """Wait for this node's turn to connect; with nobody to ask the stream's own back-off must do."""
         try:
-            wait_s = await supervisor.lease_ip(node, "connect", 1)
+            wait_s = await self.supervisor.lease_ip(self.node, "connect", 1)
         except TradingError:
             return
         await asyncio.sleep(wait_s)
 
-    def make_feed(attachment: SymbolAttachment) -> _Feed:
-        rng = random.Random(f"{spec.symbol}:{spec.run_number}:{attachment.owner_epoch}")  # jitter only
-        return _Feed(MarketStream(config.ws_url, attachment.instrument, stream_settings, clock, rng, None, pace))
+    def _on_depth(self, symbol: str, recv_ts_ns: int, body: bytes) -> None:
+        if self._recorder is not None:
+            self._recorder.on_depth(symbol, recv_ts_ns, body)
 
-    def make_snapshots(attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
-        return SnapshotFetcher(attachment.instrument, node, rest, supervisor, clock, sink, crash)
+    def _on_rotated(self) -> None:
+        """A segment must be readable alone: the new one begins with a snapshot of its own."""
+        if self._snapshots is not None:
+            self._snapshots.fetch(0)
 
+
+async def build_symbol(config: SystemConfig, spec: SymbolSpec, crash: Callable[[str], None]) -> SymbolActor:
+    """Return a started symbol actor, wired to the executor, the supervisor and the venue's public side."""
+    log_to_file(config, f"symbol-{spec.symbol}")
+    load_strategies(register)
+    wiring = _Wiring(config, spec, crash)
     actor = SymbolActor(
         spec,
-        SymbolSettings(config.mode is Mode.PAPER, node, config.seed),
+        SymbolSettings(config.mode is Mode.PAPER, wiring.node, config.seed),
         ExecutorHandle(config.account),
-        supervisor,
-        make_feed,
-        make_snapshots,
-        clock,
+        wiring.supervisor,
+        wiring.feed,
+        wiring.snapshots,
+        wiring.clock,
         crash,
     )
     await actor.start()

@@ -113,8 +113,9 @@ class MarkoutEstimator:
     """Learns, per side of a passive order, how far the mid moves against it within each horizon.
 
     Every own maker fill is a sample; so is each market trade that hit the side we would have rested on, at most one per
-    `gap_ns` and side, since the pieces of one sweep are one event. Old samples fade with `half_life` samples.
-    Owned by `MarketMeasures`. Bounded: at most `PENDING_MAX` open samples per side and horizon; more are not taken.
+    `gap_ns` and side, since the pieces of one sweep are one event. Windows that overlap see the same move: a sample
+    weighs only the part of its window that is new. Old samples fade with `half_life` samples. Owned by
+    `MarketMeasures`. Bounded: at most `PENDING_MAX` open samples per side and horizon; more are not taken.
     """
 
     PENDING_MAX = 1024
@@ -129,6 +130,7 @@ class MarkoutEstimator:
         }
         self._sums: dict[tuple[Side, int], tuple[float, float]] = dict.fromkeys(self._pending, (0.0, 0.0))
         self._last_market_ns: dict[Side, int] = dict.fromkeys(Side, -(10**18))
+        self._last_open_ns: dict[Side, int] = dict.fromkeys(Side, -(10**18))
         self._next_due_ns = 0
         self._count = 0
 
@@ -178,10 +180,11 @@ class MarkoutEstimator:
         return Markout((prior_bps * prior_weight + total) / weight if weight else prior_bps, evidence)
 
     def _open(self, side: Side, mid_ticks: float, weight: float, now_ns: int) -> None:
+        since_ns, self._last_open_ns[side] = now_ns - self._last_open_ns[side], now_ns
         for horizon in HORIZONS_NS:
             pending = self._pending[(side, horizon)]
             if len(pending) < self.PENDING_MAX:
-                pending.append((now_ns + horizon, mid_ticks, weight))
+                pending.append((now_ns + horizon, mid_ticks, weight * min(1.0, since_ns / horizon)))
                 self._count += 1
         first_due = now_ns + HORIZONS_NS[0]
         if self._count <= len(HORIZONS_NS) or first_due < self._next_due_ns:

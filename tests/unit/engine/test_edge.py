@@ -41,13 +41,20 @@ def test_markout_of_a_market_sell_that_was_followed_by_a_fall_is_adverse_to_a_bu
 def test_markout_of_an_own_fill_weighs_more_than_a_strangers() -> None:
     estimator = MarkoutEstimator(half_life=1e9)
     estimator.on_own_fill(Side.BUY, 10_000.0, 0)
-    estimator.on_market_trade(Side.SELL, 10_000.0, 1)
     estimator.advance(9_988.0, S)
-    markout = estimator.estimate(Side.BUY, HORIZONS_NS[1])
-    assert markout.weight == pytest.approx(estimator.OWN_WEIGHT)  # the other one is due one nanosecond later
-    estimator.advance(10_000.0, S + 1)
-    markout = estimator.estimate(Side.BUY, HORIZONS_NS[1])
-    assert markout.mean_bps == pytest.approx(12.0 * 5 / 6)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[1]).weight == pytest.approx(estimator.OWN_WEIGHT)
+    estimator.on_market_trade(Side.SELL, 10_000.0, 2 * S)
+    estimator.advance(10_000.0, 3 * S)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[1]).mean_bps == pytest.approx(12.0 * 5 / 6)
+
+
+def test_markouts_with_overlapping_windows_weigh_only_what_is_new() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    for step in range(21):  # one trade each 500 ms for ten seconds
+        estimator.on_market_trade(Side.SELL, 10_000.0, step * 500 * MS)
+    estimator.advance(9_990.0, 60 * S)
+    weights = [estimator.estimate(Side.BUY, horizon).weight for horizon in HORIZONS_NS]
+    assert weights == pytest.approx([21.0, 1 + 20 * 0.5, 1 + 20 * 0.05])
 
 
 def test_markouts_of_one_sweep_are_one_sample() -> None:

@@ -25,6 +25,7 @@ from actors.launcher_guard import Guard, hide_keys
 from actors.launcher_venue import (
     Venue,
     await_simulator,
+    check_ray_address,
     check_simulator_symbols,
     choose_symbols,
     joined_venue,
@@ -120,23 +121,23 @@ class Launcher:
         check_simulator_symbols(settings)
         self._dir.take()
         ports = self._check_ports()
-        self._guard.start()
-        hide_keys()
         api_url, dashboard_url = f"http://127.0.0.1:{ports[0]}", None
-        if settings.venue_urls() is None:
-            port = simulator_port(self._dir.remembered("simulator.port"))
-            child = simulator_child(settings, self._dir.logs / "simulator.log", port, child_environment())
-            self._children["simulator"] = child
-            child.start(is_stdout_piped=True)
+        # What others run is asked first: when it does not answer, nothing of ours was started in vain.
+        if settings.ray_address is not None:
+            check_ray_address(settings.ray_address)
+        url = self._open_database() if settings.database_url is not None else ""
+        joined = None if settings.venue_urls() is None else await self._open_venue(joined_venue(settings))
+        hide_keys()
+        self._guard.start()
+        if joined is None:
+            self._start_simulator()
+        url = url or self._open_database()
+        await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
+        venue, symbols = joined or await self._open_venue(await await_simulator(self._children["simulator"]))
         if ports[1] is not None:
             dashboard_url = f"http://127.0.0.1:{ports[1]}"
             self._children["dashboard"] = dashboard_child(self._dir, api_url, ports[1])
             self._children["dashboard"].start()
-        began = time.monotonic()
-        url = self._database.start()
-        self._progress.say(f"database ready after {time.monotonic() - began:.1f} s")
-        await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
-        venue, symbols = await self._open_venue()
         await self._start_fleet(url, venue)
         fleet = self._need_fleet()
         self._children["api"] = api_child(fleet.config, self._dir, symbols, fleet.address, ports[0], dashboard_url)
@@ -169,13 +170,22 @@ class Launcher:
             dashboard = check_port(0, "--dashboard-port")
         return api, dashboard
 
-    async def _open_venue(self) -> tuple[Venue, tuple[str, ...]]:
-        child = self._children.get("simulator")
-        if child is not None:
-            venue = await await_simulator(child)
+    def _open_database(self) -> str:
+        began = time.monotonic()
+        url = self._database.start()
+        self._progress.say(f"database ready after {time.monotonic() - began:.1f} s")
+        return url
+
+    def _start_simulator(self) -> None:
+        port = simulator_port(self._dir.remembered("simulator.port"))
+        child = simulator_child(self._settings, self._dir.logs / "simulator.log", port, child_environment())
+        self._children["simulator"] = child
+        child.start(is_stdout_piped=True)
+
+    async def _open_venue(self, venue: Venue) -> tuple[Venue, tuple[str, ...]]:
+        """Choose the symbols, and write down where the venue is, for `halt --direct` and the next start."""
+        if venue.is_own:
             self._dir.remember("simulator.port", venue.rest.rpartition(":")[2])
-        else:
-            venue = joined_venue(self._settings)
         symbols = choose_symbols(self._settings, await read_instruments(venue))
         note = {
             "venue": self._settings.venue.value,
@@ -249,6 +259,10 @@ class Launcher:
         request = self._dir.remembered("down.request")
         if fleet.outlives_us and not request:
             self._progress.say("the fleet lives on in Ray: stop it with mexcbot down")
+            if self._settings.database_url is None:
+                self._progress.say(
+                    "its database was ours and stops now: no orders until the next up (or --database-url)"
+                )
             return 0
         self._progress.say("draining (Ctrl-C once more ends it at once)")
         drain = asyncio.create_task(fleet.shutdown(request == "flatten", HASTY_DRAIN_S if self._is_hasty else None))
@@ -267,11 +281,11 @@ class Launcher:
 
     async def _take_down(self) -> None:
         """Stop what was started, in reverse order; never raises, always finishes."""
-        is_left = self._fleet is not None and self._fleet.is_left_running
         for name in ("dashboard", "api"):
             self._stop_child(name)
         if self._fleet is not None:
             await self._fleet.close()
+        is_left = self._fleet is not None and self._fleet.is_left_running
         self._stop_child("simulator")
         with contextlib.suppress(StoreError, NotRunning):
             self._database.stop()

@@ -9,6 +9,7 @@ import asyncio
 import difflib
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -19,12 +20,14 @@ from actors.processes import STOP_TIMEOUT_S, Child, check_port, last_words
 from simulator.market.profiles import default_symbols
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET
 from trading.adapters.mexc.rest_public import PublicRest
+from trading.adapters.recording.events import recording_instrument
 from trading.adapters.settings import Settings
 from trading.model.errors import ConfigError, NotRunning, VenueError
 from trading.model.instrument import Instrument
 from trading.model.session import Mode, VenueName
 
 SIMULATOR_READY_S = 30.0
+CONNECT_TIMEOUT_S = 3.0
 SYMBOLS_MAX = 2_000
 # Listed beside the traded symbols, so that `spawn` finds something to spawn.
 SPARE_SYMBOLS = 12
@@ -51,8 +54,13 @@ def requested_symbols(settings: Settings) -> tuple[str, ...]:
 
 
 def check_simulator_symbols(settings: Settings) -> None:
-    """Refuse what our own generated market does not list. Raises: ConfigError."""
-    if settings.venue_urls() is not None or settings.replay is not None:
+    """Refuse what our own market, generated or recorded, does not list. Raises: ConfigError."""
+    if settings.venue_urls() is not None:
+        return
+    if settings.replay is not None:
+        recorded = recording_instrument(settings.replay).symbol
+        if others := [symbol for symbol in settings.symbols if symbol != recorded]:
+            raise ConfigError(f"the recording {settings.replay} holds {recorded}, not {others[0]}")
         return
     known = {*default_symbols(SYMBOLS_MAX), "MXUSDT"}
     if unknown := [symbol for symbol in settings.symbols if symbol not in known]:
@@ -62,12 +70,26 @@ def check_simulator_symbols(settings: Settings) -> None:
         )
 
 
+def check_ray_address(address: str) -> None:
+    """Try the address of an existing Ray: attaching to one that is not there takes minutes to fail.
+
+    Raises: NotRunning when nothing listens there, ConfigError when it is no address. "auto" is left to Ray.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not host or not port.isdigit():
+        raise ConfigError(f"--ray-address: expected host:port or auto, was {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise NotRunning(f"no Ray answers at {address} ({error}): start one with ray start, or check --ray-address")
+
+
 def simulator_child(settings: Settings, log: Path, port: int, environment: Mapping[str, str]) -> Child:
     """Describe our own simulator; nothing is started. port: 0 for any free one."""
     command = [sys.executable, "-m", "simulator", "--json", "--port", str(port), "--seed", str(settings.seed)]
     if settings.replay is not None:
-        if not settings.replay.is_file():
-            raise ConfigError(f"no recording at {settings.replay}: make one with mexcbot import, or check --replay")
         command += ["--replay", str(settings.replay.absolute()), "--speed", str(settings.speed)]
     else:
         listed = dict.fromkeys((*requested_symbols(settings), *default_symbols(SPARE_SYMBOLS)))

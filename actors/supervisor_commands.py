@@ -56,6 +56,7 @@ class CommandDesk:
         self._deadline_ns: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._is_closed = False
+        self._stopped_last: tuple[str, ...] = ()
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ class CommandDesk:
         """Want every symbol stopped, and take no more commands. Works without the store."""
         async with self._lock:
             self._is_closed = True
-            symbols = tuple(sorted(name for name, run in self._runs.items() if not run.is_over))
+            symbols = self._stopped_last = tuple(sorted(name for name, run in self._runs.items() if not run.is_over))
             wishes = [
                 replace(wish, desired=DesiredState.STOPPED, is_flatten=is_flatten) for wish in self.wanted.values()
             ]
@@ -255,9 +256,9 @@ class CommandDesk:
                     return  # The fleet stops all the same; the session's end is tried once more by the supervisor.
 
     def shutdown_report(self) -> ShutdownReport:
-        """Sum up the drains."""
+        """Sum up the drains of what still ran when `stop_all` was called."""
         drains: list[DrainReport] = []
-        for symbol in sorted(self._runs):
+        for symbol in self._stopped_last:
             run = self._runs[symbol]
             if run.drain is not None:
                 drains.append(run.drain)

@@ -1,0 +1,141 @@
+"""The whole system on paper, as a person meets it: one start, every verb, a drained end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.up_process import UpProcess, alive, eventually, family_of, mexcbot, running_up
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[UpProcess]:
+    """One system for this module: five generated symbols on paper."""
+    with running_up("--seed", "7") as up:
+        yield up
+
+
+def test_up_ready_line_has_the_contracts_fields_and_private_tokens(system: UpProcess) -> None:
+    ready = system.ready
+    assert set(ready) == {"ready", "api", "dashboard", "token_file", "read_token_file", "session", "simulator"}
+    assert ready["ready"] is True
+    assert ready["dashboard"] is None
+    assert set(ready["simulator"]) == {"rest", "ws", "api_key", "secret"}
+    for name in ("token_file", "read_token_file"):
+        path = Path(ready[name])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert len(path.read_text().split()) == 1
+    run = json.loads((system.data_dir / "run.json").read_text())
+    assert (run["api"], run["session"], run["pid"]) == (ready["api"], ready["session"], system.process.pid)
+
+
+def test_up_trades_every_symbol_and_fills_within_a_minute(system: UpProcess) -> None:
+    assert eventually(lambda: system.json("fills", "--limit", "5")["items"], 90)
+    body = eventually(
+        lambda: {row["symbol"]: row for row in system.json("status")["symbols"]},
+        60,
+    )
+    assert tuple(sorted(body)) == tuple(sorted(SYMBOLS))
+    assert eventually(lambda: all(row["state"] == "TRADING" for row in system.json("status")["symbols"]), 60), (
+        system.json("status")
+    )
+
+
+def test_up_books_orders_fills_and_pnl_that_agree(system: UpProcess) -> None:
+    fills = eventually(lambda: system.json("fills", "--limit", "1000")["items"], 90)
+    orders = {row["client_order_id"]: row for row in system.json("orders", "--limit", "1000")["items"]}
+    assert {row["client_order_id"] for row in fills} <= set(orders)
+    for fill in fills:
+        order = orders[fill["client_order_id"]]
+        assert 0 < order["committed_ns"] <= order["sent_ns"]
+        assert Decimal(order["filled_qty"]) <= Decimal(order["qty"])
+    by_symbol = system.json("pnl", "--by", "symbol")["items"]
+    assert all(Decimal(row["net"]) <= Decimal(row["realized"]) + Decimal(row["unrealized"] or 0) for row in by_symbol)
+    explained = system.json("explain", fills[-1]["client_order_id"])
+    assert explained["decision"]["book_version"]
+
+
+def test_up_answers_without_a_token_with_401(system: UpProcess) -> None:
+    import httpx
+
+    assert httpx.get(system.ready["api"] + "/v1/snapshot", trust_env=False).status_code == 401
+    assert system.get("/v1/snapshot").status_code == 200
+
+
+def test_spawn_and_kill_change_the_fleet(system: UpProcess) -> None:
+    done = system.cli("spawn", "ADAUSDT", timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    assert "ADAUSDT" in {row["symbol"] for row in system.json("status")["symbols"]}
+    done = system.cli("kill", "ADAUSDT", timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    states = {row["symbol"]: row["state"] for row in system.json("status")["symbols"]}
+    assert states["ADAUSDT"] == "STOPPED"
+    assert system.cli("spawn", "NOSUCHUSDT").returncode == 2
+    assert system.cli("kill", "NOSUCHUSDT").returncode == 2
+
+
+def test_halt_is_verified_blocks_orders_and_is_lifted(system: UpProcess) -> None:
+    halted = system.cli("halt", "--reason", "test", "--json", timeout_s=90)
+    body = json.loads(halted.stdout)
+    assert (halted.returncode, body["state"], body["confirmed"], body["open_orders"]) == (0, "HALTED", True, 0)
+    newest = system.json("orders", "--limit", "1")["items"][0]["created_ns"]
+    assert body["verified_at_ns"] > newest or not system.json("orders", "--status", "OPEN")["items"]
+    assert system.json("orders", "--status", "OPEN")["items"] == []
+    lifted = system.json("resume-trading")
+    assert lifted["state"] == "ACTIVE"
+
+
+def test_symbol_actor_killed_by_the_host_trades_again_and_no_other_notices(system: UpProcess) -> None:
+    before = {row["symbol"]: row for row in system.json("status")["symbols"]}
+    os.kill(before["ETHUSDT"]["pid"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        row = next(row for row in system.json("status")["symbols"] if row["symbol"] == "ETHUSDT")
+        return bool(row["restarts"] == before["ETHUSDT"]["restarts"] + 1 and row["state"] == "TRADING")
+
+    assert eventually(is_back, 60)
+    after = {row["symbol"]: row for row in system.json("status")["symbols"]}
+    for symbol in ("BTCUSDT", "SOLUSDT"):
+        assert (after[symbol]["pid"], after[symbol]["restarts"]) == (before[symbol]["pid"], before[symbol]["restarts"])
+
+
+def test_api_process_that_dies_is_started_again_on_the_same_port(system: UpProcess) -> None:
+    api = next(item for item in system.family() if "api.json" in " ".join(item.cmdline()))
+    api.kill()
+    assert eventually(lambda: not api.is_running() or api.status() == "zombie", 10)
+
+    def answers() -> bool:
+        done = system.cli("status", "--json")
+        return done.returncode == 0
+
+    assert eventually(answers, 60)
+
+
+def test_second_instance_in_the_same_directory_is_refused_with_the_pid(system: UpProcess) -> None:
+    done = mexcbot("up", "--json", "--api-port", "0", "--no-dashboard", "--data-dir", str(system.data_dir))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"pid {system.process.pid}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_signal_to_the_whole_group_drains_and_leaves_nothing(system: UpProcess) -> None:
+    family = system.family()
+    assert len(family) > 10
+    os.killpg(system.process.pid, signal.SIGINT)
+    assert system.process.wait(90) == 0
+    report = json.loads((system.data_dir / "last_shutdown.json").read_text())
+    assert (report["is_confirmed"], report["open_orders"]) == (True, 0)
+    assert eventually(lambda: not alive(family) and not family_of(0, system.data_dir), 10)
+    assert not (system.data_dir / "run.json").exists()
+    assert system.cli("status").returncode == 3

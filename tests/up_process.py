@@ -1,0 +1,168 @@
+"""A real `mexcbot up` for a test: the whole process tree on free ports in a directory of its own, ended by its own id.
+
+Imported by the test modules that want it. May import httpx, psutil and the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+# Two busy cores need their time to start two dozen processes; the target (15 s warm) is a benchmark's to judge.
+READY_PATIENCE_S = 150.0
+STOP_PATIENCE_S = 90.0
+T = TypeVar("T")
+
+
+def mexcbot(*arguments: str, timeout_s: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one verb to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "actors.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def eventually(look: Callable[[], T], within_s: float, every_s: float = 0.2) -> T:
+    """Look again and again until the answer is true or the time is over; return the last answer."""
+    deadline = time.monotonic() + within_s
+    while not (answer := look()) and time.monotonic() < deadline:
+        time.sleep(every_s)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class UpProcess:
+    """A system that is ready."""
+
+    process: subprocess.Popen[str]
+    ready: dict[str, Any]
+    data_dir: Path
+
+    def cli(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a client verb on it."""
+        return mexcbot(*arguments, "--data-dir", str(self.data_dir), timeout_s=timeout_s)
+
+    def json(self, *arguments: str) -> Any:
+        """Run a verb with --json and read its answer; it must succeed."""
+        done = self.cli(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def get(self, path: str) -> httpx.Response:
+        """GET a route with the control token."""
+        token = Path(self.ready["token_file"]).read_text(encoding="utf-8").strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(self.ready["api"] + path, headers=headers, timeout=10, trust_env=False)
+
+    def family(self) -> list[psutil.Process]:
+        """Every process of this system: those that carry its data directory or Ray's folder, or descend from it."""
+        return family_of(self.process.pid, self.data_dir)
+
+    def stop(self) -> int:
+        """End it as a person would, and wait. Returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_PATIENCE_S)
+
+
+def family_of(pid: int, data_dir: Path) -> list[psutil.Process]:
+    """Find the processes of an instance, also those whose parents are gone."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            is_named = str(data_dir) in " ".join(process.cmdline())
+            if is_named or process.pid == pid:
+                found |= {item.pid: item for item in (process, *process.children(recursive=True))}
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return those that still run."""
+    left = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                left.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return left
+
+
+@contextmanager
+def running_up(*arguments: str, data_dir: Path | None = None, **environment: str) -> Iterator[UpProcess]:
+    """Start the system, wait for its ready line, and end it with the block, whatever happened in it."""
+    with tempfile.TemporaryDirectory(prefix="mx-", ignore_cleanup_errors=True) as folder:
+        place = data_dir or Path(folder) / "data"
+        log = Path(folder) / "up.log"
+        command = [sys.executable, "-m", "actors.cli", "up", "--json", "--api-port", "0", "--data-dir", str(place)]
+        if "--dashboard-port" not in arguments:
+            command += ["--no-dashboard"]
+        with log.open("w", encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            yield UpProcess(process, _ready_line(process, log), place)
+        finally:
+            _end(process, place)
+
+
+def _ready_line(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    line = ""
+    deadline = time.monotonic() + READY_PATIENCE_S
+    while not line.endswith("\n"):
+        line += process.stdout.read() or ""
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"no ready line (exit code {process.poll()}):\n{log.read_text(encoding='utf-8')}")
+        time.sleep(0.05)
+    ready: dict[str, Any] = json.loads(line)
+    return ready
+
+
+def _end(process: subprocess.Popen[str], data_dir: Path) -> None:
+    """End what is left, by id; nothing when the test has ended it already."""
+    left = family_of(process.pid, data_dir)
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for item in alive(left):
+        item.kill()
+    if process.stdout is not None:
+        process.stdout.close()

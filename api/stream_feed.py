@@ -16,6 +16,7 @@ from api.ports import ChangeCursor, ReadsPort, Row
 from api.stream_hub import StreamHub
 from trading.adapters.telemetry import logger
 from trading.model.errors import TradingError
+from trading.model.session import HaltState
 
 HEARTBEAT_S = 2.0
 LINGER_S = 60.0
@@ -33,7 +34,7 @@ class StreamFeed:
         self._view = view
         self._reads = reads
         self._cursor = ChangeCursor()
-        self._seen: dict[str, dict[str, Any]] = {"symbol": {}, "position": {}, "risk": {}}
+        self._seen: dict[str, dict[str, Any]] = {}
         self._idle_since: float | None = None
         self._next_heartbeat = 0.0
         self._problems: list[str] = []
@@ -45,6 +46,8 @@ class StreamFeed:
         async with self._lock:
             if not self._is_primed:
                 await self._tick()
+                for kind in ("symbol", "position", "risk"):
+                    self._seen.setdefault(kind, {})
                 self._is_primed = True
 
     async def run(self) -> None:
@@ -95,7 +98,7 @@ class StreamFeed:
         if self._is_primed:
             self._is_primed = False
             self._cursor = ChangeCursor()
-            self._seen = {"symbol": {}, "position": {}, "risk": {}}
+            self._seen = {}
             self._hub.forget()
         return True
 
@@ -120,14 +123,22 @@ class StreamFeed:
 
     def _publish_news(self, kind: str, key: str, rows: Sequence[Row]) -> None:
         """Publish the rows that differ from the last ones published under their key."""
-        seen = self._seen[kind]
-        is_first = not seen
+        # The first round is what every snapshot holds already.
+        is_first = kind not in self._seen
+        seen = self._seen.setdefault(kind, {})
         for row in rows:
-            essence = {name: value for name, value in row.items() if name not in _VOLATILE}
-            if isinstance(book := essence.get("book"), dict):
-                essence["book"] = {name: value for name, value in book.items() if name not in ("age_ms", "version")}
+            essence = _essence(row)
             if seen.get(row[key]) != essence:
                 seen[row[key]] = essence
-                # The first round is what every snapshot holds already.
                 if not is_first:
                     self._hub.publish(kind, row)
+
+
+def _essence(row: Row) -> Row:
+    """Leave out what changes all the time and is no news."""
+    essence = {name: value for name, value in row.items() if name not in _VOLATILE}
+    if isinstance(book := essence.get("book"), dict):
+        essence["book"] = {name: value for name, value in book.items() if name not in ("age_ms", "version")}
+    if essence.get("state") == HaltState.ACTIVE.value:
+        essence.pop("open_orders", None)  # Each order is an event of its own; the count matters to a halt.
+    return essence

@@ -99,6 +99,7 @@ class StreamHub:
                         continue
                     position = int(whole["seq"])
                     yield StreamEvent(position, "snapshot", orjson.dumps(whole))
+                    continue  # The ring may have moved on while the client took it.
                 for event in self._after(position):
                     yield event
                     position = event.id

@@ -232,7 +232,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{sock.getsockname()[1]}"

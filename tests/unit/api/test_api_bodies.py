@@ -1,0 +1,180 @@
+"""Bodies, items, lists and problems: the pure parts of the API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from actors.fleet import SymbolRow
+from api.items import mark_of, pnl_totals, position_item, symbol_item
+from api.lists import csv_response, page_in_memory
+from api.ports import ListQuery, RowPage
+from api.problems import ProblemError, sentence
+from api.routes_symbols import read_epoch
+from api.schemas import AlertItem, HaltRequest, PositionItem, RiskRequest, SetRequest, SpawnRequest
+from tests.unit.actors.fleet_fakes import fleet
+from trading.model.errors import ConfigError
+from trading.model.session import DesiredState, RunState
+from trading.model.units import NS_PER_S
+
+HELD = {
+    "symbol": "AAAUSDT", "qty": "0.3", "avg_price": "3.333333333333333", "cost": "1", "realized_pnl": "2",
+    "fees": "0.5", "updated_ns": 1,
+}  # fmt: skip
+
+
+async def _row(book_state: str = "PROVEN") -> SymbolRow:
+    from actors.fleet import FleetCommand
+    from actors.workflow import CommandKind
+
+    made = fleet()
+    await made.supervisor.request(FleetCommand(CommandKind.SPAWN, ("AAAUSDT",)))
+    await made.settle()
+    (row,) = await made.supervisor.table()
+    return row
+
+
+# --- items ----------------------------------------------------------------------------------------------------------
+
+
+async def test_symbol_item_ages_with_the_silence_of_its_actor() -> None:
+    row = await _row()
+    item = symbol_item(row, None, row.heard_ns + 3 * NS_PER_S)
+    assert item["book"]["age_ms"] == 3001
+    assert (item["position_qty"], item["epoch"], item["pid"]) == ("0", 1, 101)
+
+
+def test_symbol_item_before_the_first_heartbeat_invents_nothing() -> None:
+    row = SymbolRow(
+        "AAAUSDT", RunState.STARTING, "", 5, DesiredState.TRADING, "run-1", 1, 0, 0, "capture", (("edge", "1.0"),),
+        None, 0,
+    )  # fmt: skip
+    item = symbol_item(row, HELD, 10)
+    assert (item["pid"], item["book"]["bid"], item["book"]["age_ms"], item["params"]) == (
+        None,
+        None,
+        None,
+        {"edge": "1.0"},
+    )
+    assert (item["realized_pnl"], item["fees"], item["net_pnl"]) == ("2", "0.5", "1.5")
+    assert mark_of(row, 10) is None
+
+
+async def test_mark_is_the_bid_while_it_is_fresh() -> None:
+    row = await _row()
+    assert mark_of(row, row.heard_ns + 9 * NS_PER_S) == "1"
+    assert mark_of(row, row.heard_ns + 11 * NS_PER_S) is None
+
+
+def test_position_is_marked_from_its_cost_exactly() -> None:
+    assert position_item(HELD, "4")["unrealized_pnl"] == "0.2"
+    assert position_item(HELD, None)["unrealized_pnl"] is None
+    assert position_item({**HELD, "qty": "0", "cost": "0"}, None)["unrealized_pnl"] == "0"
+
+
+def test_totals_are_net_and_name_what_has_no_mark() -> None:
+    other = {**HELD, "symbol": "BBBUSDT"}
+    totals = pnl_totals([position_item(HELD, "4"), position_item(other, None)])
+    assert totals == {"realized": "4", "unrealized": "0.2", "fees": "1", "net": "3.2", "unmarked": ["BBBUSDT"]}
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+def test_pages_in_memory_hold_every_row_once_in_order(is_descending: bool) -> None:
+    rows = [{"symbol": name} for name in ("B", "C", "A", "É", "D")]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = page_in_memory(rows, "symbol", ListQuery(limit=2, cursor=cursor), is_descending=is_descending)
+        seen += [row["symbol"] for row in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+    assert seen == sorted((row["symbol"] for row in rows), reverse=is_descending)
+
+
+@pytest.mark.parametrize("cursor", ["!", "é", "abc", "____"])
+def test_page_in_memory_refuses_a_foreign_cursor(cursor: str) -> None:
+    with pytest.raises(ConfigError, match="cursor: "):
+        page_in_memory([], "symbol", ListQuery(cursor=cursor))
+
+
+def test_csv_disarms_formulas_and_keeps_numbers() -> None:
+    row: dict[str, Any] = {
+        "id": 1, "session": None, "level": "alert", "name": "=SUM(A1)", "text": '-cmd, "quoted"\nline',
+        "symbol": "-1.5", "at_ns": 2,
+    }  # fmt: skip
+    lines = bytes(csv_response(AlertItem, RowPage((row,), None)).body).decode()
+    assert lines == (
+        'id,session,level,name,text,symbol,at_ns\r\n1,,alert,\'=SUM(A1),"\'-cmd, ""quoted""\nline",-1.5,2\r\n'
+    )
+
+
+# --- bodies ---------------------------------------------------------------------------------------------------------
+
+
+def test_values_of_parameters_become_text() -> None:
+    assert SpawnRequest(symbols=["A"], params={"a": 5, "b": 0.5, "c": True, "d": "x"}).params == {
+        "a": "5", "b": "0.5", "c": "true", "d": "x",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (SpawnRequest, {"symbols": []}),
+        (SpawnRequest, {"symbols": ["A"], "surprise": 1}),
+        (SpawnRequest, {"symbols": ["A"], "params": {"a": [1]}}),
+        (SetRequest, {"params": {}}),
+        (RiskRequest, {}),
+        (HaltRequest, {"scope": "symbol"}),
+        (HaltRequest, {"symbol": "A"}),
+        (HaltRequest, {"flatten": "perhaps"}),
+        (PositionItem, {**HELD, "mark_price": "1E-8", "unrealized_pnl": None}),
+    ],
+)
+def test_wrong_body_is_refused(model: Any, body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        model.model_validate(body)
+
+
+def test_schemas_import_pydantic_and_nothing_of_the_rest() -> None:
+    code = (
+        "import sys, api.schemas; "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & "
+        "{'fastapi', 'starlette', 'sqlalchemy', 'ray', 'trading', 'actors', 'httpx', 'streamlit'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
+
+
+# --- headers and sentences ------------------------------------------------------------------------------------------
+
+
+def test_epoch_is_read_with_and_without_quotes() -> None:
+    assert [read_epoch(text) for text in ('"7"', "7", " * ", None)] == [7, 7, None, None]
+
+
+@pytest.mark.parametrize("text", ["", '"', "seven", '"7","8"', "-1", "٧"])
+def test_epoch_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ProblemError):
+        read_epoch(text)
+
+
+def test_sentence_names_the_place_and_how_much_more_is_wrong() -> None:
+    with pytest.raises(ValidationError) as caught:
+        SpawnRequest.model_validate({"symbols": [""], "surprise": 1})
+    errors = [{**item, "loc": ("body", *item["loc"])} for item in caught.value.errors()]
+    assert sentence(errors) == "symbols.0: string should have at least 1 character (and 1 more)"
+    assert sentence([]) == "the request is not valid"
+
+
+def test_decimals_survive_the_way_through_items() -> None:
+    tiny = {**HELD, "qty": "0.00000001", "cost": "0.00000003"}
+    assert Decimal(position_item(tiny, "4")["unrealized_pnl"]) == Decimal("0.00000001")

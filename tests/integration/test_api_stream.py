@@ -181,14 +181,13 @@ async def test_clients_share_one_poll_of_the_fleet(system: ApiSystem) -> None:
         system.clock, system.reads, system.fleet, system.journal, system.venue, system.executor, system.factory,
         Counting(),  # type: ignore[arg-type]
     )  # fmt: skip
-    async with served(counted.app()) as url:
-        async with AsyncExitStack() as stack:
-            for _ in range(5):
-                reader = await stack.enter_async_context(following(url))
-                await reader.until("snapshot")
-            calls = 0
-            await asyncio.sleep(2.0)
-            assert 1 <= calls <= 9
+    async with served(counted.app()) as url, AsyncExitStack() as stack:
+        for _ in range(5):
+            reader = await stack.enter_async_context(following(url))
+            await reader.until("snapshot")
+        calls = 0
+        await asyncio.sleep(2.0)
+        assert 1 <= calls <= 9
 
 
 async def test_stop_of_the_server_ends_open_streams_at_once(system: ApiSystem) -> None:

@@ -34,6 +34,8 @@ from trading.model.units import NS_PER_MS, NS_PER_S
 MIN_NOTIONALS_AT_HARD_STOP = 2
 """What is bought must still be worth twice the minimum order at the hard stop, or it could not be sold in two parts."""
 
+NEAR_LEVELS = 5
+
 _HORIZON_OF = {"0.1": HORIZONS_NS[0], "1": HORIZONS_NS[1], "10": HORIZONS_NS[2]}
 
 
@@ -179,10 +181,12 @@ class SpreadCapture:
         return tuple(refusals)
 
     def _is_deep(self, view: StrategyView) -> bool:
-        parameters = self.parameters
+        parameters, instrument = self.parameters, self._instrument
+        needed = instrument.qty_lots_ceil(parameters.min_depth_quote / instrument.price(view.bid[0]))
         limit_ticks = int(view.bid[0] * (1.0 - parameters.depth_bps / BPS_PER_ONE))
-        lots = view.book.qty_within(Side.BUY, limit_ticks)
-        return self._instrument.notional(view.bid[0], lots) >= parameters.min_depth_quote
+        # Nearly always the first levels are enough; the whole depth is walked when they are not.
+        near = sum(lots for price_ticks, lots in view.book.bids(NEAR_LEVELS) if price_ticks >= limit_ticks)
+        return near >= needed or view.book.qty_within(Side.BUY, limit_ticks) >= needed
 
     def _entry_quote(self, view: StrategyView, order: OwnOrder | None) -> tuple[DesiredQuote | None, Refusal]:
         """Make the entry at the best price whose edge clears the floor, or say why there is none.

@@ -57,10 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(config: ApiConfig, tokens: Tokens, sock: socket.socket) -> None:
-    """Serve on a bound socket until SIGINT or SIGTERM. Raises: NotRunning when Ray is out of reach."""
-    from actors import handles
-
-    await asyncio.to_thread(handles.connect, config.ray_address, config.namespace)
+    """Serve on a bound socket until SIGINT or SIGTERM. This process is attached to Ray already."""
     from api.app import create_app
     from api.wiring import Wiring
 
@@ -87,7 +84,6 @@ async def serve(config: ApiConfig, tokens: Tokens, sock: socket.socket) -> None:
         await server.serve(sockets=[sock])
     finally:
         await wiring.close()
-        handles.disconnect()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The launcher's environment says how Ray is entered; on an existing cluster it is the user's.
         ray_environment.prepare(None)
         with listen(config.host, config.port) as sock:
-            asyncio.run(serve(config, tokens, sock))
+            from actors import handles
+
+            # On the main thread, before there is a loop: Ray takes SIGTERM for itself, and uvicorn takes it back.
+            handles.connect(config.ray_address, config.namespace)
+            try:
+                asyncio.run(serve(config, tokens, sock))
+            finally:
+                handles.disconnect()
     except ConfigError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

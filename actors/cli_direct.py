@@ -30,7 +30,6 @@ from trading.engine.ports import JournalState, OrderRecord
 from trading.model.errors import ConfigError, NotRunning, VenueUnavailable
 from trading.model.session import HaltState, Mode, VenueName
 
-ACCOUNT = "main"
 PREFIX = "mx-"
 # How late the venue's queries may be after its order entry (mexc-protocol §11: patience for the lag).
 QUERY_LAG_MS = 5_000
@@ -43,6 +42,7 @@ class VenueNote:
 
     venue: VenueName
     mode: Mode
+    account: str
     rest: str
     ws: str
 
@@ -72,7 +72,8 @@ def read_note(folder: DataDir) -> VenueNote:
     """Read what `up` wrote. Raises: ConfigError when there is nothing: then nobody knows where orders may be."""
     try:
         fields = json.loads(folder.remembered("venue.json"))
-        return VenueNote(VenueName(fields["venue"]), Mode(fields["mode"]), fields["rest"], fields["ws"])
+        account = folder.remembered("account") or fields["account"]
+        return VenueNote(VenueName(fields["venue"]), Mode(fields["mode"]), account, fields["rest"], fields["ws"])
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{folder.path} does not say which venue it traded on: was mexcbot up ever run there?")
 
@@ -81,18 +82,18 @@ async def _halt(
     folder: DataDir, settings: Settings, url: str, symbol: str | None, reason: str, timeout_s: float
 ) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
-    journal = PostgresJournal(url, ACCOUNT, "direct")
+    note = read_note(folder)
+    journal = PostgresJournal(url, note.account, "direct")
     try:
         await journal.open()
         scope = f"symbol:{symbol}" if symbol else "account"
         await journal.save_halt(scope, HaltState.HALTED, reason, time.time_ns())
         await journal.raise_alert("alert", "halt_direct", reason, symbol, time.time_ns())
         say(f"halt of {scope} is persisted: no executor sends orders from now on")
-        note = read_note(folder)
         if note.mode is Mode.PAPER:
-            left = await _await_paper(folder, journal, symbol, deadline)
+            left = await _await_paper(folder, journal, note.account, symbol, deadline)
         else:
-            left = await _cancel_live(note, settings, await journal.load(ACCOUNT), symbol, deadline)
+            left = await _cancel_live(note, settings, await journal.load(note.account), symbol, deadline)
     finally:
         await journal.close()
     return {
@@ -105,7 +106,7 @@ async def _halt(
 
 
 async def _await_paper(
-    folder: DataDir, journal: PostgresJournal, symbol: str | None, deadline: float
+    folder: DataDir, journal: PostgresJournal, account: str, symbol: str | None, deadline: float
 ) -> tuple[str, ...]:
     """Wait until the living executor has cancelled; without an instance no paper venue exists, so nothing is open."""
     while True:
@@ -113,7 +114,7 @@ async def _await_paper(
             find_instance(folder.path)
         except NotRunning:
             return ()
-        left = tuple(order.client_order_id for order in _of(await journal.load(ACCOUNT), symbol))
+        left = tuple(order.client_order_id for order in _of(await journal.load(account), symbol))
         if not left or time.monotonic() > deadline:
             return left
         await asyncio.sleep(POLL_S)

@@ -23,10 +23,10 @@ from trading.model.errors import ConfigError, NotRunning
 
 if TYPE_CHECKING:
     from actors.launcher import Ready
+    from trading.adapters.store.embedded import EmbeddedPostgres
 
 # Drain, cancel, end: three times the drain's bound, and what the processes need to stop (launcher).
 DOWN_TIMEOUT_S = 120.0
-ACCOUNT = "main"
 
 
 def up(
@@ -129,14 +129,30 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
     from actors.launcher_fleet import shut_down
 
     handles.connect(run.ray_address, run.namespace)
+    server = _own_database(folder)
     try:
-        summary = asyncio.run(shut_down(run.namespace, ACCOUNT, is_flatten, DOWN_TIMEOUT_S, say))
+        summary = asyncio.run(shut_down(run.namespace, run.account, is_flatten, DOWN_TIMEOUT_S, say))
     finally:
         handles.disconnect()
+        if server is not None:
+            server.stop()
     still = read_run_file(folder)
     if still is not None and still.pid == run.pid:
         (folder / "run.json").unlink(missing_ok=True)
     return summary.text
+
+
+def _own_database(folder: Path) -> EmbeddedPostgres | None:
+    """Start the fleet's database again for its drain, when it was `up`'s own and ended with it."""
+    from actors import data_dir
+    from trading.adapters.store.embedded import EmbeddedPostgres
+
+    place = data_dir.DataDir(folder).postgres
+    if EmbeddedPostgres.running_url(place) is not None or not (place / "cluster").exists():
+        return None
+    server = EmbeddedPostgres(place)
+    server.start()
+    return server
 
 
 def _show_report(text: str, is_json: bool) -> int:

@@ -119,7 +119,7 @@ class Launcher:
         settings = self._settings
         check_decisions(settings)
         check_simulator_symbols(settings)
-        self._dir.take()
+        self._dir.take(self._guard.pid)
         ports = self._check_ports()
         api_url, dashboard_url = f"http://127.0.0.1:{ports[0]}", None
         # What others run is asked first: when it does not answer, nothing of ours was started in vain.
@@ -146,7 +146,7 @@ class Launcher:
             pid=self._guard.pid, api=api_url, dashboard=dashboard_url,
             token_file=str(self._dir.control_token_file), read_token_file=str(self._dir.read_token_file),
             session=fleet.config.session, namespace=fleet.config.namespace, ray_address=settings.ray_address or "",
-            is_fleet_detached=settings.ray_address is not None,
+            is_fleet_detached=settings.ray_address is not None, account=fleet.config.account,
         )  # fmt: skip
         write_run_file(self._dir.path, run)
         await fleet.request_symbols(symbols)
@@ -212,6 +212,7 @@ class Launcher:
         self._listen_to_signals()
         await asyncio.sleep(0)
         await self._fleet.start(self._guard.pid)
+        self._dir.remember("account", self._fleet.config.account)
 
     async def _await_ready(self, api_url: str) -> None:
         """Wait for /readyz. Raises: NotRunning with what is missing when its time is over or the API has ended."""

@@ -20,8 +20,8 @@ from trading.adapters.settings import Settings
 from trading.engine.account_limits import AccountLimits
 from trading.engine.parameters import parse
 from trading.engine.strategy.registry import parse_parameters, register
+from trading.model.session import Mode
 
-ACCOUNT = "main"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -32,13 +32,24 @@ def check_decisions(settings: Settings) -> None:
     parse(AccountLimits, settings.risk_limits)
 
 
+def account_of(settings: Settings, venue: Venue, session: str) -> str:
+    """Name the account whose books this start keeps: money of different kinds never shares a ledger.
+
+    Paper and live, each venue, and a replayed market have books of their own. Our own simulator forgets its accounts
+    when it stops, so that live trading on it begins a new account with each session.
+    """
+    if settings.mode is Mode.PAPER:
+        return "paper-replay" if settings.replay is not None else f"paper-{settings.venue.value}"
+    return f"live-{settings.venue.value}-{session}" if venue.is_own else f"live-{settings.venue.value}"
+
+
 def system_config(
     settings: Settings, data_dir: DataDir, namespace: str, session: str, database_url: str, venue: Venue
 ) -> SystemConfig:
     """Say everything the actors need to know."""
     return SystemConfig(
         namespace=namespace,
-        account=ACCOUNT,
+        account=account_of(settings, venue, session),
         session=session,
         mode=settings.mode,
         venue=settings.venue,

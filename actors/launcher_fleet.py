@@ -146,7 +146,11 @@ class LauncherFleet:
 
     async def _join(self) -> None:
         status = await self._supervisor.status()
-        self.config = replace(self.config, session=status.session)
+        prefix = handles.executor_name("")
+        names = handles.actor_names(self.config.namespace)
+        accounts = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        self.config = replace(self.config, session=status.session, account=(*accounts, self.config.account)[0])
+        self._executor = ExecutorHandle(self.config.account)
         self.is_started = self._is_committed = True
         self._say(f"joined the fleet that runs already (session {status.session})")
 

@@ -26,6 +26,7 @@ class RunFile:
         token_file, read_token_file: hold the control token and the read token.
         session: id. namespace, ray_address: where the actors live; ray_address empty when Ray is `up`'s own.
         is_fleet_detached: the fleet outlives `up` (it runs on an existing Ray).
+        account: whose books the executor keeps.
     """
 
     pid: int
@@ -37,6 +38,7 @@ class RunFile:
     namespace: str
     ray_address: str = ""
     is_fleet_detached: bool = False
+    account: str = ""
 
 
 def write_private(path: Path, text: str) -> None:

@@ -67,6 +67,7 @@ class Account:
         self._day_open = self._last_net = self._peak = ZERO
         self.restore_pnl(day_open, peak_net_pnl)
         self._losses_in_row = 0
+        self._trip_gains: dict[str, Decimal] = {}
         self._cooldown_until_ns = 0
 
     # --- the decision ---------------------------------------------------------------------------------------------
@@ -153,9 +154,7 @@ class Account:
         self.set_position(position)
         for line in lines:
             self._move(line.asset, line.amount, fill.exch_ts_ns)
-        if fill.side is Side.SELL:
-            gained = position.realized_pnl - before.realized_pnl - (position.fees - before.fees)
-            self._count_streak(gained, fill.recv_ts_ns)
+        self._count_trip(fill, before, position)
         return position, lines
 
     def on_equity(self, now_ns: int) -> EquityPoint:
@@ -274,6 +273,15 @@ class Account:
         self._balances[asset] = VenueBalance(
             asset, known.free + amount, known.locked, known.exch_ts_ns, known.recv_ts_ns
         )
+
+    def _count_trip(self, fill: Fill, before: Position, after: Position) -> None:
+        """Sum what a round trip gains, net; it is judged once, when no whole lot is left of it."""
+        gained = after.realized_pnl - before.realized_pnl - (after.fees - before.fees)
+        total = self._trip_gains.pop(fill.symbol, ZERO) + gained
+        if fill.side is Side.SELL and after.qty < self.instruments[fill.symbol].lot_size:
+            self._count_streak(total, fill.recv_ts_ns)
+        else:
+            self._trip_gains[fill.symbol] = total
 
     def _count_streak(self, gained: Decimal, now_ns: int) -> None:
         self._losses_in_row = self._losses_in_row + 1 if gained < 0 else 0

@@ -265,10 +265,12 @@ def test_daily_loss_and_peak_survive_a_restart() -> None:
 
 def test_loss_streak_starts_a_cooldown_that_ends() -> None:
     made = account(parse(AccountLimits, {"loss_streak": "2", "loss_cooldown_s": "60"}))
-    made.on_fill(fill(Side.BUY, 3000))
+    made.on_fill(fill(Side.BUY, 3000, BID, "t1"))
     made.on_fill(fill(Side.SELL, 1000, BID - 1, "t2"))
-    assert reason(made, intent()) is None
-    made.on_fill(fill(Side.SELL, 1000, BID - 1, "t3"))
+    made.on_fill(fill(Side.SELL, 2000, BID - 1, "t3"))
+    assert reason(made, intent()) is None, "an exit in two pieces is one loss"
+    made.on_fill(fill(Side.BUY, 3000, BID, "t4"))
+    made.on_fill(fill(Side.SELL, 3000, BID - 1, "t5"))
     assert reason(made, intent()) is Refusal.LOSS_STREAK
     made.on_mark("BTCUSDT", BID, NOW + 60 * NS_PER_S)
     later = replace(intent(), valid_until_ns=NOW + 61 * NS_PER_S)

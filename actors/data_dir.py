@@ -72,8 +72,8 @@ class DataDir:
             raise ConfigError(f"{self.path} is not taken")
         return self._lock.fileno()
 
-    def take(self) -> None:
-        """Make it, lock it, check its version, and see to its tokens.
+    def take(self, owner_pid: int | None = None) -> None:
+        """Make it, lock it, check its version, and see to its tokens. owner_pid: what others are told; else ours.
 
         Waits up to `LOCK_PATIENCE_S` when its former owner is dead and is being cleaned up after.
         Raises: ConfigError when it is in use (naming the pid), of another version, or not ours to write.
@@ -94,7 +94,7 @@ class DataDir:
             lock.close()
             raise
         lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
+        lock.write(f"{owner_pid or os.getpid()}\n")
         lock.flush()
         self._lock = lock
         for path in (self.control_token_file, self.read_token_file, self.ray_token_file):

@@ -5,6 +5,7 @@ Imported by the test modules that want it. May import httpx, psutil and the stan
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -72,6 +73,16 @@ class UpProcess:
         token = Path(self.ready["token_file"]).read_text(encoding="utf-8").strip()
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.get(self.ready["api"] + path, headers=headers, timeout=10, trust_env=False)
+
+    def read(self, path: str) -> Any:
+        """GET a route and decode its body; it must succeed. Quicker than a verb, for polling."""
+        answer = self.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def symbols(self) -> dict[str, dict[str, Any]]:
+        """Return the fleet's rows by symbol."""
+        return {row["symbol"]: row for row in self.read("/v1/snapshot")["symbols"]}
 
     def family(self) -> list[psutil.Process]:
         """Every process of this system: those that carry its data directory or Ray's folder, or descend from it."""
@@ -141,10 +152,11 @@ def running_up(*arguments: str, data_dir: Path | None = None, **environment: str
 def _ready_line(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    line = ""
+    line = b""
     deadline = time.monotonic() + READY_PATIENCE_S
-    while not line.endswith("\n"):
-        line += process.stdout.read() or ""
+    while not line.endswith(b"\n"):
+        with contextlib.suppress(BlockingIOError):
+            line += os.read(process.stdout.fileno(), 65_536)
         if process.poll() is not None or time.monotonic() > deadline:
             raise AssertionError(f"no ready line (exit code {process.poll()}):\n{log.read_text(encoding='utf-8')}")
         time.sleep(0.05)

@@ -1,1 +1,1 @@
-"""Benchmarks: measured beside their peers in one run. May import anything."""
+"""Benchmarks: measured beside their peers in one run. May import anything; nothing imports it."""

@@ -1,0 +1,17 @@
+"""Which benchmarks there are, cheap and quiet ones first. May import the benchmark groups."""
+
+from __future__ import annotations
+
+from bench import book, exchange, gates, journal, memory, order_latency, replay, start
+from bench.figures import Benchmark
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    *book.BENCHMARKS,
+    *replay.BENCHMARKS,
+    *journal.BENCHMARKS,
+    *exchange.BENCHMARKS,
+    *order_latency.BENCHMARKS,
+    *memory.BENCHMARKS,
+    *start.BENCHMARKS,
+    *gates.BENCHMARKS,
+)

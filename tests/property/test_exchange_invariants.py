@@ -24,7 +24,7 @@ SIDES = st.sampled_from(Side)
 def expected_trades(
     pair: Pair, side: Side, limit: int, lots: int | None, budget: int | None, taker: object, stp: StpMode
 ) -> list[tuple[int, int]]:
-    """Match naively: sort everything that rests by price and age, and walk. Returns (price_ticks, lots) of each trade."""
+    """Match naively: sort what rests by price and age, and walk. Returns (price_ticks, lots) of each trade."""
     against = pair.book.side(side.opposite)
     queue = [order for level in against.levels.values() for order in level.orders.values()]
     queue.sort(key=lambda order: (order.price_ticks if side is Side.BUY else -order.price_ticks, order.seq))
@@ -90,9 +90,7 @@ class ExchangeMachine(RuleBasedStateMachine):
     def place_market_by_quantity(self, who: int, side: Side, lots: int) -> None:
         best = self.pair.book.side(side.opposite).best()
         limit = 0 if best is None else best * (10_500 if side is Side.BUY else 9_500) // 10_000
-        self._place(
-            self.accounts[who], NewOrder("AAAUSDT", side, OrderType.MARKET, None, lots), limit, lots, None
-        )
+        self._place(self.accounts[who], NewOrder("AAAUSDT", side, OrderType.MARKET, None, lots), limit, lots, None)
 
     @rule(who=st.integers(0, 1), cents=st.integers(100, 4_000))
     def place_market_by_value(self, who: int, cents: int) -> None:
@@ -102,9 +100,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         new = NewOrder("AAAUSDT", Side.BUY, OrderType.MARKET, None, None, value)
         self._place(self.accounts[who], new, limit, None, LISTING.ticks_lots_within(value))
 
-    def _place(
-        self, account: object, new: NewOrder, limit: int, lots: int | None, budget: int | None
-    ) -> None:
+    def _place(self, account: object, new: NewOrder, limit: int, lots: int | None, budget: int | None) -> None:
         stp = new.stp_mode if getattr(account, "stp_groups", None) else StpMode.NONE
         expected = expected_trades(self.pair, new.side, limit, lots, budget, account, stp)
         best = self.pair.book.side(new.side.opposite).best()

@@ -1,1 +1,1 @@
-"""I/O behind the engine's ports: the venue, the store, clocks, settings. May import trading.engine and trading.model."""
+"""I/O behind the ports: the venue, the store, clocks, settings. May import trading.engine and trading.model."""

@@ -180,7 +180,8 @@ class Settings(BaseSettings):
     # --- policies
     flatten_on_halt: bool = Field(False, description="An automatic halt also sells what is held, with bounded prices.")
     orphan_policy: Literal["cancel", "leave"] = Field(
-        "cancel", description="What becomes of open orders with our prefix that no journal row explains; always reported."
+        "cancel",
+        description="What becomes of open orders with our prefix that no journal row explains; always reported.",
     )
     unproven_exit: Literal["hold", "exit"] = Field(
         "exit", description="A position whose book stays unproven: hold it, or exit with a bounded order."

@@ -5,14 +5,16 @@ May import `trading.adapters.store` and the launcher's own files.
 
 from __future__ import annotations
 
-import asyncio
+import time
 
 from actors.data_dir import DataDir
 from trading.adapters.settings import Settings
-from trading.adapters.store.database import Database
 from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.migrations import migrate
 from trading.model.errors import ConfigError, NotRunning
+
+# A server that does not come up is tried again, but not at the pace of the launcher's loop.
+RETRY_S = 5.0
 
 
 class LauncherDatabase:
@@ -22,6 +24,7 @@ class LauncherDatabase:
         self._url = settings.database_url
         self._server = EmbeddedPostgres(data_dir.postgres) if self._url is None else None
         self._is_started = False
+        self._retry_at = 0.0
 
     def start(self) -> str:
         """Return the URL of a database that answers and has our schema.
@@ -37,9 +40,12 @@ class LauncherDatabase:
         """Start the embedded server again when it died; return a sentence when it did."""
         if self._server is None or not self._is_started or self._server.is_alive():
             return None
+        if time.monotonic() < self._retry_at:
+            return None
         try:
             self._server.start()
         except (ConfigError, NotRunning) as error:
+            self._retry_at = time.monotonic() + RETRY_S
             return f"the database died and did not start again: {error}"
         return f"the database died and was started again (pid {self._server.pid})"
 
@@ -47,17 +53,3 @@ class LauncherDatabase:
         """Stop the embedded server; idempotent."""
         if self._server is not None:
             self._server.stop()
-
-
-async def check_database(url: str) -> None:
-    """Connect once. Raises: NotRunning, ConfigError."""
-    database = Database(url, "check")
-    try:
-        await database.check()
-    finally:
-        await database.close()
-
-
-def check_database_now(url: str) -> None:
-    """The same from synchronous code."""
-    asyncio.run(check_database(url))

@@ -23,6 +23,7 @@ from trading.model.session import HaltReport, HaltState
 WAIT_S = 28.0
 OPERATIONS_MAX = 1_000
 BY = "api:control"
+NO_REASON = "asked for through the API"
 _log = logger("api")
 
 
@@ -41,6 +42,7 @@ class HaltDesk:
 
         Raises: UnknownSymbol; NotRunning when it could neither be persisted nor carried out.
         """
+        reason = reason or NO_REASON
         if symbol is not None:
             await self._check(symbol)
         operation = self._begin("halt", symbol)

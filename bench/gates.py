@@ -48,7 +48,7 @@ def _gate(clone: FreshClone, target: str) -> tuple[float, str]:
             _end(process)
     if code:
         raise CannotRunError(f"make {target} failed with exit code {code}: {last_words(log)}")
-    return time.monotonic() - began, last_words(log).strip("= ")
+    return time.monotonic() - began, last_words(log).rpartition(" | ")[2].strip("= ")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

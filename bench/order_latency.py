@@ -102,6 +102,7 @@ def figures(mode: str, orders: Sequence[OrderTimes], left_out: int) -> Iterator[
     stages: tuple[tuple[str, list[int], bool, str], ...] = (
         ("frame_to_decision", [item.created_ns - item.book_recv_ns for item in caused], False, of_frames),
         ("frame_to_committed", [item.committed_ns - item.book_recv_ns for item in caused], False, of_frames),
+        ("frame_to_sent", [item.sent_ns - item.book_recv_ns for item in caused], False, of_frames),
         ("frame_to_acked", [item.acked_ns - item.book_recv_ns for item in caused], True, of_frames),
         ("decision_to_committed", [item.committed_ns - item.created_ns for item in orders], False, every),
         ("committed_to_sent", [item.sent_ns - item.committed_ns for item in orders], False, every),
@@ -122,7 +123,6 @@ def _measure(mode: str, effort: Effort) -> Iterator[Figure]:
         since_ns = time.time_ns()
         time.sleep(effort.choose(300, 40))
         orders, left_out = _read(system, since_ns)
-        system.stop()
     yield from figures(mode, orders, left_out)
 
 

@@ -159,13 +159,13 @@ def _await_ready(process: subprocess.Popen[bytes], log: Path, deadline: float) -
             if line.endswith(b"\n") and line.startswith(b"{"):
                 ready: Mapping[str, Any] = json.loads(line)
                 return ready
-    raise CannotRunError(f"no ready line from {process.args!r}: {last_words(log)}")
+    raise CannotRunError(f"no ready line: {last_words(log)}")
 
 
 def last_words(log: Path) -> str:
-    """Return the last line of a log that says something."""
+    """Return the last lines of a log that say something, as one; make's own complaint comes after its cause."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it wrote nothing"
+    return " | ".join(line[:300] for line in lines[-3:]) or "it wrote nothing"
 
 
 def _end(process: subprocess.Popen[bytes], mark: str, data_dir: Path) -> None:

@@ -117,6 +117,7 @@ class ExecutorCore:
         await self.keeper.take()
         loaded = await self.journal.load(self.settings.account)
         self._restore(loaded)
+        await self._register_instruments(loaded)
         await self._restore_orders(loaded)
         if self.settings.is_paper:
             await self.books.open_paper_account()
@@ -189,12 +190,15 @@ class ExecutorCore:
             for balance in loaded.balances:
                 self.account.on_balance(balance)
 
+    async def _register_instruments(self, loaded: JournalState) -> None:
+        """Tell the journal every symbol that may write: living symbol actors go on without attaching again."""
+        names = {symbol for symbol, _ in loaded.symbol_epochs}
+        names |= {item.symbol for item in (*loaded.unfinished, *loaded.positions)}
+        listed = [self.state.instruments[symbol] for symbol in sorted(names & self.state.instruments.keys())]
+        await self.journal.register_instruments(listed, self.clock.now_ns())
+
     async def _restore_orders(self, loaded: JournalState) -> None:
         known = [record for record in loaded.unfinished if record.symbol in self.state.instruments]
-        await self.journal.register_instruments(
-            [self.state.instruments[symbol] for symbol in sorted({record.symbol for record in known})],
-            self.clock.now_ns(),
-        )
         for record in known:
             fills = await self.journal.fills_of(record.client_order_id) if record.filled_lots else ()
             tracker = OrderTracker(replace(record, executor_epoch=self.keeper.epoch), fills)

@@ -43,8 +43,7 @@ Reopen = Callable[[], "Journal"]
 async def reopen(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Journal]]:
     """Give a function that opens the same journal once more, as a restarted process would."""
     if request.param == "memory":
-        memory = MemoryJournal("main")
-        yield lambda: memory
+        yield MemoryJournal("main").reopened
         return
     url = request.getfixturevalue("database_url")
     with psycopg.connect(plain_url(url)) as link:

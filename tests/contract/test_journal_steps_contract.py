@@ -200,3 +200,19 @@ async def test_entry_whose_parts_do_not_belong_together_is_a_bug(journal: Journa
         with pytest.raises(InvariantViolated):
             await journal.commit_entries(lease, [broken])
     assert await journal.orders_by_id(["o1"]) == ()
+
+
+async def test_repeated_batch_does_not_bring_back_a_state_that_a_later_entry_of_it_has_ended(
+    journal: Journal, lease: Lease
+) -> None:
+    ended = an_order("o1", OrderStatus.CANCELLED)
+    batch = [
+        JournalEntry(an_order("o1", OrderStatus.OPEN), Delivery(1, an_accepted("o1"))),
+        JournalEntry(an_order("o1", OrderStatus.CANCELLING), None),  # a step that is told to nobody
+        JournalEntry(ended, Delivery(2, OrderCancelled(SYMBOL, "o1", 0, "asked", 9))),
+    ]
+    await journal.commit_entries(lease, batch)
+    await journal.commit_entries(lease, batch)  # its answer was lost
+    (found,) = await journal.orders_by_id(["o1"])
+    assert found.status is OrderStatus.CANCELLED
+    assert (await journal.load("main")).unfinished == ()

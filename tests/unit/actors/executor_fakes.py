@@ -274,6 +274,7 @@ class System:
             task.cancel()
         await asyncio.wait(tuple(old._tasks))
         self.clock.advance(int(self.settings.lease_ttl_s * NS_PER_S) + 1)
+        self.journal = self.journal.reopened()
         self.executor = self.make(owner)
         await self.executor.start(with_loops=False)
 

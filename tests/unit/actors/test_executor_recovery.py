@@ -281,3 +281,13 @@ def _record(system: System, name: str) -> OrderRecord:
         3,
         2000,
     )
+
+
+async def test_restarted_executor_takes_orders_of_a_symbol_that_had_none_open(system: System) -> None:
+    await system.crash()
+    await system.executor.core.reconciler.round()
+    await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())
+    intent = system.intent()
+    await submit(system, intent)  # its actor lived on, and attaches only when it starts
+    assert system.crashes == []
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN

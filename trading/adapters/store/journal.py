@@ -27,6 +27,7 @@ from trading.adapters.store.journal_rows import (
     order_row,
     storable_text,
     to_json,
+    uncommitted,
 )
 from trading.adapters.store.lane import Lane, Rows
 from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
@@ -288,15 +289,14 @@ class PostgresJournal:
         await self._leased(self._steps, lease, statement, values)
 
     async def _without_committed(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
-        """Drop the entries of which the very event stands in the journal already."""
-        fresh = []
-        for entry in entries:
+        """Drop the entries that stand in the journal already: see `uncommitted`."""
+        committed = set()
+        for index, entry in enumerate(entries):
             if entry.delivery is not None:
                 event = entry.delivery.event
                 if await self.events_after(event.symbol, entry.delivery.seq - 1, 1) == (entry.delivery,):
-                    continue
-            fresh.append(entry)
-        return fresh
+                    committed.add(index)
+        return uncommitted(entries, committed)
 
     async def _retry_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         if not entries:

@@ -6,7 +6,7 @@ any number of rows. Decimals are text there, which NUMERIC reads exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -124,6 +124,21 @@ def fill_from_row(row: Sequence[Any]) -> Fill:
     """Read a fill back: the fields of `Fill` in their order."""
     values: dict[str, Any] = dict(zip(FILL_NAMES, row, strict=True))
     return Fill(**{**values, "side": Side(values["side"])})
+
+
+def uncommitted(entries: Sequence[JournalEntry], committed: Collection[int]) -> list[JournalEntry]:
+    """Return what of a repeated batch is still to be written.
+
+    Args: committed: indexes of the entries whose very event stands in the journal.
+    Entries are written in order, so one without an event of its own stands when a later one does: written again, it
+    would put its order back to where it was before that.
+    """
+    last = max(committed, default=-1)
+    return [
+        entry
+        for index, entry in enumerate(entries)
+        if index not in committed and (index > last or entry.delivery is not None)
+    ]
 
 
 def ledger_row(index: int, line: LedgerLine, client_order_id: str | None) -> dict[str, Any]:

@@ -7,12 +7,13 @@ attributes, so that a test can take the database away as it would go away.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from trading.adapters.store.journal_rows import fill_identity
+from trading.adapters.store.journal_rows import fill_identity, uncommitted
 from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
@@ -58,6 +59,12 @@ class MemoryJournal:
     def ledger(self) -> tuple[LedgerLine, ...]:
         """Every ledger line, oldest first."""
         return tuple(self._ledger)
+
+    def reopened(self) -> MemoryJournal:
+        """Return the same rows as a restarted process finds them: nothing that the former one registered is known."""
+        again = copy.copy(self)
+        again._instruments = {}
+        return again
 
     async def register_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
         """Keep the instruments."""
@@ -126,7 +133,7 @@ class MemoryJournal:
             if (entry.fill is None) != (entry.position is None) or (entry.fill is None and entry.ledger):
                 raise InvariantViolated(f"{entry.order.client_order_id}: position and ledger need a fill")
         self._check_lease(lease)
-        fresh = [entry for entry in entries if not self._is_committed(entry)]
+        fresh = uncommitted(entries, {index for index, entry in enumerate(entries) if self._is_committed(entry)})
         if any(entry.delivery is not None and self._is_taken(entry.delivery, fresh) for entry in fresh):
             raise InvariantViolated("a sequence number is taken by another event")
         for entry in fresh:

@@ -24,12 +24,12 @@ def head_html(reading: Reading[Snapshot]) -> Html:
     """Render the banners and the key figures."""
     snapshot = reading.body
     if snapshot is None:
-        text = f"The API does not answer: {reading.error}. Nothing is shown until it does."
+        text = f"Nothing can be read: {reading.error}. This page tries again each second."
         return tag("div", text, "mx-banner away", role="alert")
     parts = [_halt_banner(snapshot)]
     if reading.is_away:
         text = (
-            f"The API does not answer: {reading.error}. What is shown is {duration(reading.age_s)} old; "
+            f"This is no longer the present: {reading.error}. What is shown is {duration(reading.age_s)} old; "
             "trading goes on without the API, and so does a halt."
         )
         parts.append(tag("div", text, "mx-banner away", role="alert"))

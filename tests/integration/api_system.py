@@ -223,20 +223,58 @@ class _Server(uvicorn.Server):
         yield
 
 
+class ApiServer:
+    """The app on a port of its own, which it keeps when it is stopped and started again."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._port = 0
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Serve."""
+        sock = socket.create_server(("127.0.0.1", self._port))
+        self._port = sock.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._serve(self._server, sock))
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """End, streams first; idempotent."""
+        if self._server is None or self._task is None:
+            return
+        self._app.state.context.hub.close()
+        self._server.should_exit = True
+        await self._task
+        self._server = self._task = None
+
+    @staticmethod
+    async def _serve(server: _Server, sock: socket.socket) -> None:
+        with sock:
+            await server.serve(sockets=[sock])
+
+
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """Serve the app on a free port; yields its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        config = uvicorn.Config(
-            app, lifespan="on", log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2
-        )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        finally:
-            app.state.context.hub.close()
-            server.should_exit = True
-            await task
+    server = ApiServer(app)
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()

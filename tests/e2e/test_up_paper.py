@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -117,6 +118,28 @@ def test_api_process_that_dies_is_started_again_on_the_same_port(system: UpProce
 
     assert eventually(answers, 60)
     assert system.cli("status").returncode == 0
+
+
+def newest_fill_ns(system: UpProcess) -> int:
+    """When the newest fill was received; 0 while the API cannot say."""
+    try:
+        answer = system.get("/v1/fills?limit=1")
+    except httpx.HTTPError:
+        return 0
+    return int(answer.json()["items"][0]["recv_ts_ns"]) if answer.status_code == 200 else 0
+
+
+@pytest.mark.parametrize("name", ["postgres", "simulator"])
+def test_child_that_is_killed_is_started_again_and_trading_goes_on(system: UpProcess, name: str) -> None:
+    if name == "postgres":
+        pid = int((system.data_dir / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    else:
+        pid = next(item.pid for item in system.family() if "simulator" in item.cmdline() and "--json" in item.cmdline())
+    assert pid in {item.pid for item in system.family()}
+    killed_ns = time.time_ns()
+    os.kill(pid, signal.SIGKILL)
+    # Two seconds on, so that nothing that was on its way counts.
+    assert eventually(lambda: newest_fill_ns(system) > killed_ns + 2_000_000_000, 60)
 
 
 def test_second_instance_in_the_same_directory_is_refused_with_the_pid(system: UpProcess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from bench.depth_frames import NOW_NS, generated
@@ -42,7 +43,7 @@ def test_virtual_exchange_gives_a_connected_proven_market() -> None:
     versions = [(event.from_version, event.to_version) for event in events if isinstance(event, BookDelta)]
     assert len(versions) > 5
     assert versions[0][0] == events[1].version + 1
-    assert all(later[0] == earlier[1] + 1 for earlier, later in zip(versions, versions[1:], strict=False))
+    assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(versions))
 
 
 def test_last_words_are_the_last_lines_that_say_something(tmp_path: Path) -> None:

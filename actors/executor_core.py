@@ -193,7 +193,7 @@ class ExecutorCore:
     async def _register_instruments(self, loaded: JournalState) -> None:
         """Tell the journal every symbol that may write: living symbol actors go on without attaching again."""
         names = {symbol for symbol, _ in loaded.symbol_epochs}
-        names |= {item.symbol for item in (*loaded.unfinished, *loaded.positions)}
+        names |= {item.symbol for item in loaded.unfinished} | {item.symbol for item in loaded.positions}
         listed = [self.state.instruments[symbol] for symbol in sorted(names & self.state.instruments.keys())]
         await self.journal.register_instruments(listed, self.clock.now_ns())
 

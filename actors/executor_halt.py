@@ -7,6 +7,7 @@ halt that another process persisted (API, `mexcbot halt --direct`) is found by p
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,7 +26,7 @@ from trading.model.errors import ConfigError, StoreError, VenueUnavailable
 from trading.model.market import Side
 from trading.model.orders import CancelIntent, OrderIntent, OrderType, Purpose
 from trading.model.session import HaltReport, HaltState
-from trading.model.units import BPS, NS_PER_S
+from trading.model.units import BPS, NS_PER_S, base36, ms_from_ns
 
 STEP_S = 0.1
 # Longest wait for exits of a flatten, and how often an unfilled rest is offered again.
@@ -33,7 +34,6 @@ FLATTEN_ROUNDS = 3
 FLATTEN_ROUND_S = 2.0
 # A restarted symbol actor is back within two seconds (field notes, Ray); after this its paper venue counts as gone.
 PAPER_PATIENCE_S = 3.0
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 log = structlog.get_logger("executor")
 
 
@@ -65,6 +65,7 @@ class HaltControl:
         self._retire = retire
         self._spawn = spawn
         self._generation = 0
+        self._halts_of: Counter[str] = Counter()
         self._unsaved: dict[str, tuple[HaltState, str]] = {}
         self._exit_seq = 0
         self._reports: dict[str | None, HaltReport] = {}
@@ -91,7 +92,10 @@ class HaltControl:
     async def resume(self, scope: str, symbol: str | None) -> HaltReport:
         """Lift a halt. Raises: ConfigError; StoreError when it could not be persisted (then it stays)."""
         key = _scope_key(scope, symbol)
+        halts = self._halts_of[key]
         await self._journal.save_halt(key, HaltState.ACTIVE, "", self._clock.now_ns())
+        if self._halts_of[key] != halts:
+            return self.report()  # a halt came meanwhile: it is written after this, and stays
         self._generation += 1
         self._unsaved.pop(key, None)
         self._state.account.set_halt(key, HaltState.ACTIVE, "")
@@ -119,7 +123,7 @@ class HaltControl:
         try:
             for key, (state, reason) in tuple(self._unsaved.items()):
                 await self._journal.save_halt(key, state, reason, self._clock.now_ns())
-                self._unsaved.pop(key, None)
+                self._saved(key, state, reason)
             stored = {scope: (state, reason) for scope, state, reason in await self._journal.halts()}
         except StoreError as error:
             self._state.is_journal_down = True
@@ -133,9 +137,9 @@ class HaltControl:
             state, reason = stored.get(key, (HaltState.ACTIVE, ""))
             if known.get(key, (HaltState.ACTIVE, ""))[0] is not state:
                 self._state.account.set_halt(key, state, reason)
+                self._reports.pop(_symbol_of(key), None)
                 if state is not HaltState.ACTIVE:
                     self._spawn(self._adopt(key, reason), "halt")
-
         await self._verify_again()
 
     async def _verify_again(self) -> None:
@@ -149,14 +153,19 @@ class HaltControl:
             self._reports[None] = HaltReport(state, True, 0, self._clock.now_ns(), reason)
 
     async def _adopt(self, key: str, reason: str) -> None:
-        symbol = key.removeprefix("symbol:") if key != ACCOUNT_SCOPE else None
-        await self._enforce(symbol, reason)
+        symbol = _symbol_of(key)
+        if self._halted(symbol) is HaltState.REDUCING:
+            self._cancel_all(symbol, set(), reason)
+        else:
+            await self._enforce(symbol, reason)
 
     # --- doing it -------------------------------------------------------------------------------------------------
 
     async def _set(self, key: str, state: HaltState, reason: str) -> None:
         self._generation += 1
+        self._halts_of[key] += 1
         self._state.account.set_halt(key, state, reason)
+        self._reports.pop(_symbol_of(key), None)  # what was verified before it says nothing of this one
         self._unsaved[key] = (state, reason)
         try:
             await self._journal.save_halt(key, state, reason, self._clock.now_ns())
@@ -164,6 +173,10 @@ class HaltControl:
             self._state.is_journal_down = True
             log.error("halt_not_persisted", scope=key, reason=str(error))
             return
+        self._saved(key, state, reason)
+
+    def _saved(self, key: str, state: HaltState, reason: str) -> None:
+        # A newer one may have come while this one was being written.
         if self._unsaved.get(key) == (state, reason):
             del self._unsaved[key]
 
@@ -181,10 +194,12 @@ class HaltControl:
             self._enforcing.discard(symbol)
         return self._reports[symbol]
 
-    def _cancel_all(self, symbol: str | None, asked: set[str], reason: str) -> None:
+    def _cancel_all(self, symbol: str | None, asked: set[str], reason: str, *, with_exits: bool = False) -> None:
+        """Ask for the end of what the scope's state forbids: while REDUCING exits stay, unless `with_exits`."""
         for tracker in self._state.orders.live(symbol):
             record = tracker.record
-            if record.client_order_id not in asked:
+            is_allowed = record.purpose is Purpose.EXIT and self._halted(record.symbol) is HaltState.REDUCING
+            if record.client_order_id not in asked and (with_exits or not is_allowed):
                 asked.add(record.client_order_id)
                 cancel = CancelIntent(record.client_order_id, record.symbol, self._clock.now_ns(), reason)
                 self._sends.request_cancel(cancel)
@@ -195,6 +210,8 @@ class HaltControl:
         asked: set[str] = set()
         retire_ns = self._clock.monotonic_ns() + int(PAPER_PATIENCE_S * NS_PER_S)
         while True:
+            if self._halted(symbol) is HaltState.ACTIVE:
+                return HaltReport(HaltState.ACTIVE, False, len(self._state.orders.live(symbol)), 0, "resumed")
             self._cancel_all(symbol, asked, reason)
             if self._settings.is_paper and self._clock.monotonic_ns() >= retire_ns:
                 await self._count_at_venue(symbol)  # fences the paper venues that do not answer
@@ -240,7 +257,7 @@ class HaltControl:
     async def flatten(self, symbol: str | None) -> tuple[str, ...]:
         """Sell what is held, by IOC orders at a bounded price below the bid; return what could not be sold, as text."""
         for _ in range(FLATTEN_ROUNDS):
-            self._cancel_all(symbol, set(), "flatten")
+            self._cancel_all(symbol, set(), "flatten", with_exits=True)
             await self._until_quiet(symbol)
             if not self._offer_exits(symbol):
                 break
@@ -269,6 +286,11 @@ class HaltControl:
         lots = instrument.qty_lots_floor(account.position(symbol).qty)
         return lots > 0 and (bid_ticks == 1 or lots >= instrument.min_lots(price_ticks))
 
+    def _exit_stem(self, now_ns: int) -> str:
+        # Epochs count an account's executors: with the time too, ids of two accounts in one database differ, and those
+        # of a new database differ from what the venue has seen before.
+        return f"{OUR_PREFIX}x{base36(ms_from_ns(now_ns))}-{base36(self._keeper.epoch)}"
+
     def _offer_exits(self, only: str | None) -> bool:
         """Propose one exit for each position that can be sold; True when there was any."""
         account, now_ns, is_any = self._state.account, self._clock.now_ns(), False
@@ -285,7 +307,7 @@ class HaltControl:
             self._exit_seq += 1
             self._sends.propose(
                 OrderIntent(
-                    client_order_id=f"{OUR_PREFIX}x{_base36(self._keeper.epoch)}-{_base36(self._exit_seq)}",
+                    client_order_id=f"{self._exit_stem(now_ns)}-{base36(self._exit_seq)}",
                     symbol=symbol,
                     side=Side.SELL,
                     type=OrderType.IOC,
@@ -307,18 +329,13 @@ def _bounded(bid_ticks: int, bound_bps: int) -> int:
     return max(1, int(bid_ticks * (BPS - bound_bps) / BPS))
 
 
+def _symbol_of(key: str) -> str | None:
+    return None if key == ACCOUNT_SCOPE else key.removeprefix("symbol:")
+
+
 def _scope_key(scope: str, symbol: str | None) -> str:
     if scope == ACCOUNT_SCOPE:
         return ACCOUNT_SCOPE
     if scope == "symbol" and symbol:
         return symbol_scope(symbol)
     raise ConfigError(f"halt: expected scope account, or symbol with its name, was {scope!r} and {symbol!r}")
-
-
-def _base36(number: int) -> str:
-    text = ""
-    while True:
-        number, digit = divmod(number, 36)
-        text = DIGITS[digit] + text
-        if not number:
-            return text

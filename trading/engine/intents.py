@@ -5,27 +5,12 @@ May import `trading.model` and `trading.engine`.
 
 from __future__ import annotations
 
+from trading.engine.reconcile import OUR_PREFIX
 from trading.engine.strategy.protocol import DesiredQuote
 from trading.model.instrument import Instrument
 from trading.model.market import Level
 from trading.model.orders import CancelIntent, OrderIntent
-from trading.model.units import NS_PER_MS
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-ID_PREFIX = "mx-"
-"""Every order of ours starts with it; orders that do not are foreign."""
-
-
-def base36(number: int) -> str:
-    """Render a non-negative integer in base 36, lower case."""
-    if number == 0:
-        return "0"
-    digits = []
-    while number:
-        number, digit = divmod(number, 36)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+from trading.model.units import NS_PER_MS, base36
 
 
 class IntentMaker:
@@ -39,7 +24,7 @@ class IntentMaker:
         self._instrument = instrument
         self._strategy_name = strategy_name
         self._owner_epoch = owner_epoch
-        self._stem = f"{ID_PREFIX}{base36(run_number)}-{base36(owner_epoch)}-"
+        self._stem = f"{OUR_PREFIX}{base36(run_number)}-{base36(owner_epoch)}-"
         self._sequence = 0
 
     def order(

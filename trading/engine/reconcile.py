@@ -14,6 +14,7 @@ from trading.engine.ports import OrderRecord
 from trading.model.orders import OrderStatus, VenueOrder
 
 OUR_PREFIX = "mx-"
+"""Every order of ours starts with it; orders that do not are foreign."""
 
 
 class OrphanPolicy(StrEnum):

@@ -18,6 +18,7 @@ NS_PER_DAY = 86_400 * NS_PER_S
 ZERO = Decimal(0)
 ONE = Decimal(1)
 BPS = Decimal(10_000)
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def ns_from_ms(time_ms: int) -> int:
@@ -58,3 +59,13 @@ def plain(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def base36(number: int) -> str:
+    """Render a non-negative integer in base 36, lower case: "0", "z", "10"."""
+    text = ""
+    while True:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+        if not number:
+            return text

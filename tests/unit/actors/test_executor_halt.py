@@ -178,3 +178,115 @@ async def test_detached_symbol_has_nothing_open_and_its_owner_is_fenced(system: 
     await system.executor.detach_symbol("BTCUSDT", False)
     assert await system.executor.open_order_count("BTCUSDT") == 0
     assert system.executor.core.state.epochs["BTCUSDT"] > system.epoch
+
+
+async def test_second_halt_is_not_confirmed_by_the_first_ones_verification(system: System) -> None:
+    assert (await system.executor.halt("account", None, False, "first")).confirmed
+    await system.executor.resume("account", None)
+    await submit(system, system.intent(1))
+    system.venue.is_down = True
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "second"))
+    await settle()
+    report = await system.executor.halt_report()
+    assert (report.state, report.confirmed, report.verified_at_ns) == (HaltState.HALTED, False, 0)
+    system.venue.is_down = False
+    system.clock.advance(4 * NS_PER_S)
+    await system.executor.core.reconciler.round()
+    async with asyncio.timeout(5):
+        assert (await halting).confirmed
+
+
+async def test_halt_that_comes_while_a_resume_is_being_written_stays(system: System) -> None:
+    await system.executor.halt("account", None, False, "first")
+    written, original = asyncio.Event(), system.journal.save_halt
+
+    class SlowJournal:
+        async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+            await original(scope, state, reason, now_ns)
+            if state is HaltState.ACTIVE:
+                await written.wait()
+
+    control = system.executor.core.halts
+    control._journal = SlowJournal()  # type: ignore[assignment]
+    resuming = asyncio.create_task(system.executor.resume("account", None))
+    await settle()
+    assert (await system.executor.halt("account", None, False, "second")).confirmed
+    written.set()
+    assert (await resuming).state is HaltState.HALTED
+    assert await submit(system, system.intent(1)) == ()
+    assert await system.journal.halts() == (("account", HaltState.HALTED, "second"),)
+
+
+async def test_halt_that_could_not_be_saved_is_not_forgotten_when_an_older_one_is_saved(system: System) -> None:
+    control, original = system.executor.core.halts, system.journal.save_halt
+    system.journal.is_down = True
+    await control._set("account", HaltState.REDUCING, "older")
+    system.journal.is_down = False
+    saving = asyncio.Event()
+
+    class SlowJournal:
+        async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+            if state is HaltState.HALTED:
+                raise StoreError("the database is down")
+            await saving.wait()
+            await original(scope, state, reason, now_ns)
+
+        async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
+            return await system.journal.halts()
+
+    control._journal = SlowJournal()  # type: ignore[assignment]
+    polling = asyncio.create_task(control.poll())
+    await settle()
+    await control._set("account", HaltState.HALTED, "newer")
+    saving.set()
+    await polling
+    control._journal = system.journal
+    await control.poll()
+    assert await system.journal.halts() == (("account", HaltState.HALTED, "newer"),)
+    assert system.executor.core.account.halt_state()[0] is HaltState.HALTED
+
+
+async def test_persisted_reducing_ends_entries_and_leaves_exits_alone(system: System) -> None:
+    await submit(system, system.intent(1))
+    name = f"mx-1-{system.epoch}-1"
+    system.venue.fill(name, 1000)
+    await submit(system, system.intent(2), system.intent(3, Side.SELL, price=BID + 10, purpose=Purpose.EXIT))
+    await system.journal.save_halt("account", HaltState.REDUCING, "by the API", 1)
+    await system.executor.core.halts.poll()
+    await settle()
+    assert system.venue.cancelled == [f"mx-1-{system.epoch}-2"]
+    assert system.venue.book[f"mx-1-{system.epoch}-3"].status is OrderStatus.OPEN
+
+
+async def test_resume_ends_the_verification_of_the_halt_that_it_lifts(system: System) -> None:
+    system.venue.answer, system.venue.is_blind = "lose", True
+    await submit(system, system.intent(1))
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    await system.executor.resume("account", None)
+    system.venue.answer = "accept"
+    await submit(system, system.intent(2))
+    async with asyncio.timeout(5):
+        report = await halting
+    assert (report.state, report.confirmed) == (HaltState.ACTIVE, False)
+    assert f"mx-1-{system.epoch}-2" not in system.venue.cancelled
+
+
+async def test_flatten_ids_of_two_accounts_in_one_database_differ(system: System) -> None:
+    other = System()
+    other.clock.advance(NS_PER_S)
+    names = []
+    for one in (system, other):
+        if one is other:
+            await one.start()
+        await submit(one, one.intent(1))
+        one.venue.fill(f"mx-1-{one.epoch}-1", 1000)
+        await settle()
+        halting = asyncio.create_task(one.executor.halt("account", None, True, "test"))
+        await settle()
+        names.append([order.client_order_id for order in one.venue.placed if order.strategy == "flatten"])
+        one.venue.fill(names[-1][0], 1000)
+        async with asyncio.timeout(5):
+            await halting
+    await other.executor.close()
+    assert not set(names[0]) & set(names[1])

@@ -35,9 +35,8 @@ from trading.adapters.store.tables import (
     sessions,
     symbol_runs,
 )
-from trading.engine.intents import base36
 from trading.model.session import DesiredState, HaltState, RunState
-from trading.model.units import NS_PER_DAY
+from trading.model.units import NS_PER_DAY, base36
 
 # A key is answered from memory for this long; then it may be used anew.
 KEY_LIFE_NS = NS_PER_DAY

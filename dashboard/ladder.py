@@ -9,7 +9,7 @@ from api.schemas import Book, OrderItem
 from dashboard.figures import NOTHING, plain_number, spread_bps
 from dashboard.markup import Html, html, join, tag
 
-Level = tuple[str, str]
+Level = Sequence[str]
 
 
 def ladder_html(book: Book, own: Sequence[OrderItem], depth: int) -> Html:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from api.schemas.base import Answer, Assignments, DecimalText, OperationStatusName, Request, SymbolName, texts
+
+# [price, quantity]
+Level = Annotated[list[DecimalText], Field(min_length=2, max_length=2)]
 
 
 class BookSummary(Answer):
@@ -53,8 +58,8 @@ class Book(Answer):
     symbol: str
     state: str
     version: int
-    bids: list[tuple[DecimalText, DecimalText]]
-    asks: list[tuple[DecimalText, DecimalText]]
+    bids: list[Level]
+    asks: list[Level]
     exch_ts_ns: int
     recv_ts_ns: int
 

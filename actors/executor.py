@@ -117,6 +117,7 @@ class ExecutorActor:
         await self._until(lambda: not core.sends.is_sending(symbol), ATTACH_PATIENCE_S)
         if self._settings.is_paper:
             for tracker in core.state.orders.live(symbol):
+                tracker.forget_unbooked()
                 if tracker.record.status is OrderStatus.UNKNOWN:
                     core.desk.end_at_venue(tracker, "its paper venue was restarted")
         while core.outcomes.pending_of(symbol):

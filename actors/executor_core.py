@@ -202,6 +202,8 @@ class ExecutorCore:
         for record in known:
             fills = await self.journal.fills_of(record.client_order_id) if record.filled_lots else ()
             tracker = OrderTracker(replace(record, executor_epoch=self.keeper.epoch), fills)
+            if self.settings.is_paper:
+                tracker.forget_unbooked()  # a paper venue that lives on repeats what it did
             self.state.orders.put(tracker)
             self.account.on_order(tracker.record)
         if len(known) < len(loaded.unfinished):
@@ -240,6 +242,7 @@ class ExecutorCore:
         """End the orders of a paper venue that exists no more; those on the way to it are left to their answer."""
         for tracker in self.state.orders.live(symbol):
             if tracker.record.client_order_id not in self.state.sending:
+                tracker.forget_unbooked()
                 self.desk.end_at_venue(tracker, text)
 
     async def _halt_account(self, reason: str) -> None:

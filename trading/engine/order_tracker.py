@@ -103,6 +103,11 @@ class OrderTracker:
         event = OrderNotSent(self.record.symbol, self.record.client_order_id, text, now_ns)
         return self._move(OrderEventKind.PROVEN_ABSENT, now_ns, event, reason=text[:300])
 
+    def forget_unbooked(self) -> None:
+        """Take back what a paper venue said to have traded: it is gone, and what is not booked never happened."""
+        self.record = replace(self.record, venue_filled_lots=self.record.filled_lots)
+        self._ended = None
+
     # --- the venue's words ----------------------------------------------------------------------------------------
 
     def on_answer(self, answer: PlaceAnswer, now_ns: int) -> Step | None:

@@ -301,3 +301,25 @@ async def test_equity_is_stored_when_it_changes_and_survives(system: PaperSystem
     assert system.executor.core.account.drawdown(system.clock.now_ns()) == D(1)
     assert system.executor.core.account.net_pnl_today(system.clock.now_ns()) == D(-1)
     await system.executor.close()
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_fills_that_a_dead_paper_venue_only_mentioned_hold_no_order_open(
+    system: PaperSystem, is_restarted: bool
+) -> None:
+    await system.submit(1)
+    name = f"mx-1-{system.epoch}-1"
+    core = system.executor.core
+    # A query shows what has traded; the report of it dies with the symbol's process.
+    core.desk.take(system.symbol.word(name, OrderStatus.PARTIALLY_FILLED, 400))
+    if is_restarted:
+        (order,) = await system.attach()
+        assert (order.filled_lots, order.venue_filled_lots) == (0, 0)
+        ended = system.symbol.word(name, OrderStatus.CANCELLED)
+        await system.executor.paper_reports("BTCUSDT", system.epoch, (ended,))
+    else:
+        await core.retire("BTCUSDT")
+        await settle()
+    assert await system.status_of(name) is OrderStatus.CANCELLED
+    assert core.state.orders.live() == ()
+    assert core.account.available("USDT") == D(1000)

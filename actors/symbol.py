@@ -18,7 +18,7 @@ import structlog
 
 from actors.fleet import DrainReport
 from actors.recipes import SymbolSpec
-from actors.symbol_heartbeat import NO_FEED, running_heartbeat, starting_heartbeat
+from actors.symbol_heartbeat import NO_FEED, book_body, running_heartbeat, starting_heartbeat
 from actors.symbol_outbox import Outbox
 from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment
 from actors.symbol_snapshots import SnapshotFetcher
@@ -43,7 +43,7 @@ from trading.engine.ports import OrderRecord
 from trading.engine.strategy.registry import parse_parameters
 from trading.model.errors import FencedOut, NotRunning, TradingError
 from trading.model.market import BookState
-from trading.model.orders import Delivery, OrderNotSent, PlaceAnswer, PlaceUnknown, VenueOrder
+from trading.model.orders import Delivery, OrderNotSent, PlaceAnswer, PlaceRejected, PlaceUnknown, VenueOrder
 from trading.model.session import Heartbeat, RunState
 from trading.model.units import plain
 
@@ -103,6 +103,7 @@ class SymbolActor:
         """Begin: attach to the executor, then run the loops. Returns at once."""
         self._spawn(self._boot(), "boot")
         self._spawn(self._beat(), "heartbeat")
+        self._spawn(self._marks(), "marks")
 
     async def ping(self) -> str:
         """Return the process id."""
@@ -168,8 +169,13 @@ class SymbolActor:
         """Run one engine step and carry out what it wants. Synchronous: steps never interleave."""
         engine = self._engine
         assert engine is not None
-        for action in engine.step(event, self._clock.now_ns()):
-            self._act(action)
+        try:
+            for action in engine.step(event, self._clock.now_ns()):
+                self._act(action)
+        except Exception as error:
+            # Half a step is carried out, whoever called: start anew from the journal.
+            self._crash(f"{self._spec.symbol}: step: {type(error).__name__}: {error}")
+            raise
 
     def _act(self, action: Action) -> None:
         outbox, snapshots = self._outbox, self._snapshots
@@ -235,13 +241,21 @@ class SymbolActor:
             self._step(Delivery(0, event))
 
     async def paper_place(self, orders: tuple[OrderRecord, ...]) -> tuple[PlaceAnswer, ...]:
-        """Place journaled orders in this symbol's paper venue. Raises: NotRunning before the symbol is up."""
+        """Place journaled orders in this symbol's paper venue; one of another owner is refused, unless it was taken over.
+
+        Raises: NotRunning before the symbol is up.
+        """
         engine = self._require_engine()
         answers: list[PlaceAnswer] = []
         for order in orders:
-            self._step(PaperOrderPlaced(order.as_intent(), self._clock.now_ns()))
-            answer = engine.paper_answer(order.client_order_id)
-            answers.append(answer or PlaceUnknown(order.client_order_id, "no paper venue", self._clock.now_ns()))
+            name, now_ns = order.client_order_id, self._clock.now_ns()
+            answer = engine.paper_answer(name)
+            if answer is None and order.owner_epoch != self._owner_epoch:
+                answer = PlaceRejected(name, 0, f"of epoch {order.owner_epoch}, not {self._owner_epoch}", now_ns)
+            if answer is None:
+                self._step(PaperOrderPlaced(order.as_intent(), now_ns))
+                answer = engine.paper_answer(name)
+            answers.append(answer or PlaceUnknown(name, "no paper venue", now_ns))
         return tuple(answers)
 
     async def paper_cancel(self, ids: tuple[str, ...]) -> tuple[bool, ...]:
@@ -255,6 +269,10 @@ class SymbolActor:
     async def paper_orders(self) -> tuple[VenueOrder, ...]:
         """Return the paper venue's open orders."""
         return self._require_engine().paper_orders()
+
+    @property
+    def _owner_epoch(self) -> int:
+        return self._attachment.owner_epoch if self._attachment is not None else 0
 
     def _require_engine(self) -> SymbolEngine:
         if self._engine is None:
@@ -305,21 +323,7 @@ class SymbolActor:
         engine = self._require_engine()
         attachment = self._attachment
         assert attachment is not None
-        instrument, view = attachment.instrument, engine.view()
-        bids, asks = engine.book_levels(depth)
-
-        def rows(levels: list[tuple[int, int]]) -> list[list[str]]:
-            return [[instrument.price_text(ticks), instrument.qty_text(lots)] for ticks, lots in levels]
-
-        return {
-            "symbol": self._spec.symbol,
-            "state": view.book_state.value,
-            "version": view.book_version,
-            "bids": rows(bids),
-            "asks": rows(asks),
-            "exch_ts_ns": view.book_exch_ns,
-            "recv_ts_ns": view.book_ns,
-        }
+        return book_body(attachment.instrument, engine.view(), *engine.book_levels(depth))
 
     async def view(self) -> Heartbeat:
         """Return what the heartbeat says, now."""
@@ -333,6 +337,11 @@ class SymbolActor:
                 await self._supervisor.heartbeat(self._heartbeat())
             except TradingError as error:
                 log.debug("heartbeat_lost", symbol=self._spec.symbol, reason=str(error))
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _marks(self) -> None:
+        """Keep the executor's mark fresh, whoever else is away."""
+        while True:
             await self._mark()
             await asyncio.sleep(HEARTBEAT_S)
 

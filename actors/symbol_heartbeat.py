@@ -1,14 +1,16 @@
-"""What a symbol actor says about itself, built from the engine's view. May import `trading` and the symbol's ports."""
+"""What a symbol actor says of itself and its book, built from the engine's view. May import `trading` and the symbol's ports."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 from actors.recipes import SymbolSpec
 from actors.symbol_ports import FeedStats, SymbolAttachment
 from trading.engine.engine_view import EngineView
-from trading.model.market import BookState
+from trading.model.instrument import Instrument
+from trading.model.market import BookState, Level
 from trading.model.session import Heartbeat, RunState
 from trading.model.units import NS_PER_MS
 
@@ -70,3 +72,20 @@ def running_heartbeat(start: Heartbeat, attachment: SymbolAttachment, view: Engi
         proven_ratio=view.proven_ratio,
         refusals=view.refusals,
     )
+
+
+def book_body(instrument: Instrument, view: EngineView, bids: list[Level], asks: list[Level]) -> dict[str, Any]:
+    """Render the top of the book as the API shows it (contract: /symbols/{symbol}/book), prices as text."""
+
+    def rows(levels: list[Level]) -> list[list[str]]:
+        return [[instrument.price_text(ticks), instrument.qty_text(lots)] for ticks, lots in levels]
+
+    return {
+        "symbol": instrument.symbol,
+        "state": view.book_state.value,
+        "version": view.book_version,
+        "bids": rows(bids),
+        "asks": rows(asks),
+        "exch_ts_ns": view.book_exch_ns,
+        "recv_ts_ns": view.book_ns,
+    }

@@ -1,0 +1,145 @@
+"""The symbol actor's shell: whose paper orders it takes, what ends it, and who may be away without harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from actors.recipes import SymbolSpec
+from actors.symbol import SymbolActor, SymbolSettings
+from actors.symbol_ports import FeedStats, SymbolAttachment
+from tests.unit.actors.executor_fakes import BID, BTC, settle
+from trading.adapters.clock import ManualClock
+from trading.engine.bootstrap import SymbolBootstrap
+from trading.engine.ports import OrderRecord, Submission
+from trading.model.errors import InvariantViolated
+from trading.model.market import MarketEvent, Side
+from trading.model.orders import (
+    Delivery,
+    OrderAccepted,
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceRejected,
+    Purpose,
+    VenueEvent,
+)
+from trading.model.position import Position
+from trading.model.session import HaltState, Heartbeat
+
+EPOCH = 7
+
+
+def a_record(name: str, epoch: int) -> OrderRecord:
+    return OrderRecord(
+        name, "BTCUSDT", "run-1", epoch, 1, Side.BUY, OrderType.LIMIT, BID, 1000, Purpose.ENTRY, "spread_capture",
+        OrderStatus.SENT, 1, 2, 0, 2000,
+    )  # fmt: skip
+
+
+class FakeExecutor:
+    """Attaches at once, with the open orders it is given."""
+
+    def __init__(self, open_orders: tuple[OrderRecord, ...] = ()) -> None:
+        self.open_orders = open_orders
+        self.marks = 0
+
+    async def attach_symbol(self, symbol: str, run_id: str, run_number: int, owner: str) -> SymbolAttachment:
+        bootstrap = SymbolBootstrap(Position("BTCUSDT"), self.open_orders, 0, HaltState.ACTIVE)
+        return SymbolAttachment(EPOCH, bootstrap, BTC, Decimal(200))
+
+    async def submit(self, submission: Submission) -> None:
+        """Take it."""
+
+    async def paper_reports(self, symbol: str, owner_epoch: int, events: tuple[VenueEvent, ...]) -> int:
+        return len(events)
+
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> int:
+        self.marks += 1
+        return 0
+
+
+class HungSupervisor:
+    """Never answers."""
+
+    async def heartbeat(self, beat: Heartbeat) -> None:
+        await asyncio.Event().wait()
+
+
+class SilentFeed:
+    """A connection on which nothing comes."""
+
+    async def run(self, sink: Callable[[MarketEvent], None]) -> None:
+        await asyncio.Event().wait()
+
+    def stats(self) -> FeedStats:
+        return FeedStats(0, 0, 0, 0, 0)
+
+
+class Shell:
+    """A started symbol actor in paper mode."""
+
+    def __init__(self, executor: FakeExecutor) -> None:
+        self.crashes: list[str] = []
+        self.executor = executor
+        make: Any = SymbolActor
+        self.actor: SymbolActor = make(
+            SymbolSpec("BTCUSDT", "run-1", 1, "spread_capture", (), False),
+            SymbolSettings(is_paper=True, node="n", seed=1),
+            executor,
+            HungSupervisor(),
+            lambda attachment: SilentFeed(),
+            lambda attachment, sink: None,
+            ManualClock(),
+            self.crashes.append,
+        )
+
+    async def __aenter__(self) -> Shell:
+        await self.actor.start()
+        await settle()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = tuple(self.actor._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def test_paper_place_order_of_a_former_owner_is_refused() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        late, own = await shell.actor.paper_place((a_record("mx-1-6-1", EPOCH - 1), a_record("mx-1-7-1", EPOCH)))
+        assert isinstance(late, PlaceRejected)
+        assert isinstance(own, PlaceAccepted)
+        assert [order.client_order_id for order in await shell.actor.paper_orders()] == ["mx-1-7-1"]
+
+
+async def test_paper_place_order_that_was_taken_over_is_accepted_once_more() -> None:
+    former = a_record("mx-1-6-1", EPOCH - 1)
+    async with Shell(FakeExecutor((former,))) as shell:
+        (answer,) = await shell.actor.paper_place((former,))
+        assert isinstance(answer, PlaceAccepted)
+        assert len(await shell.actor.paper_orders()) == 1
+
+
+async def test_step_that_fails_ends_the_actor_whoever_called() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+
+        def fail(event: object, now_ns: int) -> None:
+            raise InvariantViolated("expected something else")
+
+        actor._engine.step = fail
+        with pytest.raises(InvariantViolated):
+            await actor.deliver((Delivery(1, OrderAccepted("BTCUSDT", "mx-1-7-1", "v", 1)),))
+        assert len(shell.crashes) == 1
+
+
+async def test_marks_go_on_while_the_supervisor_hangs() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        assert shell.executor.marks == 1

@@ -241,10 +241,7 @@ class SymbolActor:
             self._step(Delivery(0, event))
 
     async def paper_place(self, orders: tuple[OrderRecord, ...]) -> tuple[PlaceAnswer, ...]:
-        """Place journaled orders in this symbol's paper venue; one of another owner is refused, unless it was taken over.
-
-        Raises: NotRunning before the symbol is up.
-        """
+        """Place journaled orders here; another owner's is refused unless it was taken over. Raises: NotRunning."""
         engine = self._require_engine()
         answers: list[PlaceAnswer] = []
         for order in orders:

@@ -1,4 +1,4 @@
-"""What a symbol actor says of itself and its book, built from the engine's view. May import `trading` and the symbol's ports."""
+"""What a symbol actor says of itself and its book, made of the engine's view. May import `trading`, the ports."""
 
 from __future__ import annotations
 

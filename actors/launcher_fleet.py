@@ -22,7 +22,7 @@ from trading.adapters.settings import Settings
 from trading.adapters.store.fleet import FleetStore
 from trading.model.errors import NotRunning, OutcomeUnknown, TradingError
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 90.0
 CHECK_INTERVAL_S = 5.0
 # Ray restarts the supervisor by itself in about 1.5 s; silence of half a minute means that Ray itself is gone.
 SILENT_CHECKS_MAX = 6

@@ -26,7 +26,7 @@ from trading.model.errors import ConfigError, NotRunning, VenueError
 from trading.model.instrument import Instrument
 from trading.model.session import Mode, VenueName
 
-SIMULATOR_READY_S = 30.0
+SIMULATOR_READY_S = 60.0
 CONNECT_TIMEOUT_S = 3.0
 SYMBOLS_MAX = 2_000
 # Listed beside the traded symbols, so that `spawn` finds something to spawn.

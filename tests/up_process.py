@@ -24,7 +24,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 # Two busy cores need their time to start two dozen processes; the target (15 s warm) is a benchmark's to judge.
-READY_PATIENCE_S = 150.0
+READY_PATIENCE_S = 200.0
 STOP_PATIENCE_S = 90.0
 T = TypeVar("T")
 

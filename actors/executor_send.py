@@ -30,6 +30,8 @@ from trading.model.units import NS_PER_S
 
 # A send that leaves less than this of the signed window would reach the venue too late for certain.
 WINDOW_RESERVE_MS = 200
+# A wait for tokens is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
+WAIT_STEP_S = 0.1
 # Cancels are repeated while the venue has not ended the order.
 RECANCEL_AFTER_NS = 3 * NS_PER_S
 log = structlog.get_logger("executor")
@@ -171,7 +173,9 @@ class SendPath:
                 now_ns = self._clock.now_ns()
                 if not self._budget.try_order(now_ns):
                     self._put_back(job)
-                    await asyncio.sleep(self._budget.wait_ns(now_ns) / NS_PER_S)
+                    for waiting in tuple(self._waiting.values()):
+                        self._is_expired(waiting, now_ns)
+                    await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns) / NS_PER_S))
                     continue
                 if isinstance(job, CancelJob):
                     self._spawn(self._cancel(job), "cancel")
@@ -189,13 +193,14 @@ class SendPath:
         record = job.tracker.record
         if record.status is not OrderStatus.PENDING:
             return True  # denied while it waited
-        if record.client_order_id in self._cancel_wanted:
-            self._finish_denied(job, Denial(Refusal.STALE_INTENT, "withdrawn before it was sent"))
-            return True
-        if self._clock.now_ns() > record.valid_until_ns:
-            self._finish_denied(job, Denial(Refusal.BUDGET, "no token within the intent's age"))
-            return True
-        return False
+        return self._is_expired(job, self._clock.now_ns())
+
+    def _is_expired(self, waiting: Waiting, now_ns: int) -> bool:
+        record = waiting.tracker.record
+        if record.status is not OrderStatus.PENDING or now_ns <= record.valid_until_ns:
+            return False
+        self._finish_denied(waiting, Denial(Refusal.BUDGET, "no token within the intent's age"))
+        return True
 
     def _put_back(self, job: Job) -> None:
         if isinstance(job, CancelJob):
@@ -298,10 +303,13 @@ class SendPath:
         if tracker is None or tracker.record.status.is_terminal:
             return
         name = intent.client_order_id
-        if name in self._waiting or name in self._state.sending:
-            # Not sent yet: it never will be. On the wire: the cancel follows the answer.
+        waiting = self._waiting.get(name)
+        if waiting is not None and tracker.record.status is OrderStatus.PENDING:
+            self._finish_denied(waiting, Denial(Refusal.STALE_INTENT, "withdrawn before it was sent"))
+            return
+        if waiting is not None or name in self._state.sending:
+            # Being committed: it will not be sent. On the wire: the cancel follows the answer.
             self._cancel_wanted.add(name)
-            self._wake.set()
             return
         self._queue_cancel(name, intent.symbol)
 

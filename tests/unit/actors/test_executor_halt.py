@@ -13,7 +13,7 @@ from tests.unit.actors.executor_fakes import BID, System, settle
 from trading.engine.ports import Submission
 from trading.model.errors import ConfigError, StoreError
 from trading.model.market import Side
-from trading.model.orders import OrderIntent, OrderStatus, Purpose
+from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -290,3 +290,25 @@ async def test_flatten_ids_of_two_accounts_in_one_database_differ(system: System
             await halting
     await other.executor.close()
     assert not set(names[0]) & set(names[1])
+
+
+async def test_halt_during_a_pause_of_the_venue_denies_what_waits_at_once(system: System) -> None:
+    system.executor.core.budget.on_rate_limited(90, system.clock.now_ns())
+    sending = asyncio.create_task(submit(system, system.intent(1)))
+    await settle()
+    async with asyncio.timeout(2):
+        assert (await system.executor.halt("account", None, False, "test")).confirmed
+        assert await sending == ()
+    assert system.symbol.deliveries[-1].event.text == "withdrawn before it was sent"  # type: ignore[union-attr]
+
+
+async def test_intent_that_waits_behind_a_long_pause_is_denied_at_its_age(system: System) -> None:
+    await submit(system, system.intent(1))
+    system.executor.core.budget.on_rate_limited(90, system.clock.now_ns())
+    system.executor.core.sends.request_cancel(system.cancel(f"mx-1-{system.epoch}-1"))  # is served first, and waits
+    sending = asyncio.create_task(submit(system, system.intent(2)))
+    await settle()
+    system.clock.advance(2 * NS_PER_S)
+    async with asyncio.timeout(2):
+        assert await sending == ()
+    assert system.executor.core.state.counters[f"denied:{Refusal.BUDGET}"] == 1

@@ -145,8 +145,8 @@ class SymbolActor:
         if self._is_paused:
             self._step(TradingSwitched(False, "paused", now_ns))
         self._feed = self._make_feed(attachment)
-        self._spawn(self._outbox.run_orders(), "orders")
-        self._spawn(self._outbox.run_reports(), "reports")
+        for name, loop in self._outbox.loops():
+            self._spawn(loop, name)
         self._spawn(self._tick(), "timer")
         self._spawn(self._feed.run(self._step), "feed")
 

@@ -1,19 +1,22 @@
 """The symbol's outbox: what the engine wants sent, carried to the executor in order and never awaited by the engine.
 
-May import `trading` and the symbol's ports. Orders: a batch whose answer is lost is looked up by id; what the executor
-does not know it buries, and the engine is told. Paper reports: repeated until journaled, in order.
+May import `trading` and the symbol's ports. A batch of orders is answered when it is durable, which may take as long as
+an intent lives: cancels, exits, entries and paper reports each have a loop of their own, and hold up no other.
+Orders: a batch whose answer is lost is looked up by id; what the executor does not know it buries, and the engine is
+told. Paper reports: repeated until journaled, in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from actors.symbol_ports import ExecutorPort
 from trading.engine.ports import Submission
 from trading.model.errors import FencedOut, InvariantViolated, TradingError
-from trading.model.orders import CancelIntent, OrderIntent, VenueEvent
+from trading.model.orders import CancelIntent, OrderIntent, Purpose, VenueEvent
 
 BATCH_MAX = 50
 # An engine holds a handful of orders; ten thousand waiting events mean an executor gone for long: start anew.
@@ -24,7 +27,7 @@ RETRY_MAX_S = 1.0
 
 
 class Outbox:
-    """Owned by one `SymbolActor`. Invariant: cancels overtake intents, reports keep their order, queues are bounded."""
+    """Owned by one `SymbolActor`. Invariant: reports and intents of one purpose keep their order; bounded."""
 
     def __init__(
         self,
@@ -39,24 +42,26 @@ class Outbox:
         self._owner_epoch = owner_epoch
         self._executor = executor
         self._on_buried = on_buried
-        self._intents: deque[OrderIntent] = deque()
+        self._intents: dict[Purpose, deque[OrderIntent]] = {purpose: deque() for purpose in Purpose}
         self._cancels: deque[CancelIntent] = deque()
         self._reports: deque[VenueEvent] = deque()
-        self._orders_wait = asyncio.Event()
+        self._intents_wait = {purpose: asyncio.Event() for purpose in Purpose}
+        self._cancels_wait = asyncio.Event()
         self._reports_wait = asyncio.Event()
         self.retries = 0
 
     def place(self, intent: OrderIntent) -> None:
         """Queue an intent."""
-        self._bounded(len(self._intents), ORDERS_MAX)
-        self._intents.append(intent)
-        self._orders_wait.set()
+        line = self._intents[intent.purpose]
+        self._bounded(len(line), ORDERS_MAX)
+        line.append(intent)
+        self._intents_wait[intent.purpose].set()
 
     def cancel(self, cancel: CancelIntent) -> None:
-        """Queue a cancel, ahead of all intents."""
+        """Queue a cancel; one that overtakes its order finds nothing, and the engine asks again."""
         self._bounded(len(self._cancels), ORDERS_MAX)
         self._cancels.append(cancel)
-        self._orders_wait.set()
+        self._cancels_wait.set()
 
     def report(self, events: tuple[VenueEvent, ...]) -> None:
         """Queue what the paper venue did."""
@@ -67,17 +72,37 @@ class Outbox:
     @property
     def depth(self) -> int:
         """How much waits, for the metric beside the bounds."""
-        return len(self._intents) + len(self._cancels) + len(self._reports)
+        return sum(len(line) for line in self._intents.values()) + len(self._cancels) + len(self._reports)
 
-    async def run_orders(self) -> None:
-        """Carry orders and cancels, one batch at a time; while one is under way the next gathers."""
+    def loops(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
+        """Return the loops to run, with their names. Each raises FencedOut when the symbol has a newer owner."""
+        orders = tuple((purpose.value.lower(), self._run_intents(purpose)) for purpose in Purpose)
+        return (("cancels", self._run_cancels()), *orders, ("reports", self._run_reports()))
+
+    async def _run_intents(self, purpose: Purpose) -> None:
+        """Carry intents of one purpose, one batch at a time; while one is under way the next gathers."""
+        line = self._intents[purpose]
         while True:
-            await self._orders_wait.wait()
-            self._orders_wait.clear()
-            while self._cancels or self._intents:
-                await self._send_batch()
+            await self._intents_wait[purpose].wait()
+            self._intents_wait[purpose].clear()
+            while line:
+                intents = tuple(line.popleft() for _ in range(min(BATCH_MAX, len(line))))
+                if not await self._submit(intents, ()):
+                    await self._resolve(intents)
+                    await asyncio.sleep(RETRY_FIRST_S)
 
-    async def run_reports(self) -> None:
+    async def _run_cancels(self) -> None:
+        """Carry cancels; a batch whose answer is lost is repeated, which is harmless."""
+        while True:
+            await self._cancels_wait.wait()
+            self._cancels_wait.clear()
+            while self._cancels:
+                cancels = tuple(self._cancels.popleft() for _ in range(min(BATCH_MAX, len(self._cancels))))
+                if not await self._submit((), cancels):
+                    self._cancels.extendleft(reversed(cancels))
+                    await asyncio.sleep(RETRY_FIRST_S)
+
+    async def _run_reports(self) -> None:
         """Carry paper reports until each is journaled."""
         delay = RETRY_FIRST_S
         while True:
@@ -98,20 +123,16 @@ class Outbox:
                 for _ in batch:
                     self._reports.popleft()
 
-    async def _send_batch(self) -> None:
-        cancels = tuple(self._cancels.popleft() for _ in range(min(BATCH_MAX, len(self._cancels))))
-        room = BATCH_MAX - len(cancels)
-        intents = tuple(self._intents.popleft() for _ in range(min(room, len(self._intents))))
-        batch = Submission(self._symbol, self._owner_epoch, self._run_id, intents, cancels)
+    async def _submit(self, intents: tuple[OrderIntent, ...], cancels: tuple[CancelIntent, ...]) -> bool:
+        """Hand over a batch; False when its answer was lost."""
         try:
-            await self._executor.submit(batch)
+            await self._executor.submit(Submission(self._symbol, self._owner_epoch, self._run_id, intents, cancels))
         except FencedOut:
             raise
         except TradingError:
             self.retries += 1
-            await self._resolve(intents)
-            self._cancels.extendleft(reversed(cancels))  # harmless to repeat
-            await asyncio.sleep(RETRY_FIRST_S)
+            return False
+        return True
 
     async def _resolve(self, intents: tuple[OrderIntent, ...]) -> None:
         """Ask until the executor says what became of each id; never send again."""

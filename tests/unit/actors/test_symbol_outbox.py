@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ class FakeExecutor:
         self.submit_errors: list[tuple[TradingError, bool]] = []
         self.report_errors: list[TradingError] = []
         self.lookup_errors: list[TradingError] = []
+        self.gates: dict[str, asyncio.Event] = {}
 
     async def submit(self, submission: Submission) -> SubmitReceipt:
         error, is_taken = self.submit_errors.pop(0) if self.submit_errors else (None, True)
@@ -35,6 +37,9 @@ class FakeExecutor:
             self.submissions.append(submission)
         if error is not None:
             raise error
+        for intent in submission.intents:
+            if intent.client_order_id in self.gates:
+                await self.gates[intent.client_order_id].wait()
         return SubmitReceipt(tuple(intent.client_order_id for intent in submission.intents), ())
 
     async def lookup(self, symbol: str, ids: tuple[str, ...]) -> tuple[OrderRecord, ...]:
@@ -80,20 +85,28 @@ def _run(scene: Callable[[FakeExecutor, Outbox, list[str]], Coroutine[Any, Any, 
     asyncio.run(main())
 
 
-async def _drained(outbox: Outbox, work: Coroutine[Any, Any, None]) -> None:
-    """Run a loop of the outbox until it has nothing left, and let it idle; its own errors come through."""
-    task = asyncio.create_task(work)
-    for _ in range(2_000):
+async def _turns() -> None:
+    for _ in range(20):
         await asyncio.sleep(0)
-        if task.done():
-            task.result()
-        if outbox.depth == 0:
-            break
-    for _ in range(10):
-        await asyncio.sleep(0)
-    if task.done():
-        task.result()
-    task.cancel()
+
+
+async def _drained(outbox: Outbox) -> None:
+    """Run the outbox until it has nothing left, and let it idle; its own errors come through."""
+    tasks = [asyncio.create_task(work) for _, work in outbox.loops()]
+    try:
+        for _ in range(2_000):
+            await asyncio.sleep(0)
+            if outbox.depth == 0 or any(task.done() for task in tasks):
+                break
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 @pytest.fixture(autouse=True)
@@ -103,14 +116,21 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbol_outbox, "RETRY_MAX_S", 0.0)
 
 
-def test_outbox_batch_cancels_come_first() -> None:
+def test_outbox_batch_that_waits_for_tokens_holds_up_neither_cancels_nor_exits() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
+        executor.gates["mx-1-1-1"] = asyncio.Event()
         outbox.place(_intent(1))
-        outbox.cancel(_cancel(0))
-        await _drained(outbox, outbox.run_orders())
-        (batch,) = executor.submissions
-        assert [item.client_order_id for item in batch.cancels] == ["mx-1-1-0"]
-        assert [item.client_order_id for item in batch.intents] == ["mx-1-1-1"]
+        outbox.place(_intent(2))
+        tasks = [asyncio.create_task(work) for _, work in outbox.loops()]
+        await _turns()
+        outbox.cancel(_cancel(1))
+        outbox.place(replace(_intent(3), purpose=Purpose.EXIT))
+        await _turns()
+        told = [item.client_order_id for batch in executor.submissions for item in (*batch.cancels, *batch.intents)]
+        assert sorted(told) == ["mx-1-1-1", "mx-1-1-1", "mx-1-1-2", "mx-1-1-3"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     _run(scene)
 
@@ -119,7 +139,7 @@ def test_outbox_many_intents_are_cut_into_batches_in_order() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
         for number in range(120):
             outbox.place(_intent(number))
-        await _drained(outbox, outbox.run_orders())
+        await _drained(outbox)
         assert [len(batch.intents) for batch in executor.submissions] == [50, 50, 20]
         sent = [intent.client_order_id for batch in executor.submissions for intent in batch.intents]
         assert sent == [f"mx-1-1-{number}" for number in range(120)]
@@ -131,7 +151,7 @@ def test_outbox_lost_answer_is_looked_up_and_never_sent_again() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
         executor.submit_errors = [(OutcomeUnknown("no answer"), True)]
         outbox.place(_intent(1))
-        await _drained(outbox, outbox.run_orders())
+        await _drained(outbox)
         assert len(executor.submissions) == 1
         assert executor.lookups == [("mx-1-1-1",)]
         assert buried == []
@@ -145,7 +165,7 @@ def test_outbox_batch_that_never_arrived_is_buried_not_sent_again() -> None:
         executor.lookup_errors = [NotRunning("gone"), OutcomeUnknown("slow")]
         outbox.place(_intent(1))
         outbox.place(_intent(2))
-        await _drained(outbox, outbox.run_orders())
+        await _drained(outbox)
         assert executor.submissions == []
         assert buried == ["mx-1-1-1", "mx-1-1-2"]
         assert len(executor.lookups) == 3
@@ -157,7 +177,7 @@ def test_outbox_cancel_of_a_lost_batch_is_repeated() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
         executor.submit_errors = [(OutcomeUnknown("no answer"), False)]
         outbox.cancel(_cancel(1))
-        await _drained(outbox, outbox.run_orders())
+        await _drained(outbox)
         assert [batch.cancels[0].client_order_id for batch in executor.submissions] == ["mx-1-1-1"]
 
     _run(scene)
@@ -168,7 +188,7 @@ def test_outbox_fenced_owner_stops() -> None:
         executor.submit_errors = [(FencedOut("epoch 2"), False)]
         outbox.place(_intent(1))
         with pytest.raises(FencedOut):
-            await _drained(outbox, outbox.run_orders())
+            await _drained(outbox)
 
     _run(scene)
 
@@ -177,7 +197,7 @@ def test_outbox_reports_are_repeated_until_taken_in_order() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
         executor.report_errors = [NotRunning("gone"), OutcomeUnknown("slow")]
         outbox.report(tuple(_event(number) for number in range(70)))
-        await _drained(outbox, outbox.run_reports())
+        await _drained(outbox)
         assert executor.reports == [_event(number) for number in range(70)]
         assert outbox.retries == 2
 

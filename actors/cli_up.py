@@ -202,7 +202,7 @@ def _announce(ready: Ready) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     if ready.dashboard is not None:
         table.add_row(Text("dashboard", style="bold"), Text(ready.dashboard, style="cyan"))
-    table.add_row(Text("API", style="bold"), Text(f"{ready.api}/docs", style="cyan"))
+    table.add_row(Text("API", style="bold"), Text(ready.api, style="cyan"))
     table.add_row("token file", ready.token_file)
     if ready.simulator is not None:
         table.add_row("simulator", f"{ready.simulator.rest}   {ready.simulator.ws}")

@@ -15,6 +15,7 @@ from trading.model.orders import (
     PlaceRejected,
     VenueBalance,
 )
+from trading.model.units import NS_PER_MS
 
 SUBJECTS = ("live", "paper")
 
@@ -185,6 +186,8 @@ async def test_gateway_balances_are_never_negative_and_one_per_asset(subject: Su
     assert all(isinstance(balance, VenueBalance) for balance in balances)
     assert all(balance.free >= 0 and balance.locked >= 0 for balance in balances)
     assert len({balance.asset for balance in balances}) == len(balances)
+    # A query without a time would lose against every push of before, for ever.
+    assert all(abs(balance.exch_ts_ns // NS_PER_MS - subject.gateway.now_ms()) < 10_000 for balance in balances)
     assert not subject.has_history or subject.instrument.quote in {balance.asset for balance in balances}
 
 

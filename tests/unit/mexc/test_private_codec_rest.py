@@ -134,7 +134,7 @@ def test_trade_answer_is_a_fill_from_rest() -> None:
 
 def test_account_answer_lists_balances() -> None:
     body = {"balances": [{"asset": "USDT", "free": "10", "locked": "0.5", "available": "10"}]}
-    assert balances_from_rest(body, 7) == (VenueBalance("USDT", Decimal(10), Decimal("0.5"), 0, 7),)
+    assert balances_from_rest(body, 5, 7) == (VenueBalance("USDT", Decimal(10), Decimal("0.5"), 5, 7),)
 
 
 def test_fee_answer_numbers_are_exact_fractions() -> None:
@@ -176,7 +176,7 @@ def test_trade_answer_unsound_is_a_decode_error(changes: dict[str, Any]) -> None
 @pytest.mark.parametrize("body", [{}, [], {"balances": {}}, {"balances": [{"free": "1"}]}, {"balances": ["USDT"]}])
 def test_account_answer_unsound_is_a_decode_error(body: Any) -> None:
     with pytest.raises(DecodeError):
-        balances_from_rest(body, 7)
+        balances_from_rest(body, 5, 7)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"makerCommission": 0.0}, {"makerCommission": 0, "takerCommission": 5}])

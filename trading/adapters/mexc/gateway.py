@@ -40,6 +40,7 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
+from trading.model.units import ns_from_ms
 
 # openOrders takes at most five symbols, comma-separated (mexc-protocol §3.4).
 _SYMBOLS_A_CALL = 5
@@ -48,6 +49,8 @@ _TRADES_A_PAGE = 100
 _PAGES_MAX = 64
 _CLOCK_RETRY_S = 1.0
 _RATE_LIMITED_CODE = 429
+# The venue's queries may lag behind its matching by a few seconds (mexc-protocol §4).
+_QUERY_LAG_MS = 2_000
 # How far back the venue answers (mexc-protocol §3.4), less an hour for clocks that differ.
 _ORDERS_BACK_MS = (7 * 24 - 1) * 3_600_000
 _TRADES_BACK_MS = (30 * 24 - 1) * 3_600_000
@@ -248,9 +251,13 @@ class MexcGateway:
         return tuple(self._each(self._trade, items))
 
     async def balances(self) -> tuple[VenueBalance, ...]:
-        """Query the account's balances; assets without any may be left out. Raises: VenueUnavailable."""
+        """Query the account's balances; assets without any may be left out. Raises: VenueUnavailable.
+
+        They count as of the question, less the venue's lag: newer than what was pushed before, older than what is next.
+        """
+        as_of_ns = ns_from_ms(self.now_ms() - _QUERY_LAG_MS)
         answer = await self._unless_absent("GET", "account", [])
-        return self._decoded(lambda: balances_from_rest(answer, self._clock.now_ns()))
+        return self._decoded(lambda: balances_from_rest(answer, as_of_ns, self._clock.now_ns()))
 
     async def fee_rates(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Query the account's own (maker, taker) rates as fractions. Raises: VenueUnavailable."""

@@ -148,8 +148,11 @@ def trade_from_rest(body: Any, instruments: Instruments, venue: str, recv_ts_ns:
     return VenueTrade(fill, "rest")
 
 
-def balances_from_rest(body: Any, recv_ts_ns: int) -> tuple[VenueBalance, ...]:
-    """Read the balances of an account answer, one per asset. Raises: DecodeError when it is no account object."""
+def balances_from_rest(body: Any, as_of_ns: int, recv_ts_ns: int) -> tuple[VenueBalance, ...]:
+    """Read the balances of an account answer, one per asset; it names no time, so `as_of_ns` (venue time) is given.
+
+    Raises: DecodeError when it is no account object.
+    """
     items = body.get("balances") if isinstance(body, dict) else None
     if not isinstance(items, list):
         raise DecodeError("expected an account with balances")
@@ -158,7 +161,7 @@ def balances_from_rest(body: Any, recv_ts_ns: int) -> tuple[VenueBalance, ...]:
             asset=_required(item, "asset"),
             free=_amount(_text(item, "free"), "free"),
             locked=_amount(_text(item, "locked"), "locked"),
-            exch_ts_ns=0,
+            exch_ts_ns=as_of_ns,
             recv_ts_ns=recv_ts_ns,
         )
         for item in items

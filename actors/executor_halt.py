@@ -85,7 +85,7 @@ class HaltControl:
         self._alerts.raise_alert("warning", "halt", f"{key}: {reason}", only)
         if is_flatten:
             left = await self.flatten(only)
-            reason = f"{reason}; still held: {', '.join(left)}" if left else reason
+            reason = "; ".join(filter(None, (reason, f"still held: {', '.join(left)}" if left else "")))
             await self._set(key, HaltState.HALTED, reason)
         return await self._enforce(only, reason)
 
@@ -259,6 +259,7 @@ class HaltControl:
         for _ in range(FLATTEN_ROUNDS):
             self._cancel_all(symbol, set(), "flatten", with_exits=True)
             await self._until_quiet(symbol)
+            await self._until_free(symbol)
             if not self._offer_exits(symbol):
                 break
             await self._until_quiet(symbol)
@@ -273,6 +274,22 @@ class HaltControl:
         deadline_ns = self._clock.monotonic_ns() + int(FLATTEN_ROUND_S * NS_PER_S)
         while True:
             if not self._state.orders.live(symbol) or self._clock.monotonic_ns() >= deadline_ns:
+                return
+            await asyncio.sleep(STEP_S)
+
+    async def _until_free(self, symbol: str | None) -> None:
+        """Wait until all that is held can be sold, one round at the longest.
+
+        A cancel's answer overtakes the venue's word on the balance: what a cancelled exit had locked is free only
+        a moment later.
+        """
+        deadline_ns = self._clock.monotonic_ns() + int(FLATTEN_ROUND_S * NS_PER_S)
+        account = self._state.account
+        while any(
+            self._is_held(item.symbol, symbol) and account.sellable_lots(item.symbol) <= 0
+            for item in account.positions()
+        ):
+            if self._clock.monotonic_ns() >= deadline_ns:
                 return
             await asyncio.sleep(STEP_S)
 

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from actors.executor_halt import STEP_S
 from tests.unit.actors.executor_fakes import BID, System, settle
 from trading.engine.ports import Submission
 from trading.model.errors import ConfigError, StoreError
 from trading.model.market import Side
-from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal
+from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal, VenueBalance
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -171,6 +172,41 @@ async def test_flatten_sells_what_is_held_at_a_bounded_price_and_then_halts(syst
     assert (report.state, report.confirmed, report.reason) == (HaltState.HALTED, True, "test")
     assert system.executor.core.account.position("BTCUSDT").qty == Decimal(0)
     assert len(system.venue.placed) == 2
+
+
+async def test_flatten_waits_for_the_balance_that_a_cancelled_exit_had_locked(system: System) -> None:
+    entry, account = system.intent(1), system.executor.core.account
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 1000)
+    await settle()
+    held, later_ns = account.position("BTCUSDT").qty, system.clock.now_ns() + NS_PER_S
+    account.on_balance(VenueBalance("BTC", Decimal(0), Decimal(0), later_ns, later_ns))
+    assert account.sellable_lots("BTCUSDT") == 0
+    halting = asyncio.create_task(system.executor.halt("account", None, True, ""))
+    await settle()
+    assert len(system.venue.placed) == 1
+    account.on_balance(VenueBalance("BTC", held, Decimal(0), later_ns + 1, later_ns + 1))
+    await asyncio.sleep(2 * STEP_S)
+    async with asyncio.timeout(5):
+        system.venue.fill(system.venue.placed[-1].client_order_id, 1000)
+        report = await halting
+    assert (report.state, report.confirmed, report.reason) == (HaltState.HALTED, True, "")
+    assert account.position("BTCUSDT").qty == Decimal(0)
+
+
+async def test_flatten_that_could_not_sell_says_what_is_left(system: System) -> None:
+    await submit(system, system.intent(1))
+    system.venue.fill(f"mx-1-{system.epoch}-1", 1000)
+    await settle()
+    later_ns = system.clock.now_ns() + NS_PER_S
+    system.executor.core.account.on_balance(VenueBalance("BTC", Decimal(0), Decimal(0), later_ns, later_ns))
+    halting = asyncio.create_task(system.executor.halt("account", None, True, ""))
+    await settle()
+    system.clock.advance(3 * NS_PER_S)
+    async with asyncio.timeout(5):
+        report = await halting
+    assert (report.confirmed, report.reason[:11]) == (True, "still held:")
+    assert len(system.venue.placed) == 1
 
 
 async def test_detached_symbol_has_nothing_open_and_its_owner_is_fenced(system: System) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from actors.fleet import Operation, SymbolRow
 from api.ports import Row
 from trading.model.market import BookState
-from trading.model.session import HaltReport
+from trading.model.session import HaltReport, RunState
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, plain
 
 # An actor reports about once a second; a bid that was heard longer ago marks nothing (compare `mark_max_age_s`).
@@ -43,8 +43,8 @@ def symbol_item(row: SymbolRow, position: Mapping[str, Any] | None, now_ns: int)
         "heard_ns": row.heard_ns,
     }
     beat = row.heartbeat
-    if beat is None:
-        return item
+    if beat is None or row.state is RunState.STOPPED:
+        return item  # What a stopped actor said last is no news: nothing is open, and nobody proves its book.
     age_ms = None if beat.book_age_ms is None else beat.book_age_ms + _silence_ms(row, now_ns)
     return item | {
         "reason": row.reason or beat.reason,

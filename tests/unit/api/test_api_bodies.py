@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +48,14 @@ async def test_symbol_item_ages_with_the_silence_of_its_actor() -> None:
     item = symbol_item(row, None, row.heard_ns + 3 * NS_PER_S)
     assert item["book"]["age_ms"] == 3001
     assert (item["position_qty"], item["epoch"], item["pid"]) == ("0", 1, 101)
+
+
+async def test_symbol_item_of_a_stopped_symbol_repeats_nothing_of_its_last_heartbeat() -> None:
+    row = replace(await _row(), state=RunState.STOPPED)
+    assert row.heartbeat is not None
+    item = symbol_item(replace(row, heartbeat=replace(row.heartbeat, open_orders=1, reason="rate_budget")), None, 10)
+    assert (item["open_orders"], item["reason"], item["pid"]) == (0, row.reason, None)
+    assert item["book"]["state"] == "SYNCING"
 
 
 def test_symbol_item_before_the_first_heartbeat_invents_nothing() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.cli_api import data_dir_of
-from actors.cli_output import say
+from actors.cli_output import say, sentence
 from actors.data_dir import DataDir
 from actors.runfile import find_instance
 from simulator.settings import DEFAULT_KEY, DEFAULT_SECRET
@@ -151,7 +151,7 @@ async def _cancel_live(
             try:
                 left = await _cancel_once(gateway, symbols, _of(state, symbol))
             except VenueUnavailable as error:
-                say(f"the venue did not answer ({error}): asking again")
+                say(f"the venue did not answer ({sentence(error)}): asking again")
             if not left or time.monotonic() > deadline:
                 return left
             await asyncio.sleep(POLL_S)

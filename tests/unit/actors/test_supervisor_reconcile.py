@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,16 @@ async def test_spawn_commits_then_brings_symbols_up_to_trading() -> None:
     moves = [event for symbol, event, _ in world.store.events if symbol == A and not event.startswith("step:")]
     assert moves == ["started", "spawned", "book proven"]
     assert world.store.runs["run-1"].state is RunState.TRADING
+
+
+async def test_heartbeat_reason_of_a_moment_does_not_stick_to_the_run() -> None:
+    world = await spawned(A)
+    beat = replace(world.factory.heartbeat(A), state=RunState.PAUSED, reason="paused by hand")
+    await world.supervisor.heartbeat(beat)
+    assert (await world.supervisor.table())[0].reason == "paused by hand"
+    await world.supervisor.heartbeat(replace(beat, state=RunState.TRADING, reason="not_ready, trade_rate"))
+    (row,) = await world.supervisor.table()
+    assert (row.state, row.reason) == (RunState.TRADING, "")
 
 
 async def test_spawn_of_a_symbol_that_does_not_exist_changes_nothing() -> None:

@@ -178,7 +178,7 @@ class Run:
         if heartbeat.state is self.state or self.state is RunState.DRAINING:
             return
         if (event := observed_event(self.state, heartbeat.state)) is not None:
-            # While it trades its reason is the moment's refusals: the heartbeat tells them, the row would keep old ones.
+            # While it trades its reason is the moment's refusals: heartbeats tell them, the row would keep old ones.
             is_told = heartbeat.state in (RunState.PAUSED, RunState.FAILED)
             self.apply(event, heartbeat.reason if is_told else "", now_ns)
 

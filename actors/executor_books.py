@@ -21,7 +21,10 @@ from trading.engine.accounting import verify_totals
 from trading.engine.ports import EquityPoint, Journal, LedgerLine
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import VenueBalance
+from trading.model.units import NS_PER_S
 
+# Symbols report their bid about once a second once their book is proven; one that is not run any more never does.
+MARKS_PATIENCE_NS = 30 * NS_PER_S
 log = structlog.get_logger("executor")
 
 
@@ -46,6 +49,7 @@ class BookKeeper:
         self._alerts = alerts
         self._clock = clock
         self._halt = halt
+        self._started_ns = clock.now_ns()
         self._saved: EquityPoint | None = None
         self._saved_balances: tuple[VenueBalance, ...] = ()
         self._is_broken = False
@@ -59,11 +63,8 @@ class BookKeeper:
 
     async def round(self) -> None:
         """Store what changed, and check the equations."""
-        point = self._state.account.on_equity(self._clock.now_ns())
         try:
-            if self._saved is None or replace(self._saved, at_ns=point.at_ns) != point:
-                await self._journal.save_equity(self._keeper.lease, point)
-                self._saved = point
+            await self._save_equity()
             balances = self._state.account.balances()
             if balances != self._saved_balances:
                 await self._journal.save_balances(self._keeper.lease, balances)
@@ -75,6 +76,20 @@ class BookKeeper:
             self._state.is_journal_down = True
             log.warning("books_not_saved", reason=str(error))
         await self._check()
+
+    async def _save_equity(self) -> None:
+        """Take and store a point of the P&L, once every position has its mark.
+
+        Right after a start a position without one counts at cost: such a point would hide its loss, and stay as a peak
+        that never was.
+        """
+        now_ns = self._clock.now_ns()
+        if self._state.account.has_unmarked() and now_ns - self._started_ns < MARKS_PATIENCE_NS:
+            return
+        point = self._state.account.on_equity(now_ns)
+        if self._saved is None or replace(self._saved, at_ns=point.at_ns) != point:
+            await self._journal.save_equity(self._keeper.lease, point)
+            self._saved = point
 
     async def open_paper_account(self) -> None:
         """Book a paper account's opening balances, once in its life, and let the ledger be its balances."""

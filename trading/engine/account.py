@@ -231,6 +231,10 @@ class Account:
         """Return all positions at the bid plus all open buys, in quote units."""
         return self._held_value + self.commitments.buy_notional
 
+    def has_unmarked(self) -> bool:
+        """Tell whether something is held whose bid never came: its gain or loss is not in the P&L yet."""
+        return any(item.qty and symbol not in self._marks for symbol, item in self._positions.items())
+
     def equity(self, now_ns: int) -> EquityPoint:
         """Return the P&L of now; a position without a mark counts at cost."""
         unrealized = self._held_value - self._held_cost

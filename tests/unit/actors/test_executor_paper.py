@@ -323,3 +323,20 @@ async def test_fills_that_a_dead_paper_venue_only_mentioned_hold_no_order_open(
     assert await system.status_of(name) is OrderStatus.CANCELLED
     assert core.state.orders.live() == ()
     assert core.account.available("USDT") == D(1000)
+
+
+async def test_equity_of_a_restart_waits_for_the_marks_of_what_is_held(system: PaperSystem) -> None:
+    await system.submit(1)
+    name = f"mx-1-{system.epoch}-1"
+    await system.executor.paper_reports("BTCUSDT", system.epoch, (system.symbol.trade(name, 1000, system.epoch),))
+    await system.executor.mark("BTCUSDT", BID // 2, 0)
+    await system.executor.core.books.round()
+    assert [point.net_pnl for point in system.journal._equity] == [D(-5)]
+    await system.executor.close()
+    system.executor = system.make("two")
+    await system.executor.start(with_loops=False)
+    await system.executor.core.books.round()
+    assert len(system.journal._equity) == 1  # at cost it would be a gain of 5 that never was
+    await system.executor.mark("BTCUSDT", BID // 2, 0)
+    await system.executor.core.books.round()
+    assert [point.net_pnl for point in system.journal._equity] == [D(-5), D(-5)]

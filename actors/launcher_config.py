@@ -76,8 +76,6 @@ def system_config(
         halt_timeout_s=settings.halt_timeout_s,
         lease_ttl_s=settings.lease_ttl_s,
         orphan_policy=settings.orphan_policy,
-        unproven_exit=settings.unproven_exit,
-        unproven_exit_after_s=settings.unproven_exit_after_s,
         record_dir=str(data_dir.recordings) if settings.record else "",
         log_dir=str(data_dir.logs),
         log_level=settings.log_level,

@@ -59,8 +59,6 @@ class SystemConfig:
     halt_timeout_s: float
     lease_ttl_s: float
     orphan_policy: str
-    unproven_exit: str
-    unproven_exit_after_s: float
     record_dir: str
     log_dir: str
     log_level: str

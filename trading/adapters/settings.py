@@ -178,16 +178,9 @@ class Settings(BaseSettings):
     )
 
     # --- policies
-    flatten_on_halt: bool = Field(False, description="An automatic halt also sells what is held, with bounded prices.")
     orphan_policy: Literal["cancel", "leave"] = Field(
         "cancel",
         description="What becomes of open orders with our prefix that no journal row explains; always reported.",
-    )
-    unproven_exit: Literal["hold", "exit"] = Field(
-        "exit", description="A position whose book stays unproven: hold it, or exit with a bounded order."
-    )
-    unproven_exit_after_s: float = Field(
-        10.0, ge=1, le=3_600, allow_inf_nan=False, description="How long a book may stay unproven before that."
     )
 
     # --- logging

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -56,13 +56,6 @@ class MarketStreamSettings:
     backoff_max_s: float = 30.0
     healthy_after_s: float = 5.0
     inbox_max: int = 8_192
-
-    def scaled(self, time_scale: float) -> MarketStreamSettings:
-        """Shorten the waits that follow the venue's 60 s and 24 h rules, for a simulator that runs them faster."""
-        names = ("ping_interval_s", "stall_timeout_s", "rollover_s")
-        return replace(
-            self, **{item.name: getattr(self, item.name) / time_scale for item in fields(self) if item.name in names}
-        )
 
 
 class Signal(Enum):

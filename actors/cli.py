@@ -25,7 +25,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     help="Trade many symbols on MEXC spot, on paper or live: one actor a symbol, one journal, one switch.",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -38,7 +37,7 @@ cli_tools.register(app)
 def run(arguments: list[str], program: Callable[..., Any] = app) -> int:
     """Run one verb and return its exit code. Never raises for what a person, a file or the network does."""
     try:
-        result = program(arguments, standalone_mode=False, prog_name="mexcbot")
+        result = program(arguments or ["--help"], standalone_mode=False, prog_name="mexcbot")
     except TyperException as error:
         say(f"mexcbot: {_usage(error)}")
         return USAGE

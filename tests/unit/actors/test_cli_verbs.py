@@ -260,3 +260,8 @@ def test_json_output_is_the_apis_body(capsys: pytest.CaptureFixture[str]) -> Non
 
     answer_json({"items": [{"price": "0.1"}], "next_cursor": None})
     assert json.loads(capsys.readouterr().out) == {"items": [{"price": "0.1"}], "next_cursor": None}
+
+
+def test_no_verb_shows_the_whole_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 0
+    assert "\nCommands:\n" in capsys.readouterr().out

@@ -33,6 +33,8 @@ from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 from trading.model.orders import OrderStatus
 
+# How often a send to a paper venue that was given up is looked at; it ends by its own timeout.
+SENDING_STEP_S = 0.05
 log = structlog.get_logger("executor")
 
 
@@ -236,14 +238,25 @@ class ExecutorCore:
         self.state.epochs[symbol] = epoch
         self.sends.fence(symbol)
         if self.settings.is_paper:
-            self.end_paper_orders(symbol, "its paper venue is gone")
+            self._end_paper_orders(symbol)
+            if self.sends.is_sending(symbol):
+                self.spawn(self._end_late(symbol, epoch), "late")
 
-    def end_paper_orders(self, symbol: str, text: str) -> None:
+    async def _end_late(self, symbol: str, epoch: int) -> None:
+        """End what was on the way to a paper venue that was given up: nobody is left to resolve it."""
+        while True:
+            if not self.sends.is_sending(symbol):
+                break
+            await asyncio.sleep(SENDING_STEP_S)
+        if self.state.epochs.get(symbol) == epoch:
+            self._end_paper_orders(symbol)
+
+    def _end_paper_orders(self, symbol: str) -> None:
         """End the orders of a paper venue that exists no more; those on the way to it are left to their answer."""
         for tracker in self.state.orders.live(symbol):
             if tracker.record.client_order_id not in self.state.sending:
                 tracker.forget_unbooked()
-                self.desk.end_at_venue(tracker, text)
+                self.desk.end_at_venue(tracker, "its paper venue is gone")
 
     async def _halt_account(self, reason: str) -> None:
         await self.halts.halt(ACCOUNT_SCOPE, None, False, reason)

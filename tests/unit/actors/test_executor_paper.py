@@ -340,3 +340,26 @@ async def test_equity_of_a_restart_waits_for_the_marks_of_what_is_held(system: P
     await system.executor.mark("BTCUSDT", BID // 2, 0)
     await system.executor.core.books.round()
     assert [point.net_pnl for point in system.journal._equity] == [D(-5), D(-5)]
+
+
+async def test_order_on_its_way_to_a_paper_venue_that_was_given_up_is_ended(system: PaperSystem) -> None:
+    gate, original = asyncio.Event(), system.symbol.paper_place
+
+    async def hang(orders: tuple[OrderRecord, ...]) -> tuple[PlaceAnswer, ...]:
+        await gate.wait()
+        system.symbol.error = OutcomeUnknown  # the actor was ended meanwhile
+        return await original(orders)
+
+    system.symbol.paper_place = hang  # type: ignore[method-assign]
+    name = f"mx-1-{system.epoch}-1"
+    await system.submit(1)
+    await system.executor.core.retire("BTCUSDT")
+    gate.set()
+    async with asyncio.timeout(2):
+        while True:
+            if not system.executor.core.state.orders.live():
+                break
+            await asyncio.sleep(0.01)
+    await system.executor.core.outcomes.flush()
+    assert await system.status_of(name) is OrderStatus.CANCELLED
+    await system.executor.close()

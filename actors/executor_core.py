@@ -101,6 +101,7 @@ class ExecutorCore:
             self.keeper,
             journal,
             gateway,
+            self.budget,
             self.alerts,
             clock,
             self.retire,

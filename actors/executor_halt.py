@@ -15,14 +15,16 @@ import structlog
 
 from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
+from actors.executor_reconcile import READ_WEIGHT, SYMBOLS_A_READ
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
+from trading.engine.budget import RateBudget
 from trading.engine.ports import Gateway, Journal
 from trading.engine.reconcile import OUR_PREFIX
-from trading.model.errors import ConfigError, StoreError, VenueUnavailable
+from trading.model.errors import ConfigError, RateLimited, StoreError, VenueUnavailable
 from trading.model.market import Side
 from trading.model.orders import CancelIntent, OrderIntent, OrderType, Purpose
 from trading.model.session import HaltReport, HaltState
@@ -48,6 +50,7 @@ class HaltControl:
         keeper: LeaseKeeper,
         journal: Journal,
         gateway: Gateway,
+        budget: RateBudget,
         alerts: AlertLane,
         clock: Clock,
         retire: Callable[[str], Coroutine[Any, Any, None]],
@@ -60,6 +63,7 @@ class HaltControl:
         self._keeper = keeper
         self._journal = journal
         self._gateway = gateway
+        self._budget = budget
         self._alerts = alerts
         self._clock = clock
         self._retire = retire
@@ -233,9 +237,13 @@ class HaltControl:
         count = 0
         try:
             if not self._settings.is_paper:
+                if not await self._may_ask(len(symbols)):
+                    return None
                 orders = await self._gateway.open_orders(symbols)
                 return sum(1 for order in orders if order.client_order_id.startswith(OUR_PREFIX))
         except VenueUnavailable as error:
+            if isinstance(error, RateLimited):
+                self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
             log.warning("halt_waits", reason=str(error))
             return None
         for name in symbols:
@@ -248,6 +256,15 @@ class HaltControl:
                 except StoreError:
                     return None
         return count
+
+    async def _may_ask(self, symbols: int) -> bool:
+        """Wait for what reading the open orders of so many symbols costs; False while the venue wants a pause."""
+        for _ in range(0, symbols, SYMBOLS_A_READ):
+            while not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
+                if self._budget.is_paused(self._clock.now_ns()):
+                    return False
+                await asyncio.sleep(STEP_S)
+        return True
 
     def _halted(self, symbol: str | None) -> HaltState:
         return self._state.account.halt_state(symbol)[0]

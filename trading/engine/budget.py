@@ -118,6 +118,10 @@ class RateBudget:
         self._orders.drain(now_ns)
         self._requests.drain(now_ns)
 
+    def is_paused(self, now_ns: int) -> bool:
+        """Tell whether the pause of a 429 is still on."""
+        return now_ns < self._blocked_until_ns
+
     def order_tokens(self, now_ns: int) -> float:
         """Return how many order operations could go out now."""
         return 0.0 if now_ns < self._blocked_until_ns else self._orders.tokens(now_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,9 +12,9 @@ import pytest
 from actors.executor_halt import STEP_S
 from tests.unit.actors.executor_fakes import BID, System, settle
 from trading.engine.ports import Submission
-from trading.model.errors import ConfigError, StoreError
+from trading.model.errors import ConfigError, RateLimited, StoreError
 from trading.model.market import Side
-from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal, VenueBalance
+from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal, VenueBalance, VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -332,10 +332,13 @@ async def test_halt_during_a_pause_of_the_venue_denies_what_waits_at_once(system
     system.executor.core.budget.on_rate_limited(90, system.clock.now_ns())
     sending = asyncio.create_task(submit(system, system.intent(1)))
     await settle()
-    async with asyncio.timeout(2):
-        assert (await system.executor.halt("account", None, False, "test")).confirmed
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    async with asyncio.timeout(5):
         assert await sending == ()
-    assert system.symbol.deliveries[-1].event.text == "withdrawn before it was sent"  # type: ignore[union-attr]
+        assert system.symbol.deliveries[-1].event.text == "withdrawn before it was sent"  # type: ignore[union-attr]
+        assert not halting.done()  # the venue may not be asked yet
+        system.clock.advance(91 * NS_PER_S)
+        assert (await halting).confirmed
 
 
 async def test_intent_that_waits_behind_a_long_pause_is_denied_at_its_age(system: System) -> None:
@@ -348,3 +351,26 @@ async def test_intent_that_waits_behind_a_long_pause_is_denied_at_its_age(system
     async with asyncio.timeout(2):
         assert await sending == ()
     assert system.executor.core.state.counters[f"denied:{Refusal.BUDGET}"] == 1
+
+
+async def test_halt_asks_the_venue_within_the_budget_and_hears_a_429() -> None:
+    system = System()
+    await system.start()
+    core, asked = system.executor.core, list[int]()
+    original = system.venue.open_orders
+
+    async def limited(symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        asked.append(core.budget.rate_limited)
+        if len(asked) == 1:
+            raise RateLimited("slow down", 1.0)
+        return await original(symbols)
+
+    system.venue.open_orders = limited  # type: ignore[method-assign]
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await asyncio.sleep(0.3)
+    assert (asked, core.budget.rate_limited) == ([0], 1)
+    system.clock.advance(2 * NS_PER_S)
+    async with asyncio.timeout(5):
+        assert (await halting).confirmed
+    assert asked == [0, 1]
+    await system.executor.close()

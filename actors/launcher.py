@@ -207,7 +207,12 @@ class Launcher:
         session = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + self._guard.mark[:4]
         config = system_config(settings, self._dir, namespace, session, url, venue)
         self._fleet = LauncherFleet(config, settings, self._progress.say)
-        self._fleet.connect(self._guard.ray_folder())
+        try:
+            self._fleet.connect(self._guard.ray_folder())
+        except SystemExit as end:
+            # So Ray answers a SIGTERM while it starts; it is the wish to stop, like any other.
+            self._on_signal()
+            raise asyncio.CancelledError from end
         # Ray takes SIGTERM for itself when it starts.
         self._listen_to_signals()
         await asyncio.sleep(0)

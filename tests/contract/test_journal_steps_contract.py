@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from tests.contract.journals import (
+    INSTRUMENT,
     SYMBOL,
     D,
     Reopen,
@@ -21,6 +23,8 @@ from tests.contract.journals import (
     postgres_server,
     reopen,
 )
+from tests.embedded_database import plain_url
+from trading.adapters.store.journal import PostgresJournal
 from trading.engine.ports import Journal, JournalEntry
 from trading.model.errors import InvariantViolated
 from trading.model.market import Side
@@ -216,3 +220,22 @@ async def test_repeated_batch_does_not_bring_back_a_state_that_a_later_entry_of_
     (found,) = await journal.orders_by_id(["o1"])
     assert found.status is OrderStatus.CANCELLED
     assert (await journal.load("main")).unfinished == ()
+
+
+async def test_order_of_another_account_is_not_read(database_url: str, postgres_server: object) -> None:
+    mine, other = PostgresJournal(database_url, "main", "s1"), PostgresJournal(database_url, "paper", "s1")
+    with psycopg.connect(plain_url(database_url)) as link:
+        link.execute(
+            "INSERT INTO sessions (session_id, account, mode, venue, settings, pid, started_ns) "
+            "VALUES ('s1', 'main', 'paper', 'sim', '{}', 1, 1)"
+        )
+    try:
+        await mine.register_instruments([INSTRUMENT], 1)
+        await other.register_instruments([INSTRUMENT], 1)
+        await mine.commit_intents(await mine.acquire_lease("executor:main", "a", 30.0), [an_order("o1")])
+        lease = await other.acquire_lease("executor:paper", "b", 30.0)
+        assert await other.commit_intents(lease, [an_order("o1")]) == ("o1",)
+        assert await other.orders_by_id(["o1"]) == ()
+    finally:
+        await mine.close()
+        await other.close()

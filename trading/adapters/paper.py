@@ -134,7 +134,7 @@ class PaperGateway:
         return tuple(found)
 
     async def recent_orders(self, symbol: str, since_ms: int) -> tuple[VenueOrder, ...]:
-        """Return the orders that the paper venue still remembers. Raises: VenueUnavailable."""
+        """Return the open orders; the word of an ended one is repeated anyway. Raises: VenueUnavailable."""
         return await self._orders(symbol)
 
     async def trades(self, symbol: str, venue_order_id: str, since_ms: int) -> tuple[VenueTrade, ...]:

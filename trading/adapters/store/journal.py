@@ -159,8 +159,8 @@ class PostgresJournal:
             await self._retry_entries(lease, fresh)
 
     async def orders_by_id(self, client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:
-        """Read orders; unknown ids are absent."""
-        rows = await self._reads.read(sql.READ_ORDERS, {"ids": list(client_order_ids)})
+        """Read orders of this account; unknown ids are absent, and so are those of other accounts."""
+        rows = await self._reads.read(sql.READ_ORDERS, {"ids": list(client_order_ids), "account": self._account})
         return tuple(order_from_row(row) for row in rows)
 
     async def events_after(self, symbol: str, seq: int, limit: int) -> tuple[Delivery, ...]:

@@ -227,7 +227,8 @@ READ_UNFINISHED: Final[LiteralString] = f"""{_ORDERS}
 WHERE account = %(account)s AND status IN ('PENDING', 'SENT', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'CANCELLING')
 ORDER BY created_ns, client_order_id"""
 
-READ_ORDERS: Final[LiteralString] = f"{_ORDERS} WHERE client_order_id = ANY(%(ids)s::text[]) ORDER BY created_ns"
+READ_ORDERS: Final[LiteralString] = f"""{_ORDERS}
+WHERE client_order_id = ANY(%(ids)s::text[]) AND account = %(account)s ORDER BY created_ns"""
 
 READ_POSITIONS: Final[LiteralString] = """
 SELECT symbol, qty, cost, realized_pnl, fees, updated_ns FROM positions WHERE account = %(account)s ORDER BY symbol"""

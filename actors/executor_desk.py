@@ -20,6 +20,7 @@ from trading.engine.ports import JournalEntry, LedgerLine
 from trading.engine.reconcile import OUR_PREFIX
 from trading.model.orders import (
     Delivery,
+    Fill,
     OrderCancelled,
     OrderStatus,
     PlaceAccepted,
@@ -49,6 +50,7 @@ class OrderDesk:
         # Words about orders of ours that are not in memory: read from the journal by the reconciler, then applied.
         self.strays: deque[VenueOrder | VenueTrade] = deque(maxlen=STRAYS_MAX)
         self.is_reconcile_wanted = True
+        self._uncounted: set[str] = set()
 
     # --- the venue's words ----------------------------------------------------------------------------------------
 
@@ -138,6 +140,7 @@ class OrderDesk:
             position, ledger = state.account.on_fill(step.fill)
             state.on_ledger(ledger)
             state.counters["fills"] += 1
+            self._tell_uncounted_fee(step.fill)
             if position.qty < 0:
                 text = f"sold more than was held: {position.qty} after {step.fill.trade_id}"
                 self._alerts.raise_alert("alert", "negative_position", text, order.symbol)
@@ -148,6 +151,15 @@ class OrderDesk:
             if isinstance(step.event, OrderCancelled):
                 state.counters["cancelled"] += 1
         self._outcomes.append(JournalEntry(order, delivery, step.fill, position, ledger))
+
+    def _tell_uncounted_fee(self, fill: Fill) -> None:
+        """A fee in a third asset without a rate is in the ledger, and in no P&L: people have to know, once."""
+        instrument = self._state.instruments[fill.symbol]
+        is_third = fill.fee and fill.fee_asset not in (instrument.base, instrument.quote)
+        if is_third and fill.fee_rate_quote is None and fill.fee_asset not in self._uncounted:
+            self._uncounted.add(fill.fee_asset)
+            text = f"fees are charged in {fill.fee_asset}, which has no rate here: every P&L is before those fees"
+            self._alerts.raise_alert("alert", "fee_not_converted", text, fill.symbol)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

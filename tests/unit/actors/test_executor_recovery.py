@@ -291,3 +291,14 @@ async def test_restarted_executor_takes_orders_of_a_symbol_that_had_none_open(sy
     await submit(system, intent)  # its actor lived on, and attaches only when it starts
     assert system.crashes == []
     assert (await row(system, intent.client_order_id)).status is OrderStatus.OPEN
+
+
+async def test_fee_in_a_third_asset_without_a_rate_is_told_once(system: System) -> None:
+    await submit(system, system.intent())
+    name = f"mx-1-{system.epoch}-1"
+    for number in (1, 2):
+        trade = system.venue.fill(name, 100, pushes=False, fee="0.01")
+        system.venue.push(replace(trade, fill=replace(trade.fill, fee_asset="MX", trade_id=f"t{number}")))
+        system.clock.advance(NS_PER_S * 2)
+    await settle()
+    assert [name for _, name, *_ in system.journal.alerts] == ["fee_not_converted"]

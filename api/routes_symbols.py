@@ -143,8 +143,11 @@ async def read_operation(context: Here, operation_id: Annotated[str, Path(max_le
 async def _request(context: Context, command: FleetCommand, response: Response, if_match: str | None = None) -> Row:
     """Hand a command to the supervisor; answer with its operation."""
     command = replace(command, expected_epoch=read_epoch(if_match))
-    operation_id = await context.deps.supervisor.request(command)
-    context.view.forget_table()
+    try:
+        operation_id = await context.deps.supervisor.request(command)
+    finally:
+        # Taken or refused (a stale epoch): whoever reads next must see what the supervisor knows now.
+        context.view.forget_table()
     response.headers["Location"] = f"/v1/operations/{operation_id}"
     try:
         operation = await context.deps.supervisor.operation(operation_id)

@@ -21,7 +21,6 @@ from actors.watchdog import MARK_NAME, end_marked, marked
 from trading.model.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = (str(os.getpid()), str(os.getpid()))
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)")
 
 
@@ -41,6 +40,14 @@ def mark() -> Iterator[str]:
     text = uuid.uuid4().hex
     yield text
     end_marked(text, 0.2, 3.0)
+
+
+@pytest.fixture
+def launcher() -> Iterator[tuple[str, str]]:
+    """A launcher that lives and has no children, as launcher and foreground process: what a watchdog is given."""
+    with subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL) as process:
+        yield str(process.pid), str(process.pid)
+        process.kill()
 
 
 def test_child_dies_when_its_parent_is_killed(tmp_path: Path, mark: str) -> None:
@@ -91,7 +98,9 @@ def test_stop_of_a_child_ends_what_it_started_too(tmp_path: Path) -> None:
     assert eventually(lambda: not is_process_alive(grandchild), 3.0)
 
 
-def test_watchdog_ends_what_a_killed_parent_left_and_only_that(tmp_path: Path, mark: str) -> None:
+def test_watchdog_ends_what_a_killed_parent_left_and_only_that(
+    tmp_path: Path, mark: str, launcher: tuple[str, str]
+) -> None:
     folder = tmp_path / "ray"
     folder.mkdir()
     environment = {**os.environ, MARK_NAME: mark}
@@ -99,7 +108,7 @@ def test_watchdog_ends_what_a_killed_parent_left_and_only_that(tmp_path: Path, m
     left = subprocess.Popen([sys.executable, "-c", stubborn], env=environment, start_new_session=True)
     other = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(folder), *OURS]
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(folder), *launcher]
     watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
     os.close(reader)
     assert eventually(lambda: left.pid in marked(mark))
@@ -112,10 +121,10 @@ def test_watchdog_ends_what_a_killed_parent_left_and_only_that(tmp_path: Path, m
     other.wait()
 
 
-def test_watchdog_does_nothing_after_an_orderly_end(tmp_path: Path, mark: str) -> None:
+def test_watchdog_does_nothing_after_an_orderly_end(tmp_path: Path, mark: str, launcher: tuple[str, str]) -> None:
     left = subprocess.Popen(SLEEPER, env={**os.environ, MARK_NAME: mark}, stdout=subprocess.DEVNULL)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(tmp_path), *OURS]
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(tmp_path), *launcher]
     watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
     os.close(reader)
     os.write(writer, b"1")
@@ -146,10 +155,32 @@ def test_watchdog_ends_a_launcher_that_hangs_after_its_foreground_was_killed(tmp
     os.close(writer)
 
 
-def test_watchdog_is_small() -> None:
+def test_watchdog_ends_descendants_that_hid_their_environment(tmp_path: Path, mark: str) -> None:
+    """Ray's agents write their titles over it: they are known by having descended from the launcher."""
+    hidden = f"import subprocess, sys; print(subprocess.Popen({list(SLEEPER)!r}, env={{}}, start_new_session=True,"
+    hidden += " stdout=subprocess.DEVNULL).pid, flush=True); sys.stdin.read()"
+    parent = subprocess.Popen([sys.executable, "-c", hidden], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    grandchild = int(parent.stdout.readline())
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, "", str(parent.pid), str(parent.pid)]
+    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
+    os.close(reader)
+    time.sleep(2.0)
+    parent.kill()
+    parent.wait()
+    os.close(writer)
+    parent.stdin.close()
+    parent.stdout.close()
+    assert watchdog.wait(12) == 0
+    assert not is_process_alive(grandchild)
+
+
+def test_watchdog_is_small(launcher: tuple[str, str]) -> None:
     reader, writer = os.pipe()
     watchdog = subprocess.Popen(
-        [sys.executable, "-I", "-m", "actors.watchdog", str(reader), "x", "", *OURS], pass_fds=(reader,), cwd=ROOT
+        [sys.executable, "-I", "-m", "actors.watchdog", str(reader), "x", "", *launcher], pass_fds=(reader,), cwd=ROOT
     )
     os.close(reader)
     time.sleep(0.3)

@@ -121,7 +121,7 @@ def _measure(mode: str, effort: Effort) -> Iterator[Figure]:
     with running_up(*flags) as system:
         time.sleep(WARM_UP_S)
         since_ns = time.time_ns()
-        time.sleep(effort.choose(300, 40))
+        time.sleep(effort.choose(120, 40))
         orders, left_out = _read(system, since_ns)
     yield from figures(mode, orders, left_out)
 

@@ -88,6 +88,15 @@ class UpProcess:
         """Every process of this system: those that carry its data directory or Ray's folder, or descend from it."""
         return family_of(self.process.pid, self.data_dir)
 
+    def find(self, *words: str) -> psutil.Process:
+        """The process of this system whose command line holds all these words."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                line = process.cmdline()
+                if all(any(word in part for part in line) for word in words):
+                    return process
+        raise AssertionError(f"no process of the system was started with {words}")
+
     def stop(self) -> int:
         """End it as a person would, and wait. Returns the exit code."""
         if self.process.poll() is None:
@@ -121,6 +130,22 @@ def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return left
+
+
+def kill_all(processes: Sequence[psutil.Process]) -> None:
+    """kill -9 each of them. One may die of another's death before its turn comes: that is no error."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def command_lines(processes: Sequence[psutil.Process]) -> list[str]:
+    """What those that still run were started as."""
+    lines = []
+    for process in alive(processes):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            lines.append(" ".join(process.cmdline()))
+    return lines
 
 
 @contextmanager
@@ -174,7 +199,6 @@ def _end(process: subprocess.Popen[str], data_dir: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    for item in alive(left):
-        item.kill()
+    kill_all(left)
     if process.stdout is not None:
         process.stdout.close()

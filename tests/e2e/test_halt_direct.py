@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulator_process import running_simulator
-from tests.up_process import alive, eventually, mexcbot, running_up
+from tests.up_process import alive, eventually, kill_all, mexcbot, running_up
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -26,8 +26,7 @@ def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_fac
             family = up.family()
             # Killed in the middle of its work, as a crash would: every process at once, none may tidy up.
             assert eventually(open_orders, 90, every_s=0.02)
-            for item in family:
-                item.kill()
+            kill_all(family)
             up.process.wait(10)
             assert eventually(lambda: not alive(family), 10)
         assert mexcbot("halt", "--data-dir", str(place)).returncode == 3

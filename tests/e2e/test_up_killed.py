@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.up_process import UpProcess, alive, eventually, family_of, running_up
+from tests.up_process import UpProcess, alive, command_lines, eventually, family_of, running_up
 
 pytestmark = pytest.mark.timeout(400)
 SYMBOLS = ("--symbols", "BTCUSDT,ETHUSDT")
@@ -23,7 +23,7 @@ def kill_and_watch(system: UpProcess, victim: psutil.Process) -> None:
     began = time.monotonic()
     system.process.wait(15)
     eventually(lambda: not alive(family) and not family_of(0, system.data_dir), 10 - (time.monotonic() - began))
-    assert [item.cmdline() for item in (*alive(family), *family_of(0, system.data_dir))] == []
+    assert command_lines((*family, *family_of(0, system.data_dir))) == []
 
 
 def test_up_killed_leaves_nothing_after_ten_seconds_and_starts_again(tmp_path_factory: pytest.TempPathFactory) -> None:

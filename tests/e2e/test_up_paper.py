@@ -109,7 +109,7 @@ def test_symbol_actor_killed_by_the_host_trades_again_and_no_other_notices(syste
 
 
 def test_api_process_that_dies_is_started_again_on_the_same_port(system: UpProcess) -> None:
-    api = next(item for item in system.family() if "api.json" in " ".join(item.cmdline()))
+    api = system.find("api.json")
     api.kill()
     assert eventually(lambda: not api.is_running() or api.status() == "zombie", 10)
 
@@ -137,7 +137,7 @@ def test_child_that_is_killed_is_started_again_and_trading_goes_on(system: UpPro
     if name == "postgres":
         pid = int((system.data_dir / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
     else:
-        pid = next(item.pid for item in system.family() if "simulator" in item.cmdline() and "--json" in item.cmdline())
+        pid = system.find("simulator", "--json").pid
     assert pid in {item.pid for item in system.family()}
     killed_ns = time.time_ns()
     os.kill(pid, signal.SIGKILL)

@@ -30,11 +30,13 @@ from trading.engine.messages import (
     PlaceOrder,
     ReportPaper,
     TimerFired,
+    TradingSwitched,
 )
 from trading.engine.order_tracker import OrderTracker, Step
 from trading.engine.ports import OrderRecord
 from trading.engine.replay_result import ReplayResult
 from trading.engine.replay_shadow import Books, Shadow
+from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
 from trading.model.market import (
     BookDelta,
@@ -47,6 +49,7 @@ from trading.model.market import (
 )
 from trading.model.orders import (
     Delivery,
+    Fill,
     OrderIntent,
     OrderStatus,
     PlaceRejected,
@@ -72,6 +75,8 @@ class ReplaySettings:
     Attributes:
         allocation_quote: what the symbol may bind. balances: opening free amounts by asset; None: 10,000 of the quote
             asset and none of the base. limits: the live account's defaults.
+        trade_from_ns: before it the market is watched and nothing is entered, so that measures are warm; 0: from the
+            start.
     """
 
     strategy_name: str = "spread_capture"
@@ -82,15 +87,20 @@ class ReplaySettings:
     allocation_quote: Decimal = Decimal(1000)
     latency: LatencyModel = DEFAULT_LATENCY
     matching: MatchingRules = DEFAULT_RULES
+    trade_from_ns: int = 0
 
 
 class ReplayRun:
     """One replay of one symbol. Build it, call `run` once."""
 
     def __init__(
-        self, instrument: Instrument, events: Iterable[tuple[int, MarketEvent]], settings: ReplaySettings
+        self,
+        instrument: Instrument,
+        events: Iterable[tuple[int, MarketEvent]],
+        settings: ReplaySettings,
+        tape: ReplayTape | None = None,
     ) -> None:
-        """Args: events: (recv_ts_ns, event), ascending; a missing FeedConnected at the start is added.
+        """Args: events: (recv_ts_ns, event), ascending; a missing FeedConnected at the start is added. tape: listens.
 
         Raises: ConfigError for an unknown strategy or a bad parameter.
         """
@@ -113,7 +123,9 @@ class ReplayRun:
             ),
             SymbolBootstrap(Position(instrument.symbol)),
         )
-        self._shadow = Shadow(instrument, QueueModel.PROBABILISTIC, settings.latency, settings.matching)
+        self._shadow = Shadow(instrument, QueueModel.PROBABILISTIC, settings.latency, settings.matching, tape)
+        self._tape = tape
+        self._trade_from_ns = settings.trade_from_ns
         self._books = Books(instrument)
         balances = settings.balances if settings.balances is not None else {instrument.quote: Decimal(10_000)}
         self._account = Account(
@@ -125,6 +137,7 @@ class ReplayRun:
         self._trackers: dict[str, OrderTracker] = {}
         self._queue: deque[EngineEvent] = deque()
         self._log: list[str] = []
+        self._reasons: dict[str, tuple[Purpose, str]] = {}
         self._exits: dict[str, int] = {}
         self._notes: dict[str, int] = {}
         self._seq = self._count = self._orders = self._denied = 0
@@ -139,9 +152,14 @@ class ReplayRun:
                 self._timer_ns = recv_ts_ns + TIMER_NS
                 if not isinstance(event, FeedConnected):
                     self._feed(FeedConnected(self._symbol, recv_ts_ns))
+                if recv_ts_ns < self._trade_from_ns:
+                    self._feed(TradingSwitched(False, "warming up", recv_ts_ns))
             self._count += 1
             self._let_pass(recv_ts_ns)
             self._now_ns = max(self._now_ns, recv_ts_ns)
+            if 0 < self._trade_from_ns <= recv_ts_ns:
+                self._trade_from_ns = 0
+                self._feed(TradingSwitched(True, "", self._now_ns))
             if isinstance(event, MarketTrade):
                 self._shadow.on_trade(event, self._now_ns)
             self._feed(event)
@@ -167,12 +185,17 @@ class ReplayRun:
     def _feed(self, event: EngineEvent) -> None:
         """Step the engine, and everything that follows at the same instant."""
         now_ns, engine = self._now_ns, self._engine
+        if self._tape is not None:
+            self._tape.on_time(now_ns)
         self._shadow.before(now_ns)
         state = engine.book_state
         self._carry_out(engine.step(event, now_ns))
         is_book_event = isinstance(event, (BookDelta, BookSnapshot, FeedDisconnected))
         if is_book_event or engine.book_state is not state:
             self._shadow.on_book(engine.book, engine.book_state, now_ns)
+            if self._tape is not None:
+                is_proven = engine.book_state is BookState.PROVEN
+                self._tape.on_book(engine.book.best_bid if is_proven else None, engine.book.best_ask)
         if now_ns - self._mark_ns >= MARK_NS:
             self._mark()
         while self._queue:
@@ -185,6 +208,13 @@ class ReplayRun:
             self._last_bid = bid[0]
             self._account.on_mark(self._symbol, bid[0], self._now_ns)
             self._account.on_equity(self._now_ns)
+            self._tell_mark(bid[0])
+
+    def _tell_mark(self, bid_ticks: int) -> None:
+        if self._tape is not None:
+            ask = self._engine.book.best_ask
+            pessimistic, probabilistic = self._books.result(bid_ticks), self._shadow.books.result(bid_ticks)
+            self._tape.on_mark(self._now_ns, bid_ticks, ask[0] if ask is not None else 0, pessimistic, probabilistic)
 
     # --- the executor's part ----------------------------------------------------------------------------------------
 
@@ -212,6 +242,7 @@ class ReplayRun:
         if intent.purpose is Purpose.EXIT:
             self._exits[reason] = self._exits.get(reason, 0) + 1
         self._line(intent.client_order_id, f"{intent.side} {intent.type} {self._text(intent)} {reason}")
+        self._reasons[intent.client_order_id] = (intent.purpose, reason)
         record = _record(intent, now_ns)
         tracker = self._trackers[intent.client_order_id] = OrderTracker(record)
         self._mark()
@@ -250,7 +281,9 @@ class ReplayRun:
     def _apply(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
             if step.fill is not None:
+                before = self._books.position
                 self._books.book(step.fill)
+                self._tell_fill(step.fill, before)
                 self._account.on_fill(step.fill)
             self._account.on_order(step.order)
             if step.event is not None:
@@ -266,6 +299,11 @@ class ReplayRun:
                 word = f"{word} ({step.order.reason})"
             self._line(step.order.client_order_id, word)
 
+    def _tell_fill(self, fill: Fill, before: Position) -> None:
+        if self._tape is not None:
+            reason = self._reasons[fill.client_order_id]
+            self._tape.on_fill(QueueModel.PESSIMISTIC, fill, *reason, before, self._books.position, self._now_ns)
+
     # --- the answer -------------------------------------------------------------------------------------------------
 
     def _text(self, intent: OrderIntent) -> str:
@@ -279,6 +317,9 @@ class ReplayRun:
         view = self._engine.view()
         if view.bid is not None:
             self._last_bid = view.bid[0]
+        if self._tape is not None:
+            self._tape.finish(self._now_ns)
+            self._tell_mark(self._last_bid)
         log = tuple(self._log)
         return ReplayResult(
             events=self._count,

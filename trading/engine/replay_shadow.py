@@ -13,9 +13,10 @@ from trading.engine.book import Book
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
 from trading.engine.replay_result import ModelResult
+from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
 from trading.model.market import BookState, MarketTrade
-from trading.model.orders import Fill, OrderIntent, VenueTrade
+from trading.model.orders import Fill, OrderIntent, Purpose, VenueTrade
 from trading.model.position import Position
 from trading.model.units import ZERO
 
@@ -45,12 +46,24 @@ class Books:
 class Shadow:
     """A second paper venue beside the driving one. Owned by one replay."""
 
-    def __init__(self, instrument: Instrument, model: QueueModel, latency: LatencyModel, rules: MatchingRules) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        model: QueueModel,
+        latency: LatencyModel,
+        rules: MatchingRules,
+        tape: ReplayTape | None = None,
+    ) -> None:
         self._venue = PaperVenue(instrument, model, latency, venue=f"paper-{model}", rules=rules)
         self.books = Books(instrument)
+        self._model = model
+        self._tape = tape
+        self._now_ns = 0
+        self._reasons: dict[str, tuple[Purpose, str]] = {}
 
     def before(self, now_ns: int) -> None:
         """Let time pass, while the book is as it was."""
+        self._now_ns = now_ns
         self._venue.on_timer(now_ns)
         self._collect()
 
@@ -69,6 +82,7 @@ class Shadow:
 
     def place(self, intent: OrderIntent, now_ns: int) -> None:
         """Place what the driver places."""
+        self._reasons[intent.client_order_id] = (intent.purpose, dict(intent.decision).get("reason", ""))
         self._venue.place(intent, now_ns)
         self._collect()
 
@@ -79,5 +93,10 @@ class Shadow:
 
     def _collect(self) -> None:
         for event in self._venue.drain_events():
-            if isinstance(event, VenueTrade):
-                self.books.book(event.fill)
+            if not isinstance(event, VenueTrade):
+                continue
+            before = self.books.position
+            self.books.book(event.fill)
+            if self._tape is not None:
+                reason = self._reasons[event.fill.client_order_id]
+                self._tape.on_fill(self._model, event.fill, *reason, before, self.books.position, self._now_ns)

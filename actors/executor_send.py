@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from actors.executor_cancels import CancelJob, CancelPath, SweepJob
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import CommitOutcome, IntentLane
 from actors.executor_lease import LeaseKeeper
@@ -23,7 +24,7 @@ from trading.engine.budget import FairQueue, Priority, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.orders import OrderEventKind, next_status
 from trading.engine.ports import Crashpoints, Gateway, Journal, OrderRecord
-from trading.model.errors import InvariantViolated, RateLimited, StoreError, VenueError
+from trading.model.errors import InvariantViolated, StoreError
 from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, PlaceRejected, Purpose, Refusal
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
@@ -32,8 +33,6 @@ from trading.model.units import NS_PER_S
 WINDOW_RESERVE_MS = 200
 # A wait for tokens is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
 WAIT_STEP_S = 0.1
-# Cancels are repeated while the venue has not ended the order.
-RECANCEL_AFTER_NS = 3 * NS_PER_S
 log = structlog.get_logger("executor")
 
 
@@ -45,15 +44,7 @@ class Waiting:
     done: asyncio.Future[bool]
 
 
-@dataclass(frozen=True, slots=True)
-class CancelJob:
-    """A cancel on its way."""
-
-    client_order_id: str
-    symbol: str
-
-
-Job = Waiting | CancelJob
+Job = Waiting | CancelJob | SweepJob
 
 
 class SendPath:
@@ -87,9 +78,8 @@ class SendPath:
         self._queue: FairQueue[Job] = FairQueue()
         self._wake = asyncio.Event()
         self._waiting: dict[str, Waiting] = {}
-        self._cancels_queued: set[str] = set()
         self._cancel_wanted: set[str] = set()
-        self._cancel_sent_ns: dict[str, int] = {}
+        self.cancels = CancelPath(state, desk, gateway, budget, clock, crashpoints, self._push_cancel)
 
     @property
     def queue(self) -> FairQueue[Job]:
@@ -177,19 +167,15 @@ class SendPath:
                         self._is_expired(waiting, now_ns)
                     await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns) / NS_PER_S))
                     continue
-                if isinstance(job, CancelJob):
-                    self._spawn(self._cancel(job), "cancel")
-                else:
+                if isinstance(job, Waiting):
                     self._start(job)
+                else:
+                    self._spawn(self.cancels.carry(job), "cancel")
 
     def _is_void(self, job: Job) -> bool:
         """Sort out what needs no token any more: intents past their age or withdrawn, cancels of ended orders."""
-        if isinstance(job, CancelJob):
-            tracker = self._state.orders.get(job.client_order_id)
-            is_over = tracker is None or tracker.record.status.is_terminal
-            if is_over:
-                self._cancels_queued.discard(job.client_order_id)
-            return is_over
+        if not isinstance(job, Waiting):
+            return self.cancels.is_void(job)
         record = job.tracker.record
         if record.status is not OrderStatus.PENDING:
             return True  # denied while it waited
@@ -203,8 +189,9 @@ class SendPath:
         return True
 
     def _put_back(self, job: Job) -> None:
-        if isinstance(job, CancelJob):
-            self._queue.push_front(Priority.CANCEL, job.symbol, job)
+        if not isinstance(job, Waiting):
+            symbol = job.symbol if isinstance(job, CancelJob) else job.symbols[0]
+            self._queue.push_front(Priority.CANCEL, symbol, job)
             return
         record = job.tracker.record
         priority = Priority.REDUCE if record.purpose is Purpose.EXIT else Priority.OPEN
@@ -253,7 +240,7 @@ class SendPath:
         finally:
             self._state.sending.discard(name)
         if name in self._cancel_wanted:
-            self._queue_cancel(name, tracker.record.symbol)
+            self.cancels.queue(name, tracker.record.symbol)
 
     async def _not_committed(self, job: Waiting, outcome: CommitOutcome) -> None:
         """Deny what was not written for certain, or not certainly written. Nothing has been sent in any case."""
@@ -299,19 +286,26 @@ class SendPath:
 
     def request_cancel(self, intent: CancelIntent) -> None:
         """Let a cancel go its way; harmless for an order that is over. Allowed in every state, also without journal."""
-        tracker = self._state.orders.get(intent.client_order_id)
+        if not self.withdraw(intent.client_order_id):
+            self.cancels.queue(intent.client_order_id, intent.symbol)
+
+    def withdraw(self, client_order_id: str) -> bool:
+        """Take back an order that is not at the venue yet; False when it may be open there, so that it needs a cancel.
+
+        What waits is denied, what is being committed will not be sent, and what is on the wire is cancelled after its
+        answer.
+        """
+        tracker = self._state.orders.get(client_order_id)
         if tracker is None or tracker.record.status.is_terminal:
-            return
-        name = intent.client_order_id
-        waiting = self._waiting.get(name)
+            return True
+        waiting = self._waiting.get(client_order_id)
         if waiting is not None and tracker.record.status is OrderStatus.PENDING:
             self._finish_denied(waiting, Denial(Refusal.STALE_INTENT, "withdrawn before it was sent"))
-            return
-        if waiting is not None or name in self._state.sending:
-            # Being committed: it will not be sent. On the wire: the cancel follows the answer.
-            self._cancel_wanted.add(name)
-            return
-        self._queue_cancel(name, intent.symbol)
+            return True
+        if waiting is not None or client_order_id in self._state.sending:
+            self._cancel_wanted.add(client_order_id)
+            return True
+        return False
 
     def fence(self, symbol: str) -> None:
         """Deny what a former owner of the symbol has waiting; what is on the wire is not touched."""
@@ -330,49 +324,12 @@ class SendPath:
 
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
-        now_ns = self._clock.now_ns()
-        for tracker in self._state.orders.live():
-            record = tracker.record
-            asked_ns = self._cancel_sent_ns.get(record.client_order_id)
-            if asked_ns is None and record.status is not OrderStatus.CANCELLING:
-                continue
-            if now_ns - (asked_ns or 0) > RECANCEL_AFTER_NS and not tracker.is_ended_at_venue:
-                self._queue_cancel(record.client_order_id, record.symbol)
-        live = self._state.orders.live_records()
-        self._cancel_sent_ns = {name: at_ns for name, at_ns in self._cancel_sent_ns.items() if name in live}
-        self._cancel_wanted.intersection_update(live)
+        self.cancels.recancel_due()
+        self._cancel_wanted.intersection_update(self._state.orders.live_records())
 
-    def _queue_cancel(self, client_order_id: str, symbol: str) -> None:
-        if client_order_id not in self._cancels_queued:
-            self._cancels_queued.add(client_order_id)
-            self._queue.push(Priority.CANCEL, symbol, CancelJob(client_order_id, symbol))
-            self._wake.set()
-
-    async def _cancel(self, job: CancelJob) -> None:
-        name = job.client_order_id
-        self._cancels_queued.discard(name)
-        tracker = self._state.orders.get(name)
-        if tracker is None or tracker.record.status.is_terminal:
-            return
-        self._cancel_sent_ns[name] = self._clock.now_ns()
-        step = tracker.request_cancel(self._clock.now_ns())
-        if step is not None:
-            self._desk.apply(tracker, (step,))
-        self._state.counters["cancels"] += 1
-        self._crashpoints.reach("cancel.before")
-        try:
-            is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
-            if not is_taken and not tracker.record.status.is_terminal:
-                report = await self._gateway.order(job.symbol, name)
-                if report is not None:
-                    self._desk.take(report)
-        except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
-            self._state.counters["cancels_failed"] += 1
-        except VenueError as error:
-            # Asked again by `recancel_due` until the venue has ended the order.
-            self._state.counters["cancels_failed"] += 1
-            log.warning("cancel_failed", client_order_id=name, reason=str(error))
+    def _push_cancel(self, symbol: str, job: CancelJob | SweepJob) -> None:
+        self._queue.push(Priority.CANCEL, symbol, job)
+        self._wake.set()
 
 
 def _record(intent: OrderIntent, run_id: str, executor_epoch: int) -> OrderRecord:

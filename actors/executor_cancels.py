@@ -1,0 +1,165 @@
+"""The way of a cancel out: one order by id, or all of some symbols in one call; asked again until the order is over.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. Cancels go out in every state of the account,
+also without journal and lease; their outcome is journaled when it can be. Repeating one is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from actors.executor_desk import OrderDesk
+from actors.executor_state import ExecutorState
+from trading.adapters.clock import Clock
+from trading.engine.budget import RateBudget
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.ports import Crashpoints, Gateway
+from trading.model.errors import RateLimited, VenueError
+from trading.model.orders import OrderStatus
+from trading.model.units import NS_PER_S
+
+# Cancels are repeated while the venue has not ended the order.
+RECANCEL_AFTER_NS = 3 * NS_PER_S
+log = structlog.get_logger("executor")
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """The cancel of one order. `venue_order_id` is given for an order that memory does not hold: an orphan's."""
+
+    client_order_id: str
+    symbol: str
+    venue_order_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepJob:
+    """The cancel of everything that is open in these symbols, in one call: for a venue where all of it is ours."""
+
+    symbols: tuple[str, ...]
+
+
+class CancelPath:
+    """Owned by the executor's `SendPath`, whose pump gives it tokens. Invariant: touches no order that is not ours."""
+
+    def __init__(
+        self,
+        state: ExecutorState,
+        desk: OrderDesk,
+        gateway: Gateway,
+        budget: RateBudget,
+        clock: Clock,
+        crashpoints: Crashpoints,
+        push: Callable[[str, CancelJob | SweepJob], None],
+    ) -> None:
+        """Args: push: queues a job under a symbol's name."""
+        self._state = state
+        self._desk = desk
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._crashpoints = crashpoints
+        self._push = push
+        self._queued: set[str] = set()
+        self._sweeping: set[str] = set()
+        self._sent_ns: dict[str, int] = {}
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    def queue(self, client_order_id: str, symbol: str, venue_order_id: str = "") -> None:
+        """Let the cancel of one order wait for its token; once, however often it is asked."""
+        if client_order_id not in self._queued:
+            self._queued.add(client_order_id)
+            self._push(symbol, CancelJob(client_order_id, symbol, venue_order_id))
+
+    def queue_sweep(self, symbols: tuple[str, ...]) -> None:
+        """Let the cancel of all orders of some symbols wait for its token, but for symbols whose sweep is under way.
+
+        Only for symbols in which every open order of the account is ours. symbols: at most as many as a call takes.
+        """
+        fresh = tuple(symbol for symbol in symbols if symbol not in self._sweeping)
+        if fresh:
+            self._sweeping.update(fresh)
+            self._push(fresh[0], SweepJob(fresh))
+
+    def is_sweeping(self, symbol: str) -> bool:
+        """True from `queue_sweep` until the venue has answered."""
+        return symbol in self._sweeping
+
+    def recancel_due(self) -> None:
+        """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
+        now_ns = self._clock.now_ns()
+        for tracker in self._state.orders.live():
+            name = tracker.record.client_order_id
+            asked_ns = self._sent_ns.get(name)
+            if asked_ns is None and tracker.record.status is not OrderStatus.CANCELLING:
+                continue
+            if now_ns - (asked_ns or 0) > RECANCEL_AFTER_NS and not tracker.is_ended_at_venue:
+                self.queue(name, tracker.record.symbol)
+        live = self._state.orders.live_records()
+        self._sent_ns = {name: at_ns for name, at_ns in self._sent_ns.items() if name in live}
+
+    # --- carrying out -----------------------------------------------------------------------------------------------
+
+    def is_void(self, job: CancelJob | SweepJob) -> bool:
+        """Tell whether a job needs no token any more: its order is over."""
+        if isinstance(job, SweepJob) or job.venue_order_id:
+            return False
+        tracker = self._state.orders.get(job.client_order_id)
+        is_over = tracker is None or tracker.record.status.is_terminal
+        if is_over:
+            self._queued.discard(job.client_order_id)
+        return is_over
+
+    async def carry(self, job: CancelJob | SweepJob) -> None:
+        """Carry out a job that has its token; what the venue does not take is asked again by `recancel_due`."""
+        try:
+            await (self._sweep(job) if isinstance(job, SweepJob) else self._cancel(job))
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._state.counters["cancels_failed"] += 1
+        except VenueError as error:
+            self._state.counters["cancels_failed"] += 1
+            log.warning("cancel_failed", job=job, reason=str(error))
+
+    async def _cancel(self, job: CancelJob) -> None:
+        name = job.client_order_id
+        self._queued.discard(name)
+        tracker = self._state.orders.get(name)
+        if tracker is None or tracker.record.status.is_terminal:
+            if job.venue_order_id:
+                self._state.counters["cancels"] += 1
+                await self._gateway.cancel(job.symbol, name, job.venue_order_id)
+            return
+        self._begin(tracker)
+        self._crashpoints.reach("cancel.before")
+        is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
+        if not is_taken and not tracker.record.status.is_terminal:
+            report = await self._gateway.order(job.symbol, name)
+            if report is not None:
+                self._desk.take(report)
+
+    async def _sweep(self, job: SweepJob) -> None:
+        try:
+            for symbol in job.symbols:
+                for tracker in self._state.orders.live(symbol):
+                    # What is on the wire has its own cancel after the answer; what was not sent needs none.
+                    is_there = tracker.record.status is not OrderStatus.PENDING
+                    if is_there and tracker.record.client_order_id not in self._state.sending:
+                        self._begin(tracker)
+            self._state.counters["sweeps"] += 1
+            self._crashpoints.reach("cancel.before")
+            await self._gateway.cancel_all(job.symbols)
+        finally:
+            self._sweeping.difference_update(job.symbols)
+
+    def _begin(self, tracker: OrderTracker) -> None:
+        now_ns = self._clock.now_ns()
+        self._sent_ns[tracker.record.client_order_id] = now_ns
+        step = tracker.request_cancel(now_ns)
+        if step is not None:
+            self._desk.apply(tracker, (step,))
+        self._state.counters["cancels"] += 1

@@ -1,55 +1,155 @@
 """`mexcbot replay`: a recording through the engine, with the account rules and balances of the settings.
 
-May import `trading`. The decisions and the sums are `trading.engine.replay`'s; this file only brings the input.
+May import `trading`. The decisions and the sums are `trading.engine.replay`'s; this file brings the input and puts the
+answer into words, JSON and the report.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import file_digest
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from actors.cli_output import say
 from trading.adapters.plugins import load_strategies
 from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.parquet import read_recording
+from trading.adapters.report.replay_report import ReplayFacts
 from trading.adapters.settings import Settings
 from trading.engine.account_limits import AccountLimits
+from trading.engine.matching_models import QueueModel
 from trading.engine.parameters import parse
 from trading.engine.replay import ReplayRun, ReplaySettings
+from trading.engine.replay_result import ReplayResult
+from trading.engine.replay_tape import ReplayTape, markout_curve
 from trading.engine.strategy.registry import register
+from trading.model.errors import ConfigError
+from trading.model.instrument import Instrument
+from trading.model.units import NS_PER_MS, NS_PER_S, plain
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """The contract's summary as JSON (`body`), and the order log, one line a step."""
+    """The contract's summary as JSON (`body`), the result it was made of, and what the report needs beside it."""
 
     body: Mapping[str, Any]
-    order_log: tuple[str, ...]
+    result: ReplayResult
+    tape: ReplayTape
+    facts: ReplayFacts
+
+
+def load_plugins() -> None:
+    """Load the strategies of other packages, and tell of those that cannot be loaded."""
+    for name, reason in load_strategies(register).failed:
+        say(f"mexcbot: strategy {name!r} is left out: {reason}")
+
+
+def replay_settings(settings: Settings, instrument: Instrument) -> ReplaySettings:
+    """Return what a replay of this instrument assumes under these settings. Raises: ConfigError for a bad limit."""
+    balances: dict[str, Decimal] = dict(settings.paper_balances)
+    if settings.quote_asset != instrument.quote:
+        # Recorded on another quote asset than the account's: the same amount of that one.
+        balances[instrument.quote] = balances.get(settings.quote_asset, next(iter(balances.values())))
+    return ReplaySettings(
+        strategy_name=settings.strategy,
+        params=tuple(sorted(settings.strategy_params.items())),
+        seed=settings.seed,
+        limits=parse(AccountLimits, settings.risk_limits),
+        balances=balances,
+        allocation_quote=settings.allocation,
+    )
 
 
 def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
     """Play a recording. Raises: ConfigError for a missing or broken recording, an unknown strategy, a bad parameter."""
-    load_strategies(register)
+    load_plugins()
     instrument = recording_instrument(path)
-    balances = dict(settings.paper_balances)
-    if settings.quote_asset != instrument.quote:
-        # Recorded on another quote asset than the account's: the same amount of that one.
-        balances[instrument.quote] = balances.get(settings.quote_asset, next(iter(balances.values())))
-    run = ReplayRun(
-        instrument,
-        market_events(read_recording(path), instrument),
-        ReplaySettings(
-            strategy_name=settings.strategy,
-            params=tuple(sorted(settings.strategy_params.items())),
-            seed=settings.seed,
-            limits=parse(AccountLimits, settings.risk_limits),
-            balances=balances,
-            allocation_quote=settings.allocation,
-        ),
-    )
+    assumed = replay_settings(settings, instrument)
+    tape = ReplayTape(instrument)
+    run = ReplayRun(instrument, market_events(read_recording(path), instrument), assumed, tape)
+    began = time.monotonic()
     result = run.run()
-    return ReplayOutcome(result.as_dict(), result.order_log)
+    facts = ReplayFacts(
+        recording=path.name,
+        data_sha256=data_sha256(path),
+        strategy=assumed.strategy_name,
+        seed=assumed.seed,
+        latency=assumed.latency,
+        matching=assumed.matching,
+        balances=dict(assumed.balances or {}),
+        allocation_quote=assumed.allocation_quote,
+        limits=assumed.limits,
+        wall_s=time.monotonic() - began,
+        version=version("mexcbot"),
+    )
+    return ReplayOutcome({**result.as_dict(), **_more(tape, facts)}, result, tape, facts)
+
+
+def data_sha256(path: Path) -> str:
+    """Return the hash of a file's bytes: the name of a replay's input. Raises: ConfigError."""
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}")
+
+
+def _more(tape: ReplayTape, facts: ReplayFacts) -> dict[str, Any]:
+    """Say what the contract's summary does not: drawdown, markouts, exits, input and assumptions."""
+    return {
+        "max_drawdown": plain(tape.max_drawdown),
+        "exit_reasons": {
+            name: {
+                "orders": item.orders,
+                "fills": item.fills,
+                "value": plain(item.value),
+                "gross": plain(item.gross),
+                "fees": plain(item.fees),
+                "net": plain(item.net),
+            }
+            for name, item in sorted(tape.exits.items())
+        },
+        "markouts": {
+            model.value: [
+                {
+                    "horizon_s": point.horizon_ns / NS_PER_S,
+                    "bps": round(point.mean_bps, 4),
+                    "error_bps": round(point.error_bps, 4),
+                    "fills": point.fills,
+                }
+                for point in markout_curve([item for item in tape.fills if item.model is model])
+            ]
+            for model in QueueModel
+        },
+        "latency_ms": {
+            "feed": facts.latency.feed_ns / NS_PER_MS,
+            "entry": facts.latency.entry_ns / NS_PER_MS,
+            "response": facts.latency.response_ns / NS_PER_MS,
+        },
+        "strategy": facts.strategy,
+        "data_sha256": facts.data_sha256,
+    }
+
+
+def check_folder(path: Path | None, flag: str) -> None:
+    """Refuse an output path before the work is done. Raises: ConfigError when its folder is missing or it is one."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ConfigError(f"{flag}: there is no folder {path.absolute().parent}: make it first")
+    if path is not None and path.is_dir():
+        raise ConfigError(f"{flag}: {path} is a folder: name a file")
+
+
+def write_orders(path: Path, outcome: ReplayOutcome) -> None:
+    """Write the order log, one line a step. Raises: ConfigError."""
+    try:
+        path.write_text("".join(f"{line}\n" for line in outcome.result.order_log), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--orders-out: {path} cannot be written: {error.strerror}")
 
 
 def summary_lines(body: Mapping[str, Any], seconds: float) -> list[str]:
@@ -65,6 +165,11 @@ def summary_lines(body: Mapping[str, Any], seconds: float) -> list[str]:
         f"{name}: {model['fills']} fills, gross {model['gross']}, fees {model['fees']}, net {model['net']}, "
         f"held at the end {model['held']}"
         for name, model in body["models"].items()
+    ]
+    lines.append(f"max drawdown {body['max_drawdown']}")
+    lines += [
+        f"exit {name}: {item['orders']} orders, gross {item['gross']}, fees {item['fees']}, net {item['net']}"
+        for name, item in body["exit_reasons"].items()
     ]
     refusals = sorted(body["refusals"].items(), key=lambda item: -item[1])
     lines.append("refusals: " + (", ".join(f"{name} {count}" for name, count in refusals) or "none"))

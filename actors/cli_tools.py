@@ -15,7 +15,6 @@ import typer
 from actors.cli_api import data_dir_of
 from actors.cli_fleet import DataDir, Json
 from actors.cli_output import FAILED, OK, answer, answer_json, assignments
-from trading.model.errors import ConfigError
 
 Recording = Annotated[Path, typer.Argument(metavar="FILE", help="A recording (Parquet).")]
 
@@ -97,11 +96,13 @@ def replay(
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Strategy parameter.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
     orders_out: Annotated[Path | None, typer.Option("--orders-out", help="Write the order log here.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML report.")] = None,
     json: Json = False,
 ) -> int:
     """Run the engine over a recording, offline; the same input gives the same orders."""
     from actors.cli_output import without_none
-    from actors.cli_replay import run_replay, summary_lines
+    from actors.cli_replay import check_folder, run_replay, summary_lines, write_orders
+    from trading.adapters.report import replay_report
     from trading.adapters.settings import load_settings
 
     values: dict[str, Any] = {
@@ -110,15 +111,14 @@ def replay(
         "seed": seed,
     }
     settings = load_settings(without_none(values))
-    if orders_out is not None and not orders_out.absolute().parent.is_dir():
-        raise ConfigError(f"--orders-out: there is no folder {orders_out.absolute().parent}: make it first")
+    check_folder(orders_out, "--orders-out")
+    check_folder(report, "--report")
     began = time.monotonic()
     outcome = run_replay(file, settings)
     if orders_out is not None:
-        try:
-            orders_out.write_text("".join(f"{line}\n" for line in outcome.order_log), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"--orders-out: {orders_out} cannot be written: {error.strerror}")
+        write_orders(orders_out, outcome)
+    if report is not None:
+        replay_report.write(report, replay_report.render(outcome.result, outcome.tape, outcome.facts))
     if json:
         answer_json(outcome.body)
     else:

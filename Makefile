@@ -12,6 +12,8 @@ BENCH_VENV := .venv-bench
 STAMPS := $(VENV)/.stamps
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+# One worker runs the tests of whole systems, the other the rest (tests/conftest.py groups them).
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 PACKAGES := actors api dashboard simulator trading bench
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
@@ -85,7 +87,7 @@ run: setup ## set up, then run the whole system (flags: ARGS="…")
 	@exec env $(RUN_ENV) $(BIN)/python -m actors.cli up $(ARGS)
 
 test: setup-dev ## the whole suite but what is marked soak
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 soak: setup-dev ## the long runs, at full length
 	@$(BIN)/python -m pytest -m soak $(ARGS)
@@ -95,7 +97,7 @@ check: setup-dev ## the fast gate: format, lint, types, import contracts, unit, 
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary $(PACKAGES)
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture $(ARGS)
+	@$(BIN)/python -m pytest -q $(PARALLEL) tests/unit tests/property tests/architecture $(ARGS)
 
 bench: setup-dev $(BENCH_VENV)/.stamp ## measure; appends to bench/results.csv
 	@$(RUN_ENV) $(BIN)/python -m bench $(ARGS)

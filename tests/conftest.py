@@ -36,6 +36,8 @@ FOLDER_ORDER = (
     "browser",
     "chaos",
 )
+# They start process trees and wait for them; one worker runs them all, so that they never compete among themselves.
+SYSTEM_FOLDERS = frozenset({"ray", "e2e", "browser", "chaos"})
 FOLDER_MARKS = {"ray": ("ray",), "e2e": ("e2e",), "browser": ("browser",), "chaos": ("e2e",)}
 PURE_FOLDERS = frozenset({"unit", "property", "architecture"})
 
@@ -60,13 +62,30 @@ def _folder(path: Path) -> str:
     )
 
 
+def _is_worker() -> bool:
+    """Tell whether this process is one of the workers of a parallel run (`pytest -n`)."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, and run the cheap floors first: a broken word fails before a cluster is started for it."""
+    """Mark by folder, and run the cheap floors first: a broken word fails before a cluster is started for it.
+
+    A parallel run (`make test`) keeps each file together and starts the system tests at once: they take longest.
+    """
     rank = {folder: index for index, folder in enumerate(FOLDER_ORDER)}
     for item in items:
         for mark in FOLDER_MARKS.get(_folder(item.path), ()):
             item.add_marker(mark)
-    items.sort(key=lambda item: rank.get(_folder(item.path), len(rank)))
+        if _is_worker():
+            is_system = _folder(item.path) in SYSTEM_FOLDERS
+            item.add_marker(pytest.mark.xdist_group("system" if is_system else item.path.stem))
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = _folder(item.path)
+        return _is_worker() and folder not in SYSTEM_FOLDERS, rank.get(folder, len(rank))
+
+    items.sort(key=place)
 
 
 # --- the sample recording ------------------------------------------------------------------------------------------
@@ -148,13 +167,23 @@ def _marked_processes(mark: str) -> Iterator[psutil.Process]:
 
 
 def pytest_configure() -> None:
-    """Mark the environment; a run inside a run gets a mark of its own, so that neither sweeps the other away."""
-    os.environ[RUN_MARK] = uuid.uuid4().hex
+    """Mark the environment; a run inside a run gets a mark of its own, so that neither sweeps the other away.
+
+    The workers of a parallel run inherit the mark: whoever started them sweeps after all of them have ended.
+    """
+    if not _is_worker():
+        os.environ[RUN_MARK] = uuid.uuid4().hex
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Fail the run when a test left a process behind, and end that process."""
+    yield
+    if not _is_worker():
+        _sweep(session)
+
+
+def _sweep(session: pytest.Session) -> None:
     mark = os.environ[RUN_MARK]
     deadline = time.monotonic() + SWEEP_PATIENCE_S
     while (left := list(_marked_processes(mark))) and time.monotonic() < deadline:

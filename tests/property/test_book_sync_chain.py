@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState, Side
 from trading.model.units import NS_PER_MS
 
 SYMBOL = "龙虾USDT"
+# Audits all the time: over a faulty line none may ever invent a difference.
+AUDITED = BookSyncSettings(audit_first_ns=500 * NS_PER_MS, audit_interval_ns=500 * NS_PER_MS)
 Sides = tuple[dict[int, int], dict[int, int]]
 
 changes = st.lists(
@@ -79,7 +82,7 @@ class Line:
 
     def __init__(self, venue: Venue, lags: list[tuple[int, int, bool]]) -> None:
         self.venue, self.lags = venue, lags
-        self.sync = BookSync(SYMBOL)
+        self.sync = BookSync(SYMBOL, AUDITED)
         self.now_ns = 10**18
         self.asked = 0
         self.due: list[tuple[int, int, bool]] = []  # (inputs until it arrives, version, does it fail)
@@ -92,6 +95,7 @@ class Line:
             assert dict(sync.book.bids(1000)) == bids
             assert dict(sync.book.asks(1000)) == asks
             assert not sync.book.is_crossed
+        assert sync.audit.counters.differing == 0, sync.audit.finding
         if result.fetch_not_before_ns is not None:
             delay, age, fails = self.lags[self.asked % len(self.lags)]
             self.asked += 1

@@ -17,9 +17,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trading.engine.book import Book
+from trading.engine.book_audit import BookAudit, Verdict
+from trading.engine.book_sync_settings import BookSyncSettings, SyncCounters
 from trading.engine.quote_check import Comparison, QuoteCheck
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState
-from trading.model.units import NS_PER_MS, NS_PER_S
+from trading.model.units import NS_PER_MS
+
+BEHIND_MIN = 5
+"""So many pushes must repeat what is known before their number says anything."""
 
 
 class SyncKind(StrEnum):
@@ -33,68 +38,20 @@ class SyncKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """Outcome of one input. `fetch_not_before_ns`: None, or the earliest time at which a snapshot shall be fetched."""
+    """Outcome of one input.
+
+    `fetch_not_before_ns`: None, or the earliest time at which a snapshot shall be fetched. `is_audit`: nothing waits
+    for that snapshot; whatever else wants one goes first.
+    """
 
     kind: SyncKind
     fetch_not_before_ns: int | None = None
+    is_audit: bool = False
 
 
 _APPLIED = SyncResult(SyncKind.APPLIED)
 _IGNORED = SyncResult(SyncKind.IGNORED)
 _BUFFERED = SyncResult(SyncKind.BUFFERED)
-
-
-@dataclass(frozen=True, slots=True)
-class BookSyncSettings:
-    """Bounds of patience, in ns unless named otherwise.
-
-    Attributes:
-        stale_after_ns: silence (no push, no sign of life) after which the book is STALE. The venue cuts idle lines
-            after 60 s, and our PING every 15 s is answered: 20 s without either means that the line is gone.
-        snapshot_timeout_ns: a requested snapshot that has not come (nor failed) by then is asked for again.
-        retry_pause_ns, retry_pause_max_ns: pause before another snapshot, doubled each time. REST lags the stream by
-            up to seconds (tardis-node waits up to 6 s), so patience, never a torn-down socket, is the cure.
-        quiet_proof_ns: a snapshot that no push confirms is fetched once more after this time; the same version twice,
-            with a silent stream in between, is the proof for a quiet symbol.
-        stable_after_ns: once proven for so long, the doubled pauses start over.
-        crossed_patience_ns: how long a book may stay CROSSED before it is thrown away.
-        ticker_patience_ns: how long the book may stay behind a version that the book ticker has shown.
-        buffer_max: pushes kept while waiting for a snapshot (40 s of the 10 ms stream); the oldest are dropped.
-    """
-
-    stale_after_ns: int = 20 * NS_PER_S
-    snapshot_timeout_ns: int = 10 * NS_PER_S
-    retry_pause_ns: int = 250 * NS_PER_MS
-    retry_pause_max_ns: int = 5 * NS_PER_S
-    quiet_proof_ns: int = 500 * NS_PER_MS
-    stable_after_ns: int = 5 * NS_PER_S
-    crossed_patience_ns: int = NS_PER_S
-    ticker_patience_ns: int = 3 * NS_PER_S
-    buffer_max: int = 4096
-
-
-@dataclass(slots=True)
-class SyncCounters:
-    """What happened since the start; grows only.
-
-    `overlaps` are pushes that begin at or below the version though no snapshot came just before: harmless (quantities
-    are absolute) but not what the venue promises. `proven_ns` counts finished stretches of PROVEN.
-    """
-
-    frames: int = 0
-    duplicates: int = 0
-    overlaps: int = 0
-    gaps: int = 0
-    resyncs: int = 0
-    snapshots: int = 0
-    snapshots_lagging: int = 0
-    snapshots_failed: int = 0
-    buffer_dropped: int = 0
-    stale: int = 0
-    crossed: int = 0
-    proven_ns: int = 0
-    last_resync_ns: int = 0
-    longest_resync_ns: int = 0
 
 
 class BookSync:
@@ -112,6 +69,10 @@ class BookSync:
         self.proven_since_ns = 0
         self.counters = SyncCounters()
         self.quote_check = QuoteCheck()
+        self.audit = BookAudit()
+        # 0..1, the same in every process: where in the interval this symbol's audits lie.
+        self._audit_phase = int.from_bytes(symbol.encode()[-8:]) % 997 / 997
+        self._audit_due_ns: int | None = None
         self._is_connected = False
         self._has_chain = False  # the book holds a snapshot and every push since
         self._is_confirmed = False  # a push, or a second look, has shown that the snapshot was not behind the stream
@@ -123,6 +84,8 @@ class BookSync:
         self._unproven_since_ns = 0
         self._crossed_since_ns = 0
         self._quiet_since_ns = 0
+        self._behind_since_ns = 0  # since when every push lies at or below the version, and how many did
+        self._behind = 0
 
     @property
     def buffered(self) -> int:
@@ -168,31 +131,31 @@ class BookSync:
             return self._hold(delta)
         version = self.book.version
         if delta.to_version <= version:
-            counters.duplicates += 1
-            if self.state is not BookState.PROVEN:
-                # A push that the snapshot already contains shows that the snapshot is not behind the stream.
-                self._is_confirmed = True
-                self._judge(now_ns)
-            return _IGNORED
+            return self._pass_over(delta, now_ns)
         if delta.from_version > version + 1:
             counters.gaps += 1
-            reason = f"expected version {version + 1}, was {delta.from_version}"
-            result = self._restart(BookState.GAP, reason, now_ns)
-            self._buffer.append(delta)
-            return result
+            return self._begin_at(delta, f"expected version {version + 1}, was {delta.from_version}", now_ns)
         if delta.from_version <= version and not self._is_first_push:
             counters.overlaps += 1
         self._is_first_push = False
         self._is_confirmed = True
+        self._behind = 0
         self.book.apply_delta(delta)
         self._judge(now_ns)
+        result: SyncResult | None = None
         if self.quote_check.pending:
-            return self._weigh(self.quote_check.follow(self.book), now_ns) or _APPLIED
-        return _APPLIED
+            result = self._weigh(self.quote_check.follow(self.book), now_ns)
+        if self.audit.is_open:
+            result = result or self._after_audit(self.audit.on_push(delta, self.book), now_ns)
+        return result or _APPLIED
 
     def on_snapshot(self, snapshot: BookSnapshot, now_ns: int) -> SyncResult:
         """Start the chain at a snapshot, or see that it is too old, or take it as the second look of a quiet symbol."""
-        if not self._is_connected or (self._has_chain and self._is_confirmed):
+        if not self._is_connected:
+            return _IGNORED
+        if self._has_chain and self._is_confirmed:
+            if self.audit.is_open:
+                return self._after_audit(self.audit.on_snapshot(snapshot, self.book), now_ns) or _IGNORED
             return _IGNORED
         self.counters.snapshots += 1
         self._wanted_ns = None
@@ -210,6 +173,7 @@ class BookSync:
         self.counters.snapshots_failed += 1
         if not self._is_connected or (self._has_chain and self._is_confirmed):
             self._wanted_ns = None
+            self.audit.close()
             return _IGNORED
         return self._ask_again(now_ns)
 
@@ -218,7 +182,10 @@ class BookSync:
     def on_best_quote(self, quote: BestQuote, now_ns: int) -> SyncResult:
         """Compare a book-ticker push with the book: at the same version they must agree, and the book must follow."""
         self._heard(now_ns)
-        if not self._has_chain or not quote.version:
+        if not quote.version:
+            return _IGNORED
+        if not self._has_chain:
+            self.quote_check.hold(quote, now_ns)
             return _IGNORED
         return self._weigh(self.quote_check.take(quote, self.book, now_ns), now_ns) or _IGNORED
 
@@ -233,10 +200,10 @@ class BookSync:
             self._enter(BookState.STALE, f"nothing heard for {silence_ms} ms", now_ns)
         if self.state is BookState.CROSSED and now_ns - self._crossed_since_ns > settings.crossed_patience_ns:
             return self._restart(BookState.GAP, f"stayed crossed: {self.reason}", now_ns)
-        ahead_since_ns = self.quote_check.ahead_since_ns()
+        ahead_since_ns = self.quote_check.ahead_since_ns() if self._has_chain else None
         if ahead_since_ns is not None and now_ns - ahead_since_ns > settings.ticker_patience_ns:
             return self._doubt(f"book stays at version {self.book.version} while the book ticker goes on", now_ns)
-        return self._chase_snapshot(now_ns)
+        return self._audit_in_time(now_ns) if self._is_confirmed else self._chase_snapshot(now_ns)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -272,7 +239,22 @@ class BookSync:
             self.book.apply_delta(delta)
             self._is_first_push = False
         self._judge(now_ns)
-        return _APPLIED
+        return self._weigh(self.quote_check.begin(self.book, now_ns), now_ns) or _APPLIED
+
+    def _pass_over(self, delta: BookDelta, now_ns: int) -> SyncResult:
+        """Ignore a push that the book already contains, unless nothing else comes any more."""
+        self.counters.duplicates += 1
+        self._behind += 1
+        if self._behind == 1:
+            self._behind_since_ns = now_ns
+        elif self._behind > BEHIND_MIN and now_ns - self._behind_since_ns > self.settings.behind_patience_ns:
+            reason = f"pushes stay below version {self.book.version}, the last at {delta.to_version}"
+            return self._begin_at(delta, reason, now_ns)
+        if self.state is not BookState.PROVEN:
+            # A push that the snapshot already contains shows that the snapshot is not behind the stream.
+            self._is_confirmed = True
+            self._judge(now_ns)
+        return _IGNORED
 
     def _judge(self, now_ns: int) -> None:
         """Set the state from what the book is now; the chain is known to be whole."""
@@ -296,6 +278,27 @@ class BookSync:
             return self._doubt(f"best prices differ from the book ticker's at version {self.book.version}", now_ns)
         return None
 
+    def _audit_in_time(self, now_ns: int) -> SyncResult:
+        """Open an audit when one is due; a book that is proven has nothing else to wait for."""
+        self.audit.on_timer(now_ns)
+        settings = self.settings
+        if not settings.audit_interval_ns or self.state is not BookState.PROVEN or self.audit.is_open:
+            return _IGNORED
+        if self._audit_due_ns is None:
+            self._audit_due_ns = now_ns + settings.audit_first_ns + int(self._audit_phase * settings.audit_first_ns)
+        if now_ns < self._audit_due_ns:
+            return _IGNORED
+        self._audit_due_ns = now_ns + settings.audit_interval_ns
+        return SyncResult(SyncKind.IGNORED, self.audit.open(self.book.version, now_ns), is_audit=True)
+
+    def _after_audit(self, verdict: Verdict, now_ns: int) -> SyncResult | None:
+        if verdict is Verdict.DIFFERS and self.audit.is_lost:
+            self.audit.note_loss()
+            return self._restart(BookState.GAP, f"audit: {self.audit.finding}", now_ns)
+        if verdict is Verdict.LAGS or (verdict is Verdict.DIFFERS and self.audit.is_suspicious):
+            self._audit_due_ns = now_ns + self.settings.ticker_patience_ns
+        return None
+
     def _doubt(self, reason: str, now_ns: int) -> SyncResult:
         self.quote_check.note_loss()
         return self._restart(BookState.GAP, reason, now_ns)
@@ -307,14 +310,18 @@ class BookSync:
         self._wanted_ns = now_ns + self._pause_ns()
         return SyncResult(SyncKind.RESYNC, self._wanted_ns)
 
+    def _begin_at(self, delta: BookDelta, reason: str, now_ns: int) -> SyncResult:
+        """Throw the book away and keep the push that broke the chain as the first of the next one."""
+        result = self._restart(BookState.GAP, reason, now_ns)
+        self._buffer.append(delta)
+        return result
+
     def _ask_again(self, now_ns: int) -> SyncResult:
         self._wanted_ns = now_ns + max(self._pause_ns(), self.settings.retry_pause_ns)
         return SyncResult(SyncKind.RESYNC, self._wanted_ns)
 
     def _chase_snapshot(self, now_ns: int) -> SyncResult:
         """Ask for a snapshot whose answer never came, and for the second look of a quiet symbol."""
-        if self._has_chain and self._is_confirmed:
-            return _IGNORED
         if self._wanted_ns is not None:
             return self._ask_again(now_ns) if now_ns - self._wanted_ns > self.settings.snapshot_timeout_ns else _IGNORED
         if self._has_chain and now_ns - self._quiet_since_ns < self.settings.quiet_proof_ns:
@@ -333,7 +340,9 @@ class BookSync:
         self.book.clear()
         self._has_chain = False
         self._is_confirmed = False
+        self._behind = 0
         self.quote_check.reset()
+        self.audit.close()
 
     def _heard(self, now_ns: int) -> None:
         self._heard_ns = now_ns
@@ -348,6 +357,8 @@ class BookSync:
             if self.state is not BookState.PROVEN:
                 self.proven_since_ns = now_ns
                 took_ns = now_ns - self._unproven_since_ns if self._unproven_since_ns else 0
+                self.counters.proofs += 1
+                self.counters.resync_ns += took_ns
                 self.counters.last_resync_ns = took_ns
                 self.counters.longest_resync_ns = max(self.counters.longest_resync_ns, took_ns)
         elif self.state is BookState.PROVEN:

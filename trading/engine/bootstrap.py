@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading.engine.book_sync import BookSyncSettings
+from trading.engine.book_sync_settings import BookSyncSettings
 from trading.engine.matching_models import DEFAULT_LATENCY, DEFAULT_RULES, LatencyModel, MatchingRules, QueueModel
 from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument

@@ -189,7 +189,7 @@ class SymbolEngine:
 
     def _after_sync(self, result: SyncResult, actions: list[Action]) -> None:
         if result.fetch_not_before_ns is not None:
-            actions.append(FetchSnapshot(self._symbol, result.fetch_not_before_ns))
+            actions.append(FetchSnapshot(self._symbol, result.fetch_not_before_ns, result.is_audit))
 
     def _note_book(self, before: BookState, actions: list[Action]) -> None:
         """Tell venue, measures and people that the proof came or went."""

@@ -91,10 +91,14 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class FetchSnapshot:
-    """Fetch a REST depth snapshot not before `not_before_ns`; answer with BookSnapshot or SnapshotFailed."""
+    """Fetch a REST depth snapshot not before `not_before_ns`; answer with BookSnapshot or SnapshotFailed.
+
+    `is_audit`: no proof waits for it, so that it goes last, and gives way to any other.
+    """
 
     symbol: str
     not_before_ns: int
+    is_audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

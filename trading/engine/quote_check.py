@@ -59,6 +59,16 @@ class QuoteCheck:
             return Comparison.NONE
         return self._compare(quote, book) if quote.version == book.version else Comparison.NONE
 
+    def hold(self, quote: BestQuote, now_ns: int) -> None:
+        """Keep the newest quote while there is no book: it may be the word that proves a quiet symbol's snapshot."""
+        self._pending.clear()
+        self._pending.append((quote, now_ns))
+
+    def begin(self, book: Book, now_ns: int) -> Comparison:
+        """Compare a new chain with the quote that was held; from now on the book has to follow it."""
+        self._pending = deque((quote, now_ns) for quote, _ in self._pending)
+        return self.follow(book)
+
     def follow(self, book: Book) -> Comparison:
         """Compare the kept quotes that a changed book has reached; those that it has passed are dropped."""
         pending, version, result = self._pending, book.version, Comparison.NONE

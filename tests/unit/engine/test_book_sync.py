@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.book_sync import BookSync, BookSyncSettings, SyncKind
+from trading.engine.book_sync import BookSync, SyncKind
+from trading.engine.book_sync_settings import BookSyncSettings
 from trading.engine.quote_check import LOSSES_MAX, MISMATCHES_MAX
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState, Level
 from trading.model.units import NS_PER_MS, NS_PER_S
@@ -291,3 +292,59 @@ def test_book_sync_depth_that_stalls_behind_the_ticker_loses_the_proof() -> None
         sync.on_timer(now_ns)
     assert state_of(sync) is BookState.GAP
     assert "book ticker goes on" in sync.reason
+
+
+def test_book_sync_quote_seen_before_the_snapshot_proves_a_quiet_symbol_at_once() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    for version, bid in ((99, 98), (100, 99)):
+        sync.on_best_quote(quote(version, bid, 101), START_NS)
+    late_ns = START_NS + 30 * NS_PER_S  # the snapshot had to wait for its turn
+    sync.on_alive(late_ns)
+    assert sync.on_timer(late_ns).fetch_not_before_ns is not None
+    assert sync.on_snapshot(snapshot(100), late_ns).kind is SyncKind.APPLIED
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_quote_seen_before_an_older_snapshot_keeps_the_book_unproven_without_losing_trust() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_best_quote(quote(105, 98, 101), START_NS)
+    late_ns = START_NS + 8 * NS_PER_S
+    sync.on_snapshot(snapshot(100), late_ns)
+    assert state_of(sync) is BookState.SYNCING
+    assert sync.on_timer(late_ns + NS_PER_S).fetch_not_before_ns == late_ns + NS_PER_S
+    sync.on_snapshot(snapshot(105, bid=98), late_ns + NS_PER_S)
+    assert (state_of(sync), sync.book.version) == (BookState.PROVEN, 105)
+    assert sync.counters.resyncs == 1
+    assert sync.quote_check.is_trusted
+
+
+def test_book_sync_venue_whose_versions_begin_anew_loses_the_proof() -> None:
+    """The pushes would all be ignored as known, and the book would stand still, proven, for ever."""
+    sync = proven(1_000_000)
+    patience_ns = BookSyncSettings().behind_patience_ns
+    for number in range(1, 20):
+        sync.on_delta(delta(number, number), START_NS + number * patience_ns // 10)
+        if state_of(sync) is not BookState.PROVEN:
+            break
+    assert state_of(sync) is BookState.GAP
+    assert "pushes stay below version 1000000" in sync.reason
+    sync.on_snapshot(snapshot(number), START_NS + 3 * patience_ns)
+    assert (state_of(sync), sync.book.version) == (BookState.PROVEN, number)
+
+
+def test_book_sync_few_repeats_long_apart_mean_nothing() -> None:
+    sync = proven(100)
+    for hour in range(4):
+        sync.on_delta(delta(100, 100), START_NS + hour * 3_600 * NS_PER_S)
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_counts_how_often_and_how_long_it_took_to_be_proven() -> None:
+    sync = proven(100)
+    later_ns = START_NS + 60 * NS_PER_S
+    sync.on_delta(delta(105, 106), later_ns)
+    sync.on_snapshot(snapshot(105), later_ns + NS_PER_S)
+    counters = sync.counters
+    assert (counters.proofs, counters.resync_ns, counters.last_resync_ns) == (2, NS_PER_S, NS_PER_S)

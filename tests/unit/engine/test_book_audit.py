@@ -1,0 +1,188 @@
+"""The audit of a proven book: it agrees whatever moved meanwhile, and finds what is wrong where it can judge."""
+
+from __future__ import annotations
+
+import pytest
+
+from trading.engine.book_audit import LEAD_MAX_NS, LOSSES_MAX, PATIENCE_NS, PUSHES_MAX
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_settings import BookSyncSettings
+from trading.model.market import BookDelta, BookSnapshot, BookState, Level
+from trading.model.units import NS_PER_S
+
+SYMBOL = "龙虾USDT"
+START_NS = 1_000 * NS_PER_S
+SETTINGS = BookSyncSettings(audit_first_ns=NS_PER_S, audit_interval_ns=100 * NS_PER_S)
+BIDS: tuple[Level, ...] = ((99, 5), (98, 4), (90, 7))
+ASKS: tuple[Level, ...] = ((101, 2), (110, 3))
+
+
+def snapshot(version: int, bids: tuple[Level, ...] = BIDS, asks: tuple[Level, ...] = ASKS) -> BookSnapshot:
+    return BookSnapshot(SYMBOL, version, bids, asks, 0, 0)
+
+
+def delta(first: int, last: int, bids: tuple[Level, ...] = (), asks: tuple[Level, ...] = ()) -> BookDelta:
+    return BookDelta(SYMBOL, first, last, bids, asks, 0, 0)
+
+
+def audited(settings: BookSyncSettings = SETTINGS) -> tuple[BookSync, int]:
+    """A proven book at version 100 whose audit has just been opened, and the time."""
+    sync = BookSync(SYMBOL, settings)
+    sync.on_connected(START_NS)
+    sync.on_delta(delta(100, 100), START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    return sync, open_next(sync, START_NS)
+
+
+def open_next(sync: BookSync, now_ns: int) -> int:
+    """Let time pass until an audit opens; the line stays alive."""
+    for _ in range(1_000):
+        sync.on_alive(now_ns)
+        result = sync.on_timer(now_ns)
+        if result.is_audit:
+            assert result.fetch_not_before_ns is not None
+            return max(now_ns, result.fetch_not_before_ns)
+        assert result.fetch_not_before_ns is None
+        now_ns += NS_PER_S // 4
+    raise AssertionError("no audit was opened")
+
+
+def test_audit_of_a_book_that_stands_still_compares_every_level() -> None:
+    sync, now_ns = audited()
+    sync.on_snapshot(snapshot(100), now_ns)
+    counters = sync.audit.counters
+    assert (counters.done, counters.levels, counters.mismatches) == (1, 5, 0)
+    assert sync.state is BookState.PROVEN
+    assert sync.counters.snapshots == 1, "an audit is no resync"
+
+
+@pytest.mark.parametrize("version", [100, 101, 103, 104, 105])
+def test_audit_of_a_book_that_moved_on_compares_what_no_later_push_touched(version: int) -> None:
+    """Whether the snapshot is older, newer, at a push's version or inside one: no difference is invented."""
+    truth = {
+        100: BIDS,
+        101: ((99, 6), *BIDS[1:]),
+        103: ((99, 6), (98, 1), (90, 7)),
+        104: ((99, 6), (90, 7)),
+        105: ((99, 1), (90, 7)),
+    }
+    pushes = [delta(101, 101, ((99, 6),)), delta(102, 104, ((98, 0),)), delta(105, 105, ((99, 1),))]
+    for arrives_after in range(len(pushes) + 1):
+        sync, now_ns = audited()
+        for index, push in enumerate([*pushes, delta(106, 106, ((80, 1),))]):
+            if index == arrives_after:
+                sync.on_snapshot(snapshot(version, truth[version]), now_ns)
+            sync.on_delta(push, now_ns)
+        assert (sync.audit.counters.done, sync.audit.counters.mismatches) == (1, 0), arrives_after
+        assert sync.audit.counters.levels >= 3
+        assert sync.state is BookState.PROVEN
+
+
+def test_audit_that_differs_at_the_same_version_throws_the_book_away() -> None:
+    sync, now_ns = audited()
+    sync.on_delta(delta(101, 101, ((98, 1),)), now_ns)  # the venue says 4
+    result = sync.on_snapshot(snapshot(101), now_ns)
+    assert sync.state is BookState.GAP
+    assert "audit: 1 levels differ" in sync.reason
+    assert "bid 98 ticks: 1 lots here, 4 there" in sync.reason
+    assert result.fetch_not_before_ns is not None
+    assert not result.is_audit
+    sync.on_delta(delta(102, 102), now_ns)
+    sync.on_snapshot(snapshot(101), now_ns)
+    assert sync.state is BookState.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks"),
+    [
+        (((99, 5), (98, 4), (97, 1), (90, 7)), ASKS),  # a level that is not here
+        (((99, 5), (90, 7)), ASKS),  # a level that is not there
+        (BIDS, ((101, 2), (105, 1), (110, 3))),
+        (BIDS, ()),
+        ((), ASKS),
+    ],
+)
+def test_audit_finds_levels_missing_on_either_side(bids: tuple[Level, ...], asks: tuple[Level, ...]) -> None:
+    sync, now_ns = audited()
+    sync.on_snapshot(snapshot(100, bids, asks), now_ns)
+    assert sync.state is BookState.GAP
+    assert sync.audit.counters.differing == 1
+
+
+def test_audit_knows_nothing_beyond_the_shallower_cut() -> None:
+    sync, now_ns = audited()
+    sync.on_snapshot(snapshot(100, ((99, 5),), ((101, 2), (110, 3), (200, 9))), now_ns)
+    assert (sync.audit.counters.done, sync.audit.counters.levels, sync.audit.counters.mismatches) == (1, 3, 0)
+
+
+def test_audit_that_differs_inside_a_push_looks_again_before_it_judges() -> None:
+    sync, now_ns = audited()
+    for round_number in (1, 2):
+        version = sync.book.version
+        sync.on_delta(delta(version + 1, version + 3, ((99, 5),)), now_ns)
+        sync.on_snapshot(snapshot(version + 2, ((99, 5), (98, 1), (90, 7))), now_ns)
+        assert sync.audit.counters.differing == round_number
+        assert (sync.state is BookState.PROVEN) is (round_number == 1)
+        if round_number == 1:
+            now_ns = open_next(sync, now_ns)
+
+
+def test_audit_behind_a_lagging_rest_waits_longer_each_time_and_never_judges() -> None:
+    sync, now_ns = audited()
+    leads = []
+    for _ in range(6):
+        sync.on_snapshot(snapshot(sync.book.version - 1), now_ns)
+        assert sync.state is BookState.PROVEN
+        opened_ns = now_ns
+        now_ns = open_next(sync, now_ns)
+        leads.append(now_ns - opened_ns)
+    assert sync.audit.counters.without_verdict == 6
+    assert sync.audit.counters.done == 0
+    assert leads == sorted(leads)
+    assert leads[-1] >= LEAD_MAX_NS
+
+
+def test_audit_is_given_up_when_the_snapshot_stays_away_fails_or_the_proof_goes() -> None:
+    sync, now_ns = audited()
+    sync.on_alive(now_ns + PATIENCE_NS)
+    sync.on_timer(now_ns + PATIENCE_NS + 1)
+    assert not sync.audit.is_open
+    sync, now_ns = audited()
+    sync.on_snapshot_failed(now_ns)
+    assert not sync.audit.is_open
+    sync, now_ns = audited()
+    sync.on_delta(delta(105, 105), now_ns)
+    assert not sync.audit.is_open
+    sync, now_ns = audited()
+    for version in range(101, 102 + PUSHES_MAX):
+        sync.on_delta(delta(version, version), now_ns)
+    assert not sync.audit.is_open
+    assert sync.state is BookState.PROVEN
+
+
+def test_audit_that_is_never_right_is_only_counted_in_the_end() -> None:
+    sync, now_ns = audited()
+    for _ in range(LOSSES_MAX):
+        sync.on_snapshot(snapshot(sync.book.version, ()), now_ns)
+        assert sync.state is BookState.GAP
+        version = sync.book.version or 100
+        sync.on_delta(delta(version, version), now_ns)
+        sync.on_snapshot(snapshot(version), now_ns + 30 * NS_PER_S)
+        assert sync.state is BookState.PROVEN
+        now_ns = open_next(sync, now_ns + 30 * NS_PER_S)
+    sync.on_snapshot(snapshot(sync.book.version, ()), now_ns)
+    assert sync.state is BookState.PROVEN
+    assert sync.audit.counters.differing == LOSSES_MAX + 1
+
+
+def test_audits_of_a_fleet_are_spread_and_can_be_switched_off() -> None:
+    due = set()
+    for name in ("BTCUSDT", "ETHUSDT", "龙虾USDT", "GOLD(PAXG)USDT"):
+        sync = BookSync(name, SETTINGS)
+        sync.on_connected(START_NS)
+        sync.on_delta(BookDelta(name, 1, 1, (), (), 0, 0), START_NS)
+        sync.on_snapshot(BookSnapshot(name, 1, BIDS, ASKS, 0, 0), START_NS)
+        due.add(open_next(sync, START_NS))
+    assert len(due) > 1
+    with pytest.raises(AssertionError, match="no audit"):
+        audited(BookSyncSettings(audit_interval_ns=0))

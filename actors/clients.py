@@ -181,6 +181,11 @@ class SupervisorHandle:
         wait_s: float = await self._handle.call("lease_ip", node, kind, weight)
         return wait_s
 
+    async def ip_held(self, node: str) -> float:
+        """See `SupervisorActor.ip_held`."""
+        held_s: float = await self._handle.call("ip_held", node)
+        return held_s
+
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """See `SupervisorActor.ip_blocked`."""
         await self._handle.call("ip_blocked", node, retry_after_s)

@@ -20,7 +20,7 @@ class IpBudget:
     """Slots per (node, kind). Owned by the supervisor; holds no lock, since one loop calls it.
 
     Args:
-        rates: requests a second by kind ("snapshot", "connect").
+        rates: requests a second by kind ("snapshot", "connect", "audit").
         burst: how many slots an idle node saves up, beside the one it has.
     """
 
@@ -31,6 +31,8 @@ class IpBudget:
         self._burst = burst
         self._next_ns: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._waited_s: dict[str, float] = dict.fromkeys(rates, 0.0)
+        self._granted: dict[str, int] = dict.fromkeys(rates, 0)
+        self._held_until_ns: OrderedDict[str, int] = OrderedDict()
 
     def lease(self, node: str, kind: str, weight: float, now_ns: int) -> float:
         """Reserve a slot and return the seconds to wait before using it (0.0: now); at most `WAIT_MAX_S`.
@@ -49,6 +51,7 @@ class IpBudget:
             self._next_ns.popitem(last=False)
         wait_s = min(WAIT_MAX_S, max(0.0, (slot_ns + int((weight - 1) * interval_ns) - now_ns) / NS_PER_S))
         self._waited_s[kind] += wait_s
+        self._granted[kind] += 1
         return wait_s
 
     def block(self, node: str, retry_after_s: float, now_ns: int) -> None:
@@ -56,6 +59,17 @@ class IpBudget:
         until_ns = now_ns + int(min(max(retry_after_s, 0.0), WAIT_MAX_S) * NS_PER_S)
         for kind in self._interval_ns:
             self._next_ns[node, kind] = max(self._next_ns.get((node, kind), 0), until_ns)
+        self._held_until_ns[node] = max(self._held_until_ns.pop(node, 0), until_ns)
+        while len(self._held_until_ns) > NODES_MAX:
+            self._held_until_ns.popitem(last=False)
+
+    def held_s(self, node: str, now_ns: int) -> float:
+        """Return for how many seconds a block still lasts: slots granted before it are not to be used."""
+        return max(0.0, (self._held_until_ns.get(node, 0) - now_ns) / NS_PER_S)
+
+    def grants(self) -> tuple[tuple[str, int], ...]:
+        """Return the slots handed out so far, by kind."""
+        return tuple(sorted(self._granted.items()))
 
     def waits(self) -> tuple[tuple[str, float], ...]:
         """Return the seconds of waiting handed out so far, by kind."""

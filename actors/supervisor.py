@@ -60,7 +60,9 @@ class SupervisorActor:
         self._steps = RunSteps(factory, executor, catalog, clock, settings)
         self._runs: dict[str, Run] = {}
         self._desk = CommandDesk(store, catalog, clock, settings, self._runs)
-        self._ip = IpBudget({"snapshot": settings.snapshot_rate, "connect": settings.connect_rate})
+        self._ip = IpBudget(
+            {"snapshot": settings.snapshot_rate, "connect": settings.connect_rate, "audit": settings.audit_rate}
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -126,6 +128,10 @@ class SupervisorActor:
     async def lease_ip(self, node: str, kind: str, weight: float) -> float:
         """Reserve one public request from a node's address; return the seconds to wait first. See `IpBudget.lease`."""
         return self._ip.lease(node, kind, weight, self._clock.now_ns())
+
+    async def ip_held(self, node: str) -> float:
+        """Return how many seconds this node is still held back by `ip_blocked`; 0.0 when it is not."""
+        return self._ip.held_s(node, self._clock.now_ns())
 
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """The venue told this node to slow down: it gets nothing before that has passed."""

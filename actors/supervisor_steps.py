@@ -37,7 +37,7 @@ class SupervisorSettings:
             lost node's in 15 s.
         call_timeout_s: bound of one control call. drain_timeout_s: bound of one symbol's drain.
         starts_at_once: symbols that start together; a process start costs 0.3 s of a core.
-        snapshot_rate, connect_rate: what a node's address may send a second beside orders (`IpBudget`).
+        snapshot_rate, connect_rate, audit_rate: what a node's address may send a second beside orders (`IpBudget`).
     """
 
     session: str
@@ -50,6 +50,7 @@ class SupervisorSettings:
     drain_timeout_s: float = 20.0
     snapshot_rate: float = 5.0
     connect_rate: float = 5.0
+    audit_rate: float = 0.75
     starts_at_once: int = 16
     back_off: BackOff = field(default_factory=BackOff)
 

@@ -189,7 +189,7 @@ class SymbolActor:
             case ReportPaper():
                 outbox.report(action.events)
             case FetchSnapshot():
-                snapshots.fetch(action.not_before_ns)
+                snapshots.fetch(action.not_before_ns, action.is_audit)
             case NoteRaised():
                 self._note(action)
 

@@ -83,6 +83,10 @@ class SupervisorPort(Protocol):
         """Return how many seconds to wait before a public request of this weight."""
         ...
 
+    async def ip_held(self, node: str) -> float:
+        """Return for how many seconds the venue still wants nothing from this node; 0 when it may go on."""
+        ...
+
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """Say that the venue told this node to slow down."""
         ...

@@ -25,10 +25,11 @@ from trading.engine.strategy.registry import parse_parameters, register
 from trading.model.errors import ConfigError, VenueUnavailable
 from trading.model.instrument import Instrument
 
-# Of a node's public requests this part is for snapshots and connects each; the rest stays free for orders, which share
-# the address (design.md §5: orders first).
+# Of a node's public requests this part is for snapshots, connects and audits each; the rest stays free for orders,
+# which share the address (design.md §5: orders first).
 SNAPSHOT_SHARE = 0.3
 CONNECT_SHARE = 0.3
+AUDIT_SHARE = 0.05
 # New listings appear now and then; an unknown symbol makes us look again, but not at every request.
 CATALOG_AGE_S = 60.0
 _PREFIX = handles.symbol_name("")
@@ -105,6 +106,7 @@ async def build_supervisor(config: SystemConfig, crash: Callable[[str], None]) -
         drain_timeout_s=config.drain_timeout_s,
         snapshot_rate=config.ip_request_rate * SNAPSHOT_SHARE,
         connect_rate=config.ip_request_rate * CONNECT_SHARE,
+        audit_rate=config.ip_request_rate * AUDIT_SHARE,
     )
     store = PostgresSupervisorStore(FleetStore.open(config.database_url, config.account, config.session))
     actor = SupervisorActor(

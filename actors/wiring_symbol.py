@@ -14,6 +14,7 @@ import structlog
 
 from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle
+from actors.ip_turns import IpTurns
 from actors.recipes import SymbolSpec, SystemConfig
 from actors.symbol import SymbolActor, SymbolSettings
 from actors.symbol_ports import FeedStats, SymbolAttachment
@@ -28,7 +29,6 @@ from trading.adapters.plugins import load_strategies
 from trading.adapters.recording.recorder import SegmentRecorder
 from trading.engine.messages import EngineEvent
 from trading.engine.strategy.registry import register
-from trading.model.errors import TradingError
 from trading.model.market import MarketEvent
 from trading.model.session import Mode
 
@@ -88,6 +88,7 @@ class _Wiring:
         self.clock = SystemClock()
         self.node = handles.node_id()
         self.supervisor = SupervisorHandle()
+        self._turns = IpTurns(self.node, self.supervisor)
         settings = PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1)
         self._rest = PublicRest(config.rest_url, self.clock, settings, self._on_depth)
 
@@ -106,18 +107,12 @@ class _Wiring:
 
     def snapshots(self, attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
         """Make the way to REST snapshots."""
-        self._snapshots = SnapshotFetcher(
-            attachment.instrument, self.node, self._rest, self.supervisor, self.clock, sink, self._crash
-        )
+        self._snapshots = SnapshotFetcher(attachment.instrument, self._rest, self._turns, self.clock, sink, self._crash)
         return self._snapshots
 
     async def _pace(self) -> None:
-        """Wait for this node's turn to connect; with nobody to ask the stream's own back-off must do."""
-        try:
-            wait_s = await self.supervisor.lease_ip(self.node, "connect", 1)
-        except TradingError:
-            return
-        await asyncio.sleep(wait_s)
+        """Wait for this node's turn to connect."""
+        await self._turns.take("connect")
 
     def _on_depth(self, symbol: str, recv_ts_ns: int, body: bytes) -> None:
         if self._recorder is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.ip_budget import WAIT_MAX_S, IpBudget
+from actors.wiring_supervisor import AUDIT_SHARE, CONNECT_SHARE, SNAPSHOT_SHARE
+from simulator.wire.limits import Limiter, LimitMode
+from trading.adapters.settings import Settings
 from trading.model.units import NS_PER_S
 
 NOW = 1_000 * NS_PER_S
@@ -49,3 +52,42 @@ def test_wait_is_bounded_and_bad_weights_are_refused() -> None:
         budget.lease("n1", "snapshot", 0, NOW)
     with pytest.raises(KeyError):
         budget.lease("n1", "lunch", 1, NOW)
+
+
+def test_block_is_over_when_its_time_has_passed_and_grants_are_counted() -> None:
+    budget = IpBudget({"snapshot": 5.0, "audit": 1.0})
+    budget.lease("n1", "snapshot", 1, NOW)
+    budget.block("n1", 3.0, NOW)
+    budget.block("n1", 1.0, NOW)
+    assert budget.held_s("n1", NOW + NS_PER_S) == pytest.approx(2.0)
+    assert budget.held_s("n1", NOW + 3 * NS_PER_S) == 0.0
+    assert budget.held_s("n2", NOW) == 0.0
+    assert budget.grants() == (("audit", 0), ("snapshot", 1))
+
+
+def test_fleet_of_two_hundred_starts_without_a_refusal_of_the_venue() -> None:
+    """Every symbol connects, fetches, and fetches again at the default rates; the venue counts as MEXC is said to."""
+    rate = Settings.model_fields["ip_request_rate"].default
+    budget = IpBudget({"snapshot": rate * SNAPSHOT_SHARE, "connect": rate * CONNECT_SHARE, "audit": rate * AUDIT_SHARE})
+    due = [(NOW, "connect", index) for index in range(200)]
+    sent: list[int] = []
+    while due:
+        due.sort(reverse=True)
+        now_ns, kind, index = due.pop()
+        at_ns = now_ns + int(budget.lease("n1", kind, 1, now_ns) * NS_PER_S)
+        sent.append(at_ns)
+        following = {"connect": "snapshot", "snapshot": "audit"}.get(kind)
+        if following is not None:
+            due.append((at_ns + 30_000_000, following, index))
+    limiter = Limiter(LimitMode.EFFECTIVE)
+    for at_ns in sorted(sent):
+        limiter.admit("n1", "/api/v3/depth", 1, at_ns // 1_000_000)
+    assert limiter.refusals == 0
+    assert len(sent) == 600
+    # What is left of the venue's 20 a second at the worst moment belongs to orders.
+    times_s = sorted(at_ns / NS_PER_S for at_ns in sent)
+    worst = max(
+        sum(start <= moment < start + 1 for moment in times_s[index : index + 40])
+        for index, start in enumerate(times_s)
+    )
+    assert worst <= 20

@@ -72,14 +72,58 @@ def test_codec_frame_without_a_body_is_a_sign_of_life() -> None:
     codec = PublicCodec(instrument())
     assert codec.decode(frame().SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
     assert codec.unexpected == 0
+    assert not codec.drift.findings
 
 
 def test_codec_body_of_another_channel_is_a_sign_of_life_and_counted() -> None:
     codec = PublicCodec(instrument())
     push = frame()
+    push.channel = "spot@public.kline.v3.api.pb@BTCUSDT@Min1"
     push.publicSpotKline.interval = "Min1"
     assert codec.decode(push.SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
     assert codec.unexpected == 1
+    assert codec.drift.findings == {"unexpected body publicSpotKline": 1}
+
+
+def test_codec_body_of_the_future_on_the_depth_channel_costs_the_proof() -> None:
+    """A renumbered body looks like an empty frame; taken for a sign of life, the book would stand still, proven."""
+    codec, push = PublicCodec(instrument()), frame()
+    push.channel = "spot@public.aggre.depth.v3.api.pb@100ms@BTCUSDT"
+    assert codec.decode(push.SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
+    unknown_body = b"\xfa\x7d\x03abc"
+    with pytest.raises(DecodeError, match="expected publicAggreDepths, was an unknown body"):
+        codec.decode(push.SerializeToString() + unknown_body, RECV_NS)
+    assert codec.drift.findings == {"unknown field 2015 in PushDataV3ApiWrapper": 1}
+
+
+def test_codec_trade_of_an_unknown_side_is_left_out_and_counted_and_the_others_stay() -> None:
+    codec, push = PublicCodec(instrument()), frame()
+    for trade_type in (1, 3, 2):
+        push.publicAggreDeals.deals.add(price="1", quantity="1", tradeType=trade_type)
+    trades = codec.decode(push.SerializeToString(), RECV_NS)
+    assert [trade.taker_side for trade in trades if isinstance(trade, MarketTrade)] == [Side.BUY, Side.SELL]
+    assert codec.drift.findings == {"unknown trade type 3": 1}
+
+
+@pytest.mark.parametrize(
+    "channel",
+    ["spot@public.aggre.deals.v3.api.pb@100ms@BTCUSDT", "spot@public.aggre.bookTicker.v3.api.pb@100ms@BTCUSDT"],
+)
+def test_codec_trade_or_quote_that_cannot_be_read_costs_no_proof(channel: str) -> None:
+    codec, push = PublicCodec(instrument()), frame()
+    push.channel = channel
+    push.publicAggreDeals.deals.add(price="no number", quantity="1", tradeType=1)
+    for payload in (push.SerializeToString(), push.SerializeToString()[:-3]):
+        assert codec.read(payload, RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
+    assert codec.errors == 2
+    assert codec.drift.findings["undecodable frame"] == 2
+
+
+def test_codec_age_is_from_the_venues_stamp_to_our_arrival() -> None:
+    codec = PublicCodec(instrument())
+    codec.decode(GOLDEN_DEPTH, RECV_NS)
+    age_ns = RECV_NS - 1_789_897_517_479 * 1_000_000
+    assert (codec.age_ns, codec.age_max_ns) == (age_ns, age_ns)
 
 
 def test_codec_unknown_fields_are_skipped() -> None:
@@ -129,12 +173,10 @@ def broken_frames() -> dict[str, bytes]:
         push.publicAggreDepths.fromVersion, push.publicAggreDepths.toVersion = first, last
         push.publicAggreDepths.bids.add(price=price, quantity=quantity)
         depth[name] = push.SerializeToString()
-    sideless, sizeless = frame(), frame()
-    sideless.publicAggreDeals.deals.add(price="1", quantity="1", tradeType=3)
+    sizeless = frame()
     sizeless.publicAggreDeals.deals.add(price="1", quantity="0", tradeType=1)
     return {
         **depth,
-        "trade of an unknown side": sideless.SerializeToString(),
         "trade without size": sizeless.SerializeToString(),
         "another symbol": frame("ETHUSDT").SerializeToString(),
         "no bytes": b"",

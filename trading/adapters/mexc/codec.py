@@ -1,7 +1,8 @@
 """MEXC's public pushes as market events. Pure: no socket, no clock.
 
-May import `trading.model`, the push schema and protobuf. Unknown fields are skipped; a frame without a body is a sign
-of life. Source: mexc-protocol §1.5 (official protobuf repository and live wire habits, read 2026-11-22).
+May import `trading.model`, the push schema, the drift canary and protobuf. Unknown fields are skipped, unknown values
+cost only what they are in; a frame without a body is a sign of life.
+Source: mexc-protocol §1.5 (official protobuf repository and live wire habits, read 2026-11-22).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError as ProtobufError
 
+from trading.adapters.mexc.drift import DriftCanary
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
+from trading.adapters.mexc.topics import BOOK_TICKER, DEALS, DEPTH
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import (
@@ -30,6 +33,8 @@ from trading.model.units import NS_PER_MS
 CACHE_MAX = 32_768
 """Price and quantity texts remembered, each; a symbol's active levels are some thousands. Emptied when full."""
 
+# A frame begins with its channel: tag, length, text. What is certainly of these two was no change of the book.
+_NOT_DEPTH = (DEALS.encode(), BOOK_TICKER.encode())
 _TAKER_SIDES = {1: Side.BUY, 2: Side.SELL}
 # More is no market's, and would not fit the 64 bits of recordings and tables.
 _UNITS_MAX = 2**63 - 1
@@ -55,6 +60,11 @@ class PublicCodec:
         """Frames that `read` could not decode."""
         self.unexpected = 0
         """Frames whose body is none of depth, deals and book ticker."""
+        self.drift = DriftCanary()
+        self.age_ns = 0
+        """From the venue's stamp to our arrival of the last depth push, by the two clocks; may be negative."""
+        self.age_max_ns = 0
+        """The largest of these since somebody set it to 0."""
         self._symbol = instrument.symbol
         self._prices: dict[str, int] = {}
         self._quantities: dict[str, int] = {}
@@ -73,38 +83,65 @@ class PublicCodec:
             raise DecodeError(f"expected a push frame, was {len(payload)} other bytes")
         if frame.symbol != self._symbol:
             raise DecodeError(f"expected a frame of {self._symbol}, was of {frame.symbol!r} on {frame.channel!r}")
+        is_searched = self.drift.on_frame()
         exch_ts_ns = frame.sendTime * NS_PER_MS
         try:
             if frame.HasField("publicAggreDepths"):
+                if is_searched:
+                    self.drift.search(frame, frame.publicAggreDepths)
                 return (self._delta(frame.publicAggreDepths, exch_ts_ns, recv_ts_ns),)
             if frame.HasField("publicAggreBookTicker"):
+                if is_searched:
+                    self.drift.search(frame, frame.publicAggreBookTicker)
                 return (self._quote(frame.publicAggreBookTicker, exch_ts_ns, recv_ts_ns),)
             if frame.HasField("publicAggreDeals"):
+                if is_searched:
+                    self.drift.search(frame, frame.publicAggreDeals)
                 return self._trades(frame.publicAggreDeals, recv_ts_ns)
         except ValueError as error:
             raise DecodeError(f"{frame.channel}: {error}")
-        if frame.WhichOneof("body") is not None:
-            self.unexpected += 1
-        return (FeedAlive(self._symbol, recv_ts_ns),)
+        return self._bodiless(frame, recv_ts_ns)
 
     def read(self, payload: bytes, recv_ts_ns: int) -> tuple[MarketEvent, ...]:
         """Decode one frame; one that cannot be decoded may have been a change of the book, so it costs the proof.
 
+        Trades and quotes that cannot be decoded change no book: they are counted, and a sign of life.
         Returns: as `decode`, or FeedDisconnected and FeedConnected: the line stays, the book starts anew. Never raises.
         """
         try:
             return self.decode(payload, recv_ts_ns)
         except DecodeError as error:
             self.errors += 1
+            self.drift.note("undecodable frame")
+            if payload.startswith(_NOT_DEPTH, 2):
+                return (FeedAlive(self._symbol, recv_ts_ns),)
             return (
                 FeedDisconnected(self._symbol, f"undecodable frame: {error}"[:200], recv_ts_ns),
                 FeedConnected(self._symbol, recv_ts_ns),
             )
 
+    def _bodiless(self, frame: pb.PushDataV3ApiWrapper, recv_ts_ns: int) -> tuple[MarketEvent, ...]:
+        """Take a frame without a body that we know. One that came empty is a sign of life; a foreign body is drift.
+
+        Raises: DecodeError for a foreign body on the depth channel: it may be a change of the book in a new form.
+        """
+        kind = frame.WhichOneof("body")
+        if kind is None and not self.drift.search(frame, None):
+            return (FeedAlive(self._symbol, recv_ts_ns),)
+        self.unexpected += 1
+        if kind is not None:
+            self.drift.note(f"unexpected body {kind}")
+        if frame.channel.startswith(DEPTH):
+            raise DecodeError(f"{frame.channel}: expected publicAggreDepths, was {kind or 'an unknown body'}")
+        return (FeedAlive(self._symbol, recv_ts_ns),)
+
     def _delta(self, body: pb.PublicAggreDepthsV3Api, exch_ts_ns: int, recv_ts_ns: int) -> BookDelta:
         from_version, to_version = _version(body.fromVersion), _version(body.toVersion)
         if from_version > to_version:
             raise ValueError(f"expected fromVersion <= toVersion, was {from_version} > {to_version}")
+        self.age_ns = age_ns = recv_ts_ns - exch_ts_ns
+        if age_ns > self.age_max_ns:  # noqa: PLR1730 — a call to max costs as much as the rest of this line's block
+            self.age_max_ns = age_ns
         return BookDelta(
             self._symbol,
             from_version,
@@ -148,8 +185,11 @@ class PublicCodec:
         trades = []
         for item, (price, qty) in zip(body.deals, self._levels(body.deals), strict=True):
             side = _TAKER_SIDES.get(item.tradeType)
-            if side is None or qty == 0:
-                raise ValueError(f"expected a trade of type 1 or 2 with a quantity, was {item.tradeType}, {qty}")
+            if qty == 0:
+                raise ValueError("expected a trade with a quantity, was 0")
+            if side is None:
+                self.drift.note(f"unknown trade type {item.tradeType}")
+                continue
             trades.append(MarketTrade(self._symbol, price, qty, side, item.time * NS_PER_MS, recv_ts_ns))
         return tuple(trades)
 

@@ -49,6 +49,9 @@ _RIGHT = frozenset(
 )
 
 
+_NUMBERS = frozenset({"proven", "age", "gaps", "bid", "ask", "position", "realized"})
+
+
 def show(*items: RenderableType) -> None:
     """Print to stdout; plain text when it is no terminal."""
     console = Console(highlight=False, soft_wrap=False)
@@ -81,18 +84,37 @@ def status_view(snapshot: Row) -> RenderableType:
         f"P&L net {pnl['net']}  (realized {pnl['realized']}, unrealized {pnl['unrealized']}, fees {pnl['fees']})"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("symbol", "state", "book", "bid", "ask", "position", "realized", "orders", "restarts", "strategy"):
-        table.add_column(header, justify="right" if header in ("bid", "ask", "position", "realized") else "left")
+    for header in (
+        "symbol", "state", "book", "proven", "age", "gaps", "bid", "ask", "position", "realized", "orders", "restarts",
+        "strategy",
+    ):  # fmt: skip
+        table.add_column(header, justify="right" if header in _NUMBERS else "left")
     table.add_column("reason", overflow="fold")
     for row in snapshot["symbols"]:
         book = row["book"]
         table.add_row(
-            str(row["symbol"]), _cell("state", row["state"]), _cell("state", book["state"]), _cell("", book["bid"]),
-            _cell("", book["ask"]), _cell("", row["position_qty"]), _cell("", row["realized_pnl"]),
-            _cell("", row["open_orders"]), _cell("", row["restarts"]), _cell("", row["strategy"]), str(row["reason"]),
+            str(row["symbol"]), _cell("state", row["state"]), _cell("state", book["state"]), _proven(row),
+            _age(book["age_ms"]), _cell("", row.get("gaps")), _cell("", book["bid"]), _cell("", book["ask"]),
+            _cell("", row["position_qty"]), _cell("", row["realized_pnl"]), _cell("", row["open_orders"]),
+            _cell("", row["restarts"]), _cell("", row["strategy"]), str(row["reason"]),
         )  # fmt: skip
     stale = [Text(f"stale: {snapshot['stale_reason']}", style="red")] if snapshot.get("is_stale") else []
     return Group(head, money, *stale, Text(), table if snapshot["symbols"] else Text("no symbols", style="dim"))
+
+
+def _proven(row: Row) -> Text:
+    """How much of its time the symbol had a proven book, and what is odd about its wire."""
+    market = row.get("market")
+    if not market or "frames" not in row:
+        return _cell("", None)
+    text = f"{market['proven_percent']:.2f} %"
+    return Text(f"{text} drift", style="red") if market["drift"] else Text(text)
+
+
+def _age(age_ms: int | None) -> Text:
+    if age_ms is None:
+        return _cell("", None)
+    return Text(f"{age_ms} ms" if age_ms < 10_000 else f"{age_ms / 1000:.0f} s")
 
 
 def halt_view(halt: Row) -> RenderableType:

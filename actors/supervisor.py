@@ -20,6 +20,7 @@ from actors.supervisor_commands import CommandDesk
 from actors.supervisor_ports import Catalog, ExecutorControl, SupervisorStore, SymbolFactory
 from actors.supervisor_run import Run
 from actors.supervisor_steps import RunSteps, SupervisorSettings
+from actors.supervisor_watch import MarketWatch
 from actors.workflow import RunEvent, Task, next_task
 from trading.adapters.clock import Clock
 from trading.model.errors import StoreError
@@ -63,6 +64,7 @@ class SupervisorActor:
         self._ip = IpBudget(
             {"snapshot": settings.snapshot_rate, "connect": settings.connect_rate, "audit": settings.audit_rate}
         )
+        self._watch = MarketWatch()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -104,7 +106,9 @@ class SupervisorActor:
         run = self._runs.get(heartbeat.symbol)
         if run is None:
             return
-        run.observe(heartbeat, self._clock.now_ns(), self._clock.monotonic_ns())
+        now_ns = self._clock.now_ns()
+        run.observe(heartbeat, now_ns, self._clock.monotonic_ns())
+        self._watch.observe(heartbeat, now_ns)
         if run.wanted.desired is DesiredState.PAUSED or run.is_resume_due:
             self._wake.set()
 
@@ -307,6 +311,14 @@ class SupervisorActor:
                     self._store_errors += 1
                     run.give_back(moves[index:])
                     return
+        alerts = self._watch.take()
+        for index, alert in enumerate(alerts):
+            try:
+                await self._store.raise_alert(alert.level, alert.name, alert.text, alert.symbol, self._clock.now_ns())
+            except StoreError:
+                self._store_errors += 1
+                self._watch.give_back(alerts[index:])
+                return
 
     async def _reconcile_forever(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from actors.symbol_ports import FeedStats, SymbolAttachment
 from trading.engine.engine_view import EngineView
 from trading.model.instrument import Instrument
 from trading.model.market import BookState, Level
-from trading.model.session import Heartbeat, RunState
+from trading.model.session import Heartbeat, MarketHealth, RunState
 from trading.model.units import NS_PER_MS
 
 NO_FEED = FeedStats(frames=0, bytes_in=0, inbox_depth=0, inbox_high=0, reconnects=0)
@@ -71,6 +71,42 @@ def running_heartbeat(start: Heartbeat, attachment: SymbolAttachment, view: Engi
         inbox_high=stats.inbox_high,
         proven_ratio=view.proven_ratio,
         refusals=view.refusals,
+        market=market_health(view, stats),
+    )
+
+
+def market_health(view: EngineView, stats: FeedStats) -> MarketHealth:
+    """Join what the book and the connection count."""
+    sync, audit = view.sync, view.audit
+    return MarketHealth(
+        proven_percent=round(100 * view.proven_ratio, 4),
+        proofs=sync.proofs,
+        resync_ms=sync.resync_ns // NS_PER_MS,
+        resync_last_ms=sync.last_resync_ns // NS_PER_MS,
+        resync_longest_ms=sync.longest_resync_ns // NS_PER_MS,
+        stale=sync.stale,
+        crossed=sync.crossed,
+        duplicates=sync.duplicates,
+        overlaps=sync.overlaps,
+        snapshots=sync.snapshots,
+        snapshots_lagging=sync.snapshots_lagging,
+        snapshots_failed=sync.snapshots_failed,
+        ticker_checks=view.ticker_checks,
+        ticker_mismatches=view.ticker_mismatches,
+        audits=audit.done,
+        audits_differing=audit.differing,
+        audits_without_verdict=audit.without_verdict,
+        audit_finding=view.audit_finding,
+        connects=stats.connects,
+        losses=stats.losses,
+        rollovers=stats.rollovers,
+        overflows=stats.overflows,
+        decode_errors=stats.decode_errors,
+        inbox_max=stats.inbox_max,
+        event_age_ms=stats.event_age_ns / NS_PER_MS,
+        event_age_max_ms=stats.event_age_max_ns / NS_PER_MS,
+        drift=stats.drift,
+        last_fault=stats.last_fault,
     )
 
 

@@ -35,13 +35,23 @@ class SubmitReceipt:
 
 @dataclass(frozen=True, slots=True)
 class FeedStats:
-    """Counters of a market-data connection since its start."""
+    """Counters of a market-data connection since its start; see `MarketHealth`."""
 
     frames: int
     bytes_in: int
     inbox_depth: int
     inbox_high: int
     reconnects: int
+    connects: int = 0
+    inbox_max: int = 0
+    losses: int = 0
+    rollovers: int = 0
+    overflows: int = 0
+    decode_errors: int = 0
+    event_age_ns: int = 0
+    event_age_max_ns: int = 0
+    drift: str = ""
+    last_fault: str = ""
 
 
 class ExecutorPort(Protocol):

@@ -65,14 +65,25 @@ class _Feed:
             recorder.close()
 
     def stats(self) -> FeedStats:
-        """Return the counters."""
-        counters = self._stream.counters
+        """Return the counters; the largest age begins anew."""
+        stream, counters, codec = self._stream, self._stream.counters, self._stream.codec
+        age_max_ns, codec.age_max_ns = codec.age_max_ns, 0
         return FeedStats(
             frames=counters.frames,
             bytes_in=counters.bytes_in,
-            inbox_depth=self._stream.inbox_depth,
+            inbox_depth=stream.inbox_depth,
             inbox_high=counters.inbox_high,
             reconnects=max(0, counters.connections - 1 - counters.rollovers),
+            connects=counters.connections,
+            inbox_max=stream.inbox_max,
+            losses=counters.losses,
+            rollovers=counters.rollovers,
+            overflows=counters.overflows,
+            decode_errors=stream.decode_errors,
+            event_age_ns=codec.age_ns,
+            event_age_max_ns=age_max_ns,
+            drift=codec.drift.alarm,
+            last_fault=stream.last_fault,
         )
 
 

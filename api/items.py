@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,10 @@ def symbol_item(row: SymbolRow, position: Mapping[str, Any] | None, now_ns: int)
         "gaps": beat.gaps,
         "resyncs": beat.resyncs,
         "proven_ratio": beat.proven_ratio,
+        "bytes_in": beat.bytes_in,
+        "inbox_depth": beat.inbox_depth,
+        "inbox_high": beat.inbox_high,
+        "market": asdict(beat.market),
     }
 
 

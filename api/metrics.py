@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from actors.executor_values import ExecutorStatus
@@ -79,8 +79,83 @@ def fleet_metrics(
         make = _single if name == "clients" else _total
         yield make(f"mexcbot_stream_{name}", f"Stream: {name}.", count)
     yield from _symbol_metrics(symbols)
+    yield from _market_metrics(symbols)
     if status is not None:
         yield from _executor_metrics(status)
+
+
+# Figures of `MarketHealth` by field: (field, metric, help).
+_MARKET_GAUGES = (
+    ("proven_percent", "book_proven_percent", "Share of time with a proven book, 0 to 100: the SLO."),
+    ("inbox_max", "inbox_limit", "Frames that the inbox holds before the book loses its proof."),
+)
+_MARKET_COUNTERS = (
+    ("proofs", "book_proofs", "Times the book was proven."),
+    ("stale", "book_stale", "Times nothing was heard for too long."),
+    ("crossed", "book_crossed", "Times the book stood crossed."),
+    ("duplicates", "book_duplicates", "Depth pushes that the book had already."),
+    ("overlaps", "book_overlaps", "Depth pushes that began inside the book's version."),
+    ("snapshots", "snapshots", "REST snapshots taken."),
+    ("snapshots_lagging", "snapshots_lagging", "REST snapshots that were behind the stream."),
+    ("snapshots_failed", "snapshots_failed", "REST snapshots that failed."),
+    ("ticker_checks", "ticker_checks", "Comparisons of the book's best with the book ticker."),
+    ("ticker_mismatches", "ticker_mismatches", "Those that differed."),
+    ("audits", "book_audits", "Comparisons of the book with a REST snapshot of its version."),
+    ("audits_differing", "book_audits_differing", "Those that differed."),
+    ("audits_without_verdict", "book_audits_without_verdict", "Audits that could not be judged."),
+    ("connects", "feed_connects", "Market-data connections opened."),
+    ("losses", "feed_losses", "Market-data connections lost."),
+    ("rollovers", "feed_rollovers", "Market-data connections replaced in time."),
+    ("overflows", "inbox_overflows", "Times the inbox was full."),
+    ("decode_errors", "decode_errors", "Frames that could not be decoded."),
+)
+
+
+def _market_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """How each symbol's market data fares: proof, resyncs, age, inbox, drift."""
+    reporting = [item for item in symbols if "market" in item]
+    market = [(item["symbol"], item["market"]) for item in reporting]
+    for field, name, text in _MARKET_GAUGES:
+        yield _by_symbol(GaugeMetricFamily, name, text, ((symbol, body[field]) for symbol, body in market))
+    for field, name, text in _MARKET_COUNTERS:
+        yield _by_symbol(CounterMetricFamily, name, text, ((symbol, body[field]) for symbol, body in market))
+    for name, text in (("inbox_depth", "Frames that wait for the engine."), ("inbox_high", "Most that ever waited.")):
+        yield _by_symbol(GaugeMetricFamily, name, text, ((item["symbol"], item[name]) for item in reporting))
+    yield _by_symbol(
+        CounterMetricFamily, "bytes", "Market-data bytes received.", ((i["symbol"], i["bytes_in"]) for i in reporting)
+    )
+    resyncs = SummaryMetricFamily(
+        "mexcbot_symbol_resync_seconds", "From the loss of the proof (or the start) to the next.", labels=("symbol",)
+    )
+    for symbol, body in market:
+        resyncs.add_metric((symbol,), body["proofs"], body["resync_ms"] / 1e3)
+    yield resyncs
+    seconds = (
+        ("resync_last_ms", "resync_last_seconds", "Duration of the last resynchronisation."),
+        ("resync_longest_ms", "resync_longest_seconds", "Duration of the longest one."),
+        ("event_age_ms", "event_age_seconds", "From the venue's stamp to arrival, last depth push."),
+        ("event_age_max_ms", "event_age_max_seconds", "The largest of these in about a second."),
+    )
+    for field, name, text in seconds:
+        yield _by_symbol(GaugeMetricFamily, name, text, ((symbol, body[field] / 1e3) for symbol, body in market))
+    drifting = ((symbol, int(bool(body["drift"]))) for symbol, body in market)
+    yield _by_symbol(GaugeMetricFamily, "wire_drift", "1 while the venue's wire is not as we know it.", drifting)
+    shares = [body["proven_percent"] for _, body in market]
+    if shares:
+        text = "Share of time with a proven book, mean over the symbols."
+        yield _single("mexcbot_book_proven_percent", text, sum(shares) / len(shares))
+
+
+def _by_symbol(
+    family: type[GaugeMetricFamily] | type[CounterMetricFamily],
+    name: str,
+    text: str,
+    values: Iterable[tuple[str, float]],
+) -> Metric:
+    metric = family(f"mexcbot_symbol_{name}", text, labels=("symbol",))
+    for symbol, value in values:
+        metric.add_metric((symbol,), value)
+    return metric
 
 
 def _symbol_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:

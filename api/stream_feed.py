@@ -22,7 +22,7 @@ HEARTBEAT_S = 2.0
 LINGER_S = 60.0
 CHANGES_MAX = 500
 # What grows by itself in a symbol's row is no news; a change of anything else is.
-_VOLATILE = ("heard_ns", "frames", "proven_ratio")
+_VOLATILE = ("heard_ns", "frames", "bytes_in", "inbox_depth", "proven_ratio", "market")
 _log = logger("api")
 
 

@@ -22,6 +22,42 @@ class BookSummary(Answer):
     age_ms: int | None
 
 
+class MarketHealthBody(Answer):
+    """How a symbol's market data has fared since its process started: counters grow only, times in ms.
+
+    `proven_percent` is the share of time with a proven book; `drift` names what of the venue's wire is not as expected.
+    """
+
+    proven_percent: float = 0.0
+    proofs: int = 0
+    resync_ms: int = 0
+    resync_last_ms: int = 0
+    resync_longest_ms: int = 0
+    stale: int = 0
+    crossed: int = 0
+    duplicates: int = 0
+    overlaps: int = 0
+    snapshots: int = 0
+    snapshots_lagging: int = 0
+    snapshots_failed: int = 0
+    ticker_checks: int = 0
+    ticker_mismatches: int = 0
+    audits: int = 0
+    audits_differing: int = 0
+    audits_without_verdict: int = 0
+    audit_finding: str = ""
+    connects: int = 0
+    losses: int = 0
+    rollovers: int = 0
+    overflows: int = 0
+    decode_errors: int = 0
+    inbox_max: int = 0
+    event_age_ms: float = 0.0
+    event_age_max_ms: float = 0.0
+    drift: str = ""
+    last_fault: str = ""
+
+
 class SymbolItem(Answer):
     """One symbol of the fleet. `epoch` is what If-Match wants. `realized_pnl` is before fees; `net_pnl` after them."""
 
@@ -49,6 +85,10 @@ class SymbolItem(Answer):
     gaps: int = 0
     resyncs: int = 0
     proven_ratio: float = 0.0
+    bytes_in: int = 0
+    inbox_depth: int = 0
+    inbox_high: int = 0
+    market: MarketHealthBody = Field(default_factory=MarketHealthBody)
     heard_ns: int = 0
 
 

@@ -8,6 +8,7 @@ it, and `paper_order(id)` the state of the order (None, or terminal, means that 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from trading.engine.accounting import book_fill
@@ -346,6 +347,11 @@ class SymbolEngine:
             gaps=sync.counters.gaps,
             resyncs=sync.counters.resyncs,
             frames=sync.counters.frames,
+            sync=replace(sync.counters),
+            audit=replace(sync.audit.counters),
+            audit_finding=sync.audit.finding,
+            ticker_checks=sync.quote_check.checks,
+            ticker_mismatches=sync.quote_check.mismatches,
         )
 
     def _is_unanswered(self, order: OwnOrder) -> bool:

@@ -1,9 +1,11 @@
-"""What the shell may read of an engine between steps: for heartbeats, drains, reports. Pure: `trading.model` only."""
+"""What the shell may read of an engine between steps: for heartbeats, drains, reports. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trading.engine.book_audit import AuditCounters
+from trading.engine.book_sync_settings import SyncCounters
 from trading.engine.strategy.protocol import OwnOrder
 from trading.model.market import BookState, Level
 from trading.model.position import Position
@@ -23,7 +25,8 @@ class EngineView:
         is_enabled: entries are allowed by the operator. fault: empty, or why the strategy was stopped.
         is_draining, is_drained: a drain was asked for; nothing of ours is open (nor, flattening, sellable).
         unanswered: ids of intents past their age without a word: ask the executor, which answers or tombstones them.
-        last_seq: last delivery taken. gaps, resyncs, frames: counters of the book's chain.
+        last_seq: last delivery taken. gaps, resyncs, frames: counters of the book's chain; sync, audit: all of them.
+        audit_finding: what the last audit that differed found. ticker_checks, ticker_mismatches: see `quote_check`.
     """
 
     symbol: str
@@ -52,3 +55,8 @@ class EngineView:
     gaps: int
     resyncs: int
     frames: int
+    sync: SyncCounters
+    audit: AuditCounters
+    audit_finding: str
+    ticker_checks: int
+    ticker_mismatches: int

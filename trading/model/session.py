@@ -81,6 +81,53 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketHealth:
+    """How one symbol's market data has fared since its process started: counters grow only, times in ms.
+
+    Attributes:
+        proven_percent: share of the time in which the book was proven (the SLO), 0..100.
+        proofs, resync_ms, resync_last_ms, resync_longest_ms: how often the book was proven, and how long that took.
+        stale, crossed, duplicates, overlaps: doubts of the book's chain, and pushes that it had already.
+        snapshots, snapshots_lagging, snapshots_failed: REST depth answers, those behind the stream, and failures.
+        ticker_checks, ticker_mismatches: comparisons of the book's best with the book ticker at the same version.
+        audits, audits_differing, audits_without_verdict, audit_finding: see `engine.book_audit`.
+        connects, losses, rollovers, overflows, decode_errors, last_fault: of the connection.
+        inbox_max: the bound of `inbox_depth`. event_age_ms, event_age_max_ms: from the venue's stamp to our arrival by
+            the two clocks, of the last depth push and at most since the last heartbeat; 0 before any.
+        drift: what of the venue's wire is not as we know it; empty while all is.
+    """
+
+    proven_percent: float = 0.0
+    proofs: int = 0
+    resync_ms: int = 0
+    resync_last_ms: int = 0
+    resync_longest_ms: int = 0
+    stale: int = 0
+    crossed: int = 0
+    duplicates: int = 0
+    overlaps: int = 0
+    snapshots: int = 0
+    snapshots_lagging: int = 0
+    snapshots_failed: int = 0
+    ticker_checks: int = 0
+    ticker_mismatches: int = 0
+    audits: int = 0
+    audits_differing: int = 0
+    audits_without_verdict: int = 0
+    audit_finding: str = ""
+    connects: int = 0
+    losses: int = 0
+    rollovers: int = 0
+    overflows: int = 0
+    decode_errors: int = 0
+    inbox_max: int = 0
+    event_age_ms: float = 0.0
+    event_age_max_ms: float = 0.0
+    drift: str = ""
+    last_fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """What a symbol actor says about itself, about once a second. Prices and quantities as decimal text."""
 
@@ -109,3 +156,4 @@ class Heartbeat:
     proven_ratio: float
     refusals: tuple[tuple[str, int], ...]
     sent_ns: int
+    market: MarketHealth = MarketHealth()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +14,15 @@ from pydantic import ValidationError
 from actors.fleet import SymbolRow
 from api.items import mark_of, pnl_totals, position_item, symbol_item
 from api.lists import csv_response, page_in_memory
+from api.metrics import ApiMetrics, fleet_metrics
 from api.ports import ListQuery, RowPage
 from api.problems import ProblemError, sentence
 from api.routes_symbols import read_epoch
 from api.schemas import AlertItem, HaltRequest, PositionItem, RiskRequest, SetRequest, SpawnRequest
+from api.schemas.symbols import MarketHealthBody, SymbolItem
 from tests.unit.actors.fleet_fakes import fleet
 from trading.model.errors import ConfigError
-from trading.model.session import DesiredState, RunState
+from trading.model.session import DesiredState, MarketHealth, RunState
 from trading.model.units import NS_PER_S
 
 HELD = {
@@ -48,6 +50,54 @@ async def test_symbol_item_ages_with_the_silence_of_its_actor() -> None:
     item = symbol_item(row, None, row.heard_ns + 3 * NS_PER_S)
     assert item["book"]["age_ms"] == 3001
     assert (item["position_qty"], item["epoch"], item["pid"]) == ("0", 1, 101)
+
+
+async def test_symbol_item_tells_how_the_market_data_fares_in_the_words_of_its_schema() -> None:
+    row = await _row()
+    assert row.heartbeat is not None
+    health = MarketHealth(proven_percent=99.5, audits=3, drift="unknown trade type 3")
+    item = symbol_item(replace(row, heartbeat=replace(row.heartbeat, market=health, bytes_in=9)), None, row.heard_ns)
+    body = SymbolItem.model_validate(item)
+    assert (body.market.proven_percent, body.market.audits, body.market.drift) == (99.5, 3, "unknown trade type 3")
+    assert body.bytes_in == 9
+    assert {field.name for field in fields(MarketHealth)} == set(MarketHealthBody.model_fields)
+
+
+async def test_metrics_page_shows_every_figure_of_the_market_data_by_symbol() -> None:
+    row = await _row()
+    assert row.heartbeat is not None
+    values = {field.name: 7 for field in fields(MarketHealth) if field.type in ("int", "float")}
+    health = replace(MarketHealth(**values), drift="x")
+    item = symbol_item(replace(row, heartbeat=replace(row.heartbeat, market=health)), None, row.heard_ns)
+    pnl = dict.fromkeys(("realized", "unrealized", "fees", "net"), "0")
+    snapshot = {
+        "symbols": [item],
+        "is_stale": False,
+        "halt": {"state": "ACTIVE"},
+        "pnl": pnl,
+        "open_orders": 0,
+        "alerts": 0,
+    }
+    page = ApiMetrics().page(fleet_metrics(snapshot, None, {"clients": 0})).decode()
+    label = '{symbol="AAAUSDT"}'
+    for line in (
+        f"mexcbot_symbol_book_proven_percent{label} 7.0",
+        f"mexcbot_symbol_book_audits_total{label} 7.0",
+        f"mexcbot_symbol_bytes_total{label} 1.0",
+        f"mexcbot_symbol_frames_total{label} 1.0",
+        f"mexcbot_symbol_book_gaps_total{label} 0.0",
+        f"mexcbot_symbol_resync_seconds_count{label} 7.0",
+        f"mexcbot_symbol_resync_seconds_sum{label} 0.007",
+        f"mexcbot_symbol_resync_longest_seconds{label} 0.007",
+        f"mexcbot_symbol_event_age_seconds{label} 0.007",
+        f"mexcbot_symbol_inbox_depth{label} 0.0",
+        f"mexcbot_symbol_inbox_limit{label} 7.0",
+        f"mexcbot_symbol_wire_drift{label} 1.0",
+        "mexcbot_book_proven_percent 7.0",
+    ):
+        assert line in page
+    shown = page.count("} 7.0") + page.count("} 0.007")
+    assert shown >= len(values) - 1, "a figure that is not on the page"
 
 
 async def test_symbol_item_of_a_stopped_symbol_repeats_nothing_of_its_last_heartbeat() -> None:

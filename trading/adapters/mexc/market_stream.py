@@ -86,6 +86,11 @@ class MarketStream:
         return len(self._current.connection.inbox) if self._current is not None else 0
 
     @property
+    def inbox_max(self) -> int:
+        """The bound of `inbox_depth`; beyond it the book loses its proof."""
+        return self._settings.inbox_max
+
+    @property
     def decode_errors(self) -> int:
         """Frames that could not be decoded; each cost the book its proof."""
         return self.codec.errors

@@ -27,7 +27,7 @@ class FakeSupervisor:
         self.is_away = False
 
     async def heartbeat(self, beat: Heartbeat) -> None:
-        raise NotImplementedError
+        """Not of interest here."""
 
     async def lease_ip(self, node: str, kind: str, weight: float) -> float:
         if self.is_away:

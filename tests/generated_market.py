@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from simulator.exchange.pair import Pair, Sequence
-from simulator.market.generator import US, PairGenerator
+from simulator.market.generator import INFORMED_RATE, US, PairGenerator
 from simulator.market.profiles import profile_of
 from simulator.wire.feeds import DealsFeed, DepthFeed
 from simulator.wire.topics import parse_topic
@@ -21,11 +21,19 @@ WARM_UP_S = 20
 class GeneratedMarket:
     """One pair of the generator at an interval of pushes; the same seed gives the same events."""
 
-    def __init__(self, symbol: str, seed: int, maker: str = "0", taker: str = "0.0005", interval_ms: int = 100) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        seed: int,
+        maker: str = "0",
+        taker: str = "0.0005",
+        interval_ms: int = 100,
+        informed_rate: float = INFORMED_RATE,
+    ) -> None:
         profile = profile_of(symbol, int(Decimal(maker) * 10**8), int(Decimal(taker) * 10**8))
         listing = profile.listing
         self._pair = Pair(listing, profile.first_price_ticks, Sequence())
-        self._generator = PairGenerator(self._pair, profile, seed)
+        self._generator = PairGenerator(self._pair, profile, seed, informed_rate)
         self._interval_ms = interval_ms
         self.instrument = Instrument(
             symbol=symbol,

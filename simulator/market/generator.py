@@ -34,8 +34,10 @@ PRUNE_EVERY = 8
 class PairGenerator:
     """Trades one pair as its whole market. `next_us`: virtual time of the next event, microseconds since start."""
 
-    def __init__(self, pair: Pair, profile: Profile, seed: int) -> None:
+    def __init__(self, pair: Pair, profile: Profile, seed: int, informed_rate: float = INFORMED_RATE) -> None:
+        """informed_rate: looks of the informed a second; 0 makes a market in which nobody knows the fair value."""
         self.pair = pair
+        self.informed_rate = informed_rate
         self.draw = Random(f"market:{seed}:{profile.listing.symbol}")
         self.liquidity: Liquidity = profile.liquidity
         self.anchor = float(profile.first_price_ticks)
@@ -64,7 +66,7 @@ class PairGenerator:
         quote = liquidity.quote_rate * activity
         depth = liquidity.depth_rate * activity
         noise = liquidity.noise_rate * activity
-        total = quote + depth + noise + INFORMED_RATE
+        total = quote + depth + noise + self.informed_rate
         chosen = self.draw.random() * total
         if chosen < quote:
             self._requote(now_ms)

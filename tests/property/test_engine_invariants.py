@@ -85,16 +85,30 @@ def check(desk: Desk) -> None:
     assert all((intent.side is Side.BUY) == (intent.purpose is Purpose.ENTRY) for intent in desk.intents)
 
 
-def play(happenings: list[Happening], latency: LatencyModel) -> Desk:
+PACE = {"risk_order_ops_per_s": "100", "requote_min_age_ms": "0"}
+EAGER_OF = {
+    "spread_capture": {**EAGER, **PACE, "loss_cooldown_s": "0", "cooldown_s": "0"},
+    "market_maker": {
+        **PACE,
+        "min_edge_bps": "-100",
+        "warmup_s": "0",
+        "min_trades_per_minute": "0",
+        "max_volatility_bps": "1000",
+        "stop_loss_bps": "10",
+        "stop_loss_spreads": "0",
+        "stop_pause_s": "0",
+        "max_spread_bps": "10000",
+        "gone_spread_bps": "10000",
+        "min_imbalance": "0",
+    },
+}
+STRATEGIES = st.sampled_from(sorted(EAGER_OF))
+
+
+def play(happenings: list[Happening], latency: LatencyModel, strategy_name: str) -> Desk:
     """Play everything, checking after each step; at the end everything is delivered."""
-    eager = {
-        **EAGER,
-        "risk_order_ops_per_s": "100",
-        "requote_min_age_ms": "0",
-        "loss_cooldown_s": "0",
-        "cooldown_s": "0",
-    }
-    desk, market, now_ns = Desk(engine(config(eager, latency=latency))), Market(), S
+    made = config(EAGER_OF[strategy_name], strategy_name, latency=latency)
+    desk, market, now_ns = Desk(engine(made)), Market(), S
     market.connect(desk, now_ns)
     for item in happenings:
         now_ns += item.after_ms * MS
@@ -136,19 +150,23 @@ def _is_change(market: Market, item: Happening) -> bool:
     return levels.get(item.price_ticks, 0) != item.qty_lots
 
 
-@settings(max_examples=60)
-@given(HAPPENINGS, LATENCIES)
-def test_engine_keeps_its_invariants_whatever_happens(happenings: list[Happening], latency: LatencyModel) -> None:
-    desk = play(happenings, latency)
+@settings(max_examples=90)
+@given(HAPPENINGS, LATENCIES, STRATEGIES)
+def test_engine_keeps_its_invariants_whatever_happens(
+    happenings: list[Happening], latency: LatencyModel, strategy_name: str
+) -> None:
+    desk = play(happenings, latency, strategy_name)
     bought = sum(fill.qty_lots for fill in desk.fills if fill.side is Side.BUY)
     sold = sum(fill.qty_lots for fill in desk.fills if fill.side is Side.SELL)
     assert desk.engine.view().held_lots == bought - sold >= 0
 
 
 @settings(max_examples=20)
-@given(HAPPENINGS, LATENCIES)
-def test_engine_given_the_same_input_decides_the_same(happenings: list[Happening], latency: LatencyModel) -> None:
-    first, second = play(happenings, latency), play(happenings, latency)
+@given(HAPPENINGS, LATENCIES, STRATEGIES)
+def test_engine_given_the_same_input_decides_the_same(
+    happenings: list[Happening], latency: LatencyModel, strategy_name: str
+) -> None:
+    first, second = play(happenings, latency, strategy_name), play(happenings, latency, strategy_name)
     assert first.intents == second.intents
     assert first.cancels == second.cancels
     assert first.fills == second.fills

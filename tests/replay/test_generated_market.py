@@ -37,3 +37,19 @@ def test_market_without_fees_to_earn_is_refused_when_both_legs_cost_more_than_th
     result = ReplayRun(market.instrument, market.events(60), ReplaySettings()).run()
     assert result.orders == 0
     assert dict(result.refusals)["edge_below_floor"] > 20
+
+
+def test_market_maker_quotes_both_sides_keeps_its_limits_and_decides_the_same_twice() -> None:
+    def run() -> ReplayResult:
+        market = GeneratedMarket("ETHUSDT", seed=3)
+        settings = ReplaySettings(strategy_name="market_maker", params=(("max_inventory_quote", "60"),))
+        return ReplayRun(market.instrument, market.events(60), settings).run()
+
+    first, second = run(), run()
+    assert first.order_log == second.order_log
+    words = [line.split(" ", 2)[2].split(" ")[0] for line in first.order_log]
+    assert words.count("BUY") >= 5
+    assert words.count("SELL") >= 3
+    assert first.pessimistic.fills >= 5
+    assert first.denied == 0
+    assert 0 <= first.pessimistic.held * 3200 <= 65

@@ -17,6 +17,10 @@ BPS_PER_ONE = 10_000.0
 HORIZONS_NS = (100 * NS_PER_MS, NS_PER_S, 10 * NS_PER_S)
 """After a fill the mid is looked at again so much later."""
 
+_HORIZON_OF = {"0.1": HORIZONS_NS[0], "1": HORIZONS_NS[1], "10": HORIZONS_NS[2]}
+HORIZON_CHOICES = (*_HORIZON_OF, "worst")
+"""Texts by which a parameter names a horizon, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeTerms:
@@ -101,6 +105,30 @@ def entry_edge(
     )
 
 
+def leg_edge(
+    quoted_bps: float, depth_bps: float, maker_fee_rate: float, adverse_bps: float, samples: float = 0.0
+) -> EdgeTerms:
+    """Compute the expected edge of one passive fill at a distance from the mid: the same formula, one leg of it.
+
+    Args:
+        quoted_bps: the spread as quoted. depth_bps: distance of the order from the mid, in its own favour; it is what
+            the leg captures, rounding to ticks included. maker_fee_rate: a fraction. adverse_bps: as for `entry_edge`.
+    Guarantee: net <= depth_bps - fee; rising in the depth, falling in fee and adverse.
+    """
+    fees = maker_fee_rate * BPS_PER_ONE
+    adverse = max(0.0, adverse_bps)
+    return EdgeTerms(
+        quoted=quoted_bps,
+        captured=depth_bps,
+        fees=fees,
+        adverse=adverse,
+        rounding=0.0,
+        net=depth_bps - fees - adverse,
+        maker_exit_ratio=1.0,
+        samples=samples,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Markout:
     """Mean move of the mid against a passive fill, bps, and the weight of evidence behind it (decayed samples)."""
@@ -178,6 +206,12 @@ class MarkoutEstimator:
         total, evidence = self._sums[(side, horizon_ns)]
         weight = prior_weight + evidence
         return Markout((prior_bps * prior_weight + total) / weight if weight else prior_bps, evidence)
+
+    def expected(self, side: Side, horizon: str, prior_bps: float, prior_weight: float) -> Markout:
+        """Return `adverse` at one of `HORIZON_CHOICES`; "worst" is the largest of all horizons."""
+        horizons = HORIZONS_NS if horizon == "worst" else (_HORIZON_OF[horizon],)
+        found = [self.adverse(side, item, prior_bps, prior_weight) for item in horizons]
+        return max(found, key=lambda markout: markout.mean_bps)
 
     def _open(self, side: Side, mid_ticks: float, weight: float, now_ns: int) -> None:
         since_ns, self._last_open_ns[side] = now_ns - self._last_open_ns[side], now_ns

@@ -1,6 +1,6 @@
-"""What is measured of a symbol's market while it trades: spread, volatility, trade rate, markouts, exit mix. Pure.
+"""What is measured of a symbol's market while it trades: spread, volatility, order flow, markouts, exit mix. Pure.
 
-May import `trading.model` and `trading.engine.edge`. Fed by the engine only; strategies read.
+May import `trading.model`, `trading.engine.edge` and its neighbours. Fed by the engine only; strategies read.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import sqrt
 
 from trading.engine.edge import BPS_PER_ONE, ExitMix, MarkoutEstimator
+from trading.engine.strategy.order_flow import LN2, OrderFlow
 from trading.model.market import Level, MarketTrade, Side
 from trading.model.units import NS_PER_MS, NS_PER_S
 
@@ -16,7 +17,6 @@ TRADE_HALF_LIFE_S = 30.0
 VOLATILITY_HALF_LIFE_S = 60.0
 VOLATILITY_STEP_NS = NS_PER_S
 SPREAD_STEP_NS = 100 * NS_PER_MS
-LN2 = 0.6931471805599453
 
 
 class MarketMeasures:
@@ -28,6 +28,7 @@ class MarketMeasures:
     def __init__(self) -> None:
         self.markouts = MarkoutEstimator()
         self.exit_mix = ExitMix()
+        self.flow = OrderFlow()
         self.normal_spread_bps = 0.0
         self.spread_seconds = 0.0  # how much time `normal_spread_bps` is made of
         self.volatility_samples = 0
@@ -84,6 +85,7 @@ class MarketMeasures:
         self._trade_ns = now_ns
         if self._mid:
             self.markouts.on_market_trade(trade.taker_side, self._mid, now_ns)
+            self.flow.on_trade(trade, self._mid, now_ns)
 
     def on_own_fill(self, side: Side, is_maker: bool, now_ns: int) -> None:
         """Take one of our fills."""

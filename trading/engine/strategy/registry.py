@@ -13,12 +13,13 @@ from typing import Any
 from trading.engine import parameters
 from trading.engine.parameters import Declaration
 from trading.engine.risk import SymbolRiskLimits
+from trading.engine.strategy.market_maker import MarketMaker
 from trading.engine.strategy.protocol import Strategy
 from trading.engine.strategy.spread_capture import SpreadCapture
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 
-_SHIPPED: dict[str, type[Any]] = {SpreadCapture.name: SpreadCapture}
+_SHIPPED: dict[str, type[Any]] = {SpreadCapture.name: SpreadCapture, MarketMaker.name: MarketMaker}
 _KNOWN: dict[str, type[Any]] = dict(_SHIPPED)
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from trading.engine.edge import BPS_PER_ONE, HORIZONS_NS, EdgeTerms, RoundTrip, entry_edge
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
 from trading.engine.strategy.spread_capture_exits import (
     Holding,
@@ -35,8 +35,6 @@ MIN_NOTIONALS_AT_HARD_STOP = 2
 """What is bought must still be worth twice the minimum order at the hard stop, or it could not be sold in two parts."""
 
 NEAR_LEVELS = 5
-
-_HORIZON_OF = {"0.1": HORIZONS_NS[0], "1": HORIZONS_NS[1], "10": HORIZONS_NS[2]}
 
 
 class MachineState(StrEnum):
@@ -249,13 +247,10 @@ class SpreadCapture:
         parameters = self.parameters
         spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
         prior_bps = parameters.adverse_prior_spreads * spread_bps
-        horizons = HORIZONS_NS if parameters.adverse_horizon == "worst" else (_HORIZON_OF[parameters.adverse_horizon],)
-        found = [
-            view.measures.markouts.adverse(Side.BUY, horizon, prior_bps, parameters.adverse_prior_weight)
-            for horizon in horizons
-        ]
-        worst = max(found, key=lambda markout: markout.mean_bps)
-        return worst.mean_bps, worst.weight
+        found = view.measures.markouts.expected(
+            Side.BUY, parameters.adverse_horizon, prior_bps, parameters.adverse_prior_weight
+        )
+        return found.mean_bps, found.weight
 
     def _fewest_lots(self, view: StrategyView, price_ticks: int) -> int:
         """Return the smallest entry that stays sellable in two parts at the hard stop."""

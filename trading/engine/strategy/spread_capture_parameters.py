@@ -1,10 +1,11 @@
-"""The parameters of `spread_capture`: unit, range, default and reason of each. May import `engine.parameters`."""
+"""The parameters of `spread_capture`: unit, range, default and reason of each. May import `trading.engine`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trading.engine.edge import HORIZON_CHOICES
 from trading.engine.parameters import parameter
 
 
@@ -80,7 +81,7 @@ class SpreadCaptureParameters:
     streak_pause_s: float = parameter(300.0, "s", "the long pause", 0, 86_400)
     # --- what the edge assumes ---
     adverse_horizon: str = parameter(
-        "worst", "", "markout horizon in s that counts, or the worst of the three", choices=("0.1", "1", "10", "worst")
+        "worst", "", "markout horizon in s that counts, or the worst of the three", choices=HORIZON_CHOICES
     )
     adverse_prior_spreads: float = parameter(
         0.25, "spreads", "adverse selection assumed before there is evidence, as a share of the quoted spread", 0, 10

@@ -16,10 +16,11 @@ from trading.engine.messages import Action, CancelOrder, NoteRaised, PlaceOrder
 from trading.engine.own_orders import OwnOrders
 from trading.engine.quoting import Quoting
 from trading.engine.risk import RefusalCount, SymbolStanding, judge, unproven_refusal
+from trading.engine.risk_conditions import EntryConditions
+from trading.engine.strategy.answer_check import check_desires
 from trading.engine.strategy.measures import MarketMeasures
-from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
+from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, Strategy, StrategyView
 from trading.engine.strategy.registry import SymbolParameters, build, parse_parameters
-from trading.model.errors import InvariantViolated
 from trading.model.market import BestQuote, BookState, Level, Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, Refusal
 from trading.model.position import Position
@@ -41,7 +42,10 @@ class Decider:
         self._instrument = config.instrument
         self.parameters = parse_parameters(config.strategy_name, config.params)
         self._digest = self.parameters.digest()
-        self._strategy = build(self.parameters, config.instrument)
+        self.fault = ""
+        self._fault_notes: list[NoteRaised] = []  # raised outside of a decision, told with the next one
+        self._strategy: Strategy | None = None
+        self._start_strategy()
         self.measures = MarketMeasures()
         self.orders = OwnOrders()
         self.orders.load(bootstrap.open_orders)
@@ -54,7 +58,7 @@ class Decider:
         self.is_enabled = True
         self.is_draining = False
         self._is_flatten = False
-        self.fault = ""
+        self._conditions = EntryConditions(bootstrap.position)
         self._intents = IntentMaker(config.instrument, config.strategy_name, config.run_number, config.owner_epoch)
         self._unproven_since_ns = 0
         self._is_waiting_noted = False
@@ -65,7 +69,11 @@ class Decider:
         """Take other parameters, all at once."""
         self.parameters = values
         self._digest = values.digest()
-        self._strategy.parameters = values.strategy
+        try:
+            if self._strategy is not None:
+                self._strategy.parameters = values.strategy
+        except Exception as error:  # noqa: BLE001 - as in `_desires`
+            self._fault_notes.append(self._fail(error))
         self.quoting.set_limits(values.risk, now_ns)
 
     def switch(self, is_enabled: bool) -> None:
@@ -73,17 +81,19 @@ class Decider:
         self.is_enabled = is_enabled
         if is_enabled:
             self.quoting.forget_pauses()
+            self._conditions.forget_pause()
             if self.fault:
                 self.fault = ""
-                self._strategy = build(self.parameters, self._instrument)
+                self._start_strategy()
 
     def drain(self, is_flatten: bool) -> None:
         """No entries any more; cancel everything; with `is_flatten` sell what is held, which is never taken back."""
         self.is_draining = True
         self._is_flatten = self._is_flatten or is_flatten
 
-    def set_position(self, position: Position) -> None:
+    def set_position(self, position: Position, now_ns: int) -> None:
         """Take the position after a fill."""
+        self._conditions.on_position(self.position, position, self._instrument, self.parameters.risk, now_ns)
         self.position = position
         self.held_lots = self._instrument.qty_lots_floor(position.qty)
 
@@ -101,6 +111,9 @@ class Decider:
 
     def decide(self, sync: BookSync, now_ns: int, actions: list[Action]) -> None:
         """Decide once, and append the cancels and placements that follow."""
+        if self._fault_notes:
+            actions.extend(self._fault_notes)
+            self._fault_notes.clear()
         bid, ask = sync.book.best_bid, sync.book.best_ask
         if sync.state is BookState.PROVEN and not self._config.is_paper:
             bid, ask = self._without_own(sync, Side.BUY), self._without_own(sync, Side.SELL)
@@ -113,14 +126,14 @@ class Decider:
         self._unproven_since_ns = 0
         self._is_waiting_noted = False
         desires = self._desires(sync, bid, ask, now_ns, actions)
-        desires = self._judged(desires, bid, ask)
+        desires = self._judged(desires, bid, ask, now_ns)
         self._carry_out(desires, sync.book, bid, ask, now_ns, actions)
 
     def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
         if self.is_draining:
             quotes = (self._flatten_quote(bid[0], "flatten"),) if self._is_flatten and self._is_sellable(bid[0]) else ()
             return Desires(quotes, (Refusal.DRAINING,), STATE_DRAINING)
-        if self.fault:
+        if self.fault or self._strategy is None:
             return Desires((), (Refusal.HALTED,), STATE_FAULT)
         view = StrategyView(
             now_ns=now_ns,
@@ -136,21 +149,37 @@ class Decider:
         )
         try:
             desires = self._strategy.decide(view)
-            _check(desires)
+            check_desires(desires)
         except Exception as error:  # noqa: BLE001 - the strategy may be anybody's code: one fault, one symbol (promise 6)
-            self.fault = f"{type(error).__name__}: {error}"
-            fields = (("strategy", self._config.strategy_name), ("error", self.fault), ("at", _place_of(error)))
-            actions.append(NoteRaised("alert", "strategy_failed", fields))
+            actions.append(self._fail(error))
             return Desires((), (Refusal.HALTED,), STATE_FAULT)
         if not self.is_enabled:
             exits = tuple(quote for quote in desires.quotes if quote.purpose is Purpose.EXIT)
             return Desires(exits, (Refusal.HALTED,), desires.machine_state)
         return desires
 
-    def _judged(self, desires: Desires, bid: Level, ask: Level) -> Desires:
+    def _start_strategy(self) -> None:
+        """Build the strategy, without memory; one whose own constructor fails is a fault like any other."""
+        try:
+            self._strategy = build(self.parameters, self._instrument)
+        except Exception as error:  # noqa: BLE001 - as in `_desires`
+            self._strategy = None
+            self._fault_notes.append(self._fail(error))
+
+    def _fail(self, error: Exception) -> NoteRaised:
+        """Stop this symbol's strategy: from now on nothing is wanted, so that every quote is cancelled."""
+        self.fault = f"{type(error).__name__}: {error}"
+        fields = (("strategy", self._config.strategy_name), ("error", self.fault), ("at", _place_of(error)))
+        return NoteRaised("alert", "strategy_failed", fields)
+
+    def _judged(self, desires: Desires, bid: Level, ask: Level, now_ns: int) -> Desires:
         """Take away what symbol risk refuses."""
         if not desires.quotes:
             return desires
+        risk = self.parameters.risk
+        barred: tuple[Refusal, ...] = ()
+        if any(quote.purpose is Purpose.ENTRY for quote in desires.quotes):
+            barred = self._conditions.refusals(risk, self.measures, bid, ask, now_ns)
         standing = SymbolStanding(
             self._instrument,
             bid,
@@ -160,9 +189,11 @@ class Decider:
             self.orders.active,
             self._config.allocation_quote,
         )
-        kept, refusals = [], list(desires.refusals)
+        kept, refusals = [], [*desires.refusals, *barred]
         for quote in desires.quotes:
-            refusal = judge(quote, standing, self.parameters.risk)
+            if barred and quote.purpose is Purpose.ENTRY:
+                continue
+            refusal = judge(quote, standing, risk)
             working = self._working(quote) if refusal is Refusal.MIN_NOTIONAL else None
             if refusal is None:
                 kept.append(quote)
@@ -171,7 +202,7 @@ class Decider:
                 kept.append(replace(quote, price_ticks=working.price_ticks, qty_lots=working.open_lots))
             else:
                 refusals.append(refusal)
-        return Desires(tuple(kept), tuple(refusals), desires.machine_state)
+        return Desires(tuple(kept), tuple(dict.fromkeys(refusals)), desires.machine_state)
 
     def _carry_out(
         self,
@@ -261,12 +292,6 @@ class Decider:
             if others > 0:
                 return price_ticks, others
         return levels[0] if levels else None
-
-
-def _check(desires: Desires) -> None:
-    slots = [(quote.side, quote.purpose) for quote in desires.quotes]
-    if len(set(slots)) != len(slots):
-        raise InvariantViolated(f"expected one quote per side and purpose, was {slots}")
 
 
 def _place_of(error: BaseException) -> str:

@@ -26,9 +26,35 @@ class SymbolRiskLimits:
     risk_max_order_quote: Decimal = parameter(
         Decimal(250), "quote", "largest single entry of this symbol; catches a slipped digit", 0, 10**12
     )
+    risk_max_position_quote: Decimal = parameter(
+        Decimal(1000),
+        "quote",
+        "most that may be held at cost, open buys included; the allocation may be less",
+        0,
+        10**12,
+    )
+    risk_max_open_orders: int = parameter(4, "count", "orders of this symbol at once; beyond it no entry", 1, 1000)
     risk_price_collar_bps: Decimal = parameter(
         Decimal(200), "bps", "how far an entry may be from the best price of its side", 1, 10_000
     )
+    risk_min_spread_bps: float = parameter(
+        0.0, "bps", "no entry into a tighter market; 0: the strategy's affair", 0, 1000
+    )
+    risk_max_spread_bps: float = parameter(300.0, "bps", "no entry into a wider market, whatever is usual", 0, 10_000)
+    risk_gone_spread_bps: float = parameter(
+        50.0, "bps", "the market maker is gone above this spread and ...", 0, 10_000
+    )
+    risk_gone_spread_ratio: float = parameter(8.0, "ratio", "... above so many times the usual spread", 1, 1000)
+    risk_max_volatility_bps: float = parameter(
+        100.0, "bps", "standard deviation of the mid over 1 s above which nothing is entered", 0, 10_000
+    )
+    risk_window_start_min: int = parameter(0, "min", "no entry before, minutes after 00:00 UTC", 0, 1440)
+    risk_window_end_min: int = parameter(1440, "min", "no entry from here on; before the start it spans 0:00", 0, 1440)
+    risk_cooldown_s: float = parameter(0.0, "s", "no entry for so long after a round trip", 0, 86_400)
+    risk_loss_streak: int = parameter(
+        10, "count", "round trips in a row that lost, net, after which entries pause; 0 switches it off", 0, 10_000
+    )
+    risk_streak_pause_s: float = parameter(900.0, "s", "that pause", 0, 86_400)
     risk_taker_bound_bps: Decimal = parameter(
         Decimal(50), "bps", "how far below the bid a flatten may sell; it is always a bounded IOC", 0, 5000
     )
@@ -116,9 +142,13 @@ def _judge_entry(quote: DesiredQuote, standing: SymbolStanding, limits: SymbolRi
         ),
         Decimal(0),
     )
-    if standing.position.cost + open_buys + notional > standing.allocation_quote:
+    bound = standing.position.cost + open_buys + notional
+    if bound > standing.allocation_quote:
         return Refusal.ALLOCATION
-    return None
+    if bound > limits.risk_max_position_quote:
+        return Refusal.INVENTORY
+    others = sum(order.side is not quote.side or order.purpose is not quote.purpose for order in standing.orders)
+    return Refusal.OPEN_ORDERS if others >= limits.risk_max_open_orders else None
 
 
 def unproven_refusal(state: BookState) -> Refusal:

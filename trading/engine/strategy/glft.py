@@ -1,12 +1,12 @@
 """Quotes of an inventory-averse market maker: reservation price and half spread, in closed form. Pure; floats only.
 
 The model is that of M. Avellaneda and S. Stoikov, "High-frequency trading in a limit order book", Quantitative
-Finance 8(3), 2008: the mid moves as a Brownian motion with deviation sigma, takers reach a quote at distance d from the
-mid at the rate A * exp(-k d), and the maker has exponential utility with risk aversion gamma. Its solution for a long
-horizon, as used here, is that of O. Guéant, C.-A. Lehalle and J. Fernandez-Tapia, "Dealing with the inventory risk: a
-solution to the market making problem", Mathematics and Financial Economics 7(4), 2013 (arXiv:1105.3115), in the form of
-O. Guéant, "Optimal market making", Applied Mathematical Finance 24(2), 2017 (arXiv:1605.01862), section 4, for orders of
-one unit and xi = gamma:
+Finance 8(3), 2008: the mid moves as a Brownian motion with deviation sigma, takers reach a quote at distance d from
+the mid at the rate A * exp(-k d), and the maker has exponential utility with risk aversion gamma. Its solution for
+a long horizon, as used here, is that of O. Guéant, C.-A. Lehalle and J. Fernandez-Tapia, "Dealing with the
+inventory risk: a solution to the market making problem", Mathematics and Financial Economics 7(4), 2013
+(arXiv:1105.3115), in the form of O. Guéant, "Optimal market making", Applied Mathematical Finance 24(2), 2017
+(arXiv:1605.01862), section 4, for orders of one unit and xi = gamma:
 
     bid distance(q) = c1 + (2 q + 1) / 2 * sigma * c2
     ask distance(q) = c1 - (2 q - 1) / 2 * sigma * c2

@@ -17,12 +17,12 @@ from typing import ClassVar
 
 from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
+from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_exits import (
     Holding,
     exit_quote,
     exit_reason,
     hard_stop_bps,
-    is_in_window,
     is_maker_gone,
 )
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
@@ -158,15 +158,16 @@ class SpreadCapture:
         refusals = []
         if view.now_ns < self._cooldown_until_ns:
             refusals.append(self._pause_reason)
-        if not is_in_window(parameters, view.now_ns):
+        if not is_in_window(parameters.window_start_min, parameters.window_end_min, view.now_ns):
             refusals.append(Refusal.SCHEDULE)
         if measures.spread_seconds < parameters.warmup_s:
             refusals.append(Refusal.NOT_READY)
         if spread_bps < parameters.min_spread_bps:
             refusals.append(Refusal.SPREAD_TOO_TIGHT)
-        normal_bps = self._normal_spread(view, spread_bps)
-        if spread_bps > parameters.max_spread_bps or is_maker_gone(parameters, spread_bps, normal_bps):
+        if spread_bps > parameters.max_spread_bps:
             refusals.append(Refusal.SPREAD_TOO_WIDE)
+        if is_maker_gone(parameters, spread_bps, self._normal_spread(view, spread_bps)):
+            refusals.append(Refusal.MAKER_GONE)
         imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
         if not parameters.min_imbalance <= imbalance <= parameters.max_imbalance:
             refusals.append(Refusal.IMBALANCE)

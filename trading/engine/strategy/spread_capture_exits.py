@@ -12,12 +12,11 @@ from enum import StrEnum
 
 from trading.engine.edge import BPS_PER_ONE
 from trading.engine.strategy.protocol import DesiredQuote, Requote, StrategyView
+from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.market import Side
 from trading.model.orders import OrderType, Purpose
-from trading.model.units import NS_PER_DAY, NS_PER_MS, NS_PER_S
-
-NS_PER_MIN = 60 * NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S
 
 
 class ExitReason(StrEnum):
@@ -54,13 +53,6 @@ class Holding:
     normal_spread_bps: float
 
 
-def is_in_window(parameters: SpreadCaptureParameters, now_ns: int) -> bool:
-    """Return whether the trading window (UTC) is open; start = 0 and end = 1440 is always."""
-    minute = now_ns % NS_PER_DAY // NS_PER_MIN
-    start, end = parameters.window_start_min, parameters.window_end_min
-    return start <= minute < end if start <= end else minute >= start or minute < end
-
-
 def is_maker_gone(parameters: SpreadCaptureParameters, spread_bps: float, normal_spread_bps: float) -> bool:
     """Return whether the spread has blown out, against the usual and in itself."""
     return spread_bps > max(parameters.gone_spread_bps, parameters.gone_spread_ratio * normal_spread_bps)
@@ -79,7 +71,7 @@ def exit_reason(parameters: SpreadCaptureParameters, holding: Holding, now_ns: i
         return ExitReason.MAKER_GONE
     if mark <= -hard_stop_bps(parameters, holding.normal_spread_bps):
         return ExitReason.HARD_STOP
-    if not is_in_window(parameters, now_ns):
+    if not is_in_window(parameters.window_start_min, parameters.window_end_min, now_ns):
         return ExitReason.WINDOW_CLOSE
     if age_ns < parameters.min_hold_ms * NS_PER_MS:
         return ExitReason.PASSIVE

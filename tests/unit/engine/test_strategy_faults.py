@@ -1,0 +1,139 @@
+"""A strategy may be anybody's code: whatever it raises or answers, its symbol stops, cancels and says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.engine_desk import EAGER, Desk, config, engine
+from tests.market_scenes import SYMBOL, S, delta, snapshot
+from trading.engine.messages import ParametersChanged, TimerFired, TradingSwitched
+from trading.engine.strategy import registry
+from trading.engine.strategy.answer_check import check_desires
+from trading.engine.strategy.protocol import DesiredQuote, Desires, Requote, StrategyView
+from trading.engine.strategy.spread_capture import SpreadCapture
+from trading.model.errors import InvariantViolated
+from trading.model.market import FeedConnected, Side
+from trading.model.orders import OrderType, Purpose, Refusal
+
+BIDS = [(9_990, 1_000), (9_980, 5_000)]
+ASKS = [(10_010, 1_000), (10_020, 5_000)]
+QUOTE = DesiredQuote(Side.BUY, Purpose.ENTRY, OrderType.LIMIT_MAKER, 9_990, 250, "entry", Requote(0, 1))
+GOOD = Desires((QUOTE,), (), "ENTERING")
+
+
+WRONG_ANSWERS: dict[str, Any] = {
+    "nothing": None,
+    "a list": [QUOTE],
+    "a float price": replace(GOOD, quotes=(replace(QUOTE, price_ticks=9_990.0),)),  # type: ignore[arg-type]
+    "a truth for a quantity": replace(GOOD, quotes=(replace(QUOTE, qty_lots=True),)),
+    "a text for a side": replace(GOOD, quotes=(replace(QUOTE, side="BUY?"),)),  # type: ignore[arg-type]
+    "two in one slot": replace(GOOD, quotes=(QUOTE, replace(QUOTE, price_ticks=9_980))),
+    "quotes as a list": replace(GOOD, quotes=[QUOTE]),  # type: ignore[arg-type]
+    "a refusal of its own": replace(GOOD, refusals=("no mood",)),  # type: ignore[arg-type]
+    "an edge that is a number": replace(GOOD, quotes=(replace(QUOTE, edge=3.0),)),  # type: ignore[arg-type]
+    "terms that are numbers": replace(GOOD, quotes=(replace(QUOTE, terms=(("a", 1),)),)),  # type: ignore[arg-type]
+    "a state that is a number": replace(GOOD, machine_state=7),  # type: ignore[arg-type]
+    "no requote rule": replace(GOOD, quotes=(replace(QUOTE, requote=None),)),  # type: ignore[arg-type]
+}
+
+
+class Wayward(SpreadCapture):
+    """Trades soundly until it holds an order; then it answers what the test wants."""
+
+    name: ClassVar[str] = "wayward_for_tests"
+    answer: ClassVar[Any] = None
+
+    def decide(self, view: StrategyView) -> Desires:
+        return super().decide(view) if not view.orders else self.answer
+
+
+class Stillborn(SpreadCapture):
+    """Cannot be built while the test says so."""
+
+    name: ClassVar[str] = "stillborn_for_tests"
+    is_broken: ClassVar[bool] = True
+
+    def __init__(self, instrument: Any, parameters: Any) -> None:
+        if self.is_broken:
+            raise OSError("no model file")
+        super().__init__(instrument, parameters)
+
+
+class Stubborn(SpreadCapture):
+    """Takes no other parameters."""
+
+    name: ClassVar[str] = "stubborn_for_tests"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "parameters" and hasattr(self, "parameters"):
+            raise AttributeError("parameters are fixed")
+        super().__setattr__(name, value)
+
+
+for made in (Wayward, Stillborn, Stubborn):
+    registry.register(made.name, made)
+
+
+def proven(desk: Desk) -> Desk:
+    desk.play(FeedConnected(SYMBOL, S), S)
+    desk.play(snapshot(BIDS, ASKS, version=1, at_ns=S), S)
+    desk.play(delta(2, at_ns=S), S)
+    return desk
+
+
+def alerts(desk: Desk) -> list[dict[str, str]]:
+    return [dict(note.fields) for note in desk.notes if note.name == "strategy_failed"]
+
+
+@pytest.mark.parametrize("name", WRONG_ANSWERS)
+def test_wrong_answer_of_a_strategy_is_refused_with_a_sentence(name: str) -> None:
+    with pytest.raises(InvariantViolated, match="expected"):
+        check_desires(WRONG_ANSWERS[name])
+
+
+def test_sound_answer_passes() -> None:
+    check_desires(GOOD)
+    check_desires(Desires((), (Refusal.IMBALANCE,), "FLAT"))
+
+
+@pytest.mark.parametrize("name", WRONG_ANSWERS)
+def test_wrong_answer_halts_the_symbol_cancels_its_orders_and_says_why(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Wayward, "answer", WRONG_ANSWERS[name])
+    desk = proven(Desk(engine(config(strategy_name=Wayward.name))))
+    (entry,) = desk.intents
+    for second in (2, 3, 4):
+        desk.play(TimerFired(second * S), second * S)
+    seen = desk.engine.view()
+    assert desk.cancels == [entry.client_order_id]
+    assert (seen.open_orders, seen.machine_state, len(desk.intents)) == ((), "FAULT", 1)
+    (alert,) = alerts(desk)
+    assert (alert["strategy"], alert["error"]) == (Wayward.name, seen.fault)
+    assert "expected" in seen.fault
+    assert seen.current_refusals == ("halted",)
+
+
+def test_strategy_that_cannot_be_built_is_a_fault_of_its_symbol_and_resume_builds_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = proven(Desk(engine(config(strategy_name=Stillborn.name))))
+    seen = desk.engine.view()
+    assert (seen.machine_state, seen.fault, desk.intents) == ("FAULT", "OSError: no model file", [])
+    assert [alert["error"] for alert in alerts(desk)] == ["OSError: no model file"]
+    monkeypatch.setattr(Stillborn, "is_broken", False)
+    desk.play(TradingSwitched(True, "mended", 2 * S), 2 * S)
+    assert desk.engine.view().fault == ""
+    assert len(desk.intents) == 1
+
+
+def test_strategy_that_fails_at_a_change_of_parameters_is_stopped() -> None:
+    desk = proven(Desk(engine(config({**EAGER}, strategy_name=Stubborn.name))))
+    (entry,) = desk.intents
+    desk.play(ParametersChanged((("order_quote", "30"),), 2 * S), 2 * S)
+    assert desk.cancels == [entry.client_order_id]
+    assert "parameters are fixed" in desk.engine.view().fault
+    assert len(alerts(desk)) == 1

@@ -1,0 +1,78 @@
+"""When a symbol may be entered at all, whatever its strategy thinks: spread, volatility, schedule, losses. Pure.
+
+May import `trading.model` and `trading.engine`. A strategy's own filters are usually tighter; these hold for every
+strategy, those of other packages too. They never block an exit.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trading.engine.edge import BPS_PER_ONE
+from trading.engine.risk import SymbolRiskLimits
+from trading.engine.strategy.measures import MarketMeasures
+from trading.engine.strategy.schedule import is_in_window
+from trading.model.instrument import Instrument
+from trading.model.market import Level
+from trading.model.orders import Refusal
+from trading.model.position import Position
+from trading.model.units import NS_PER_S
+
+
+class EntryConditions:
+    """Judges the market and the symbol's own record. Owned by `Decider`.
+
+    A round trip begins when something sellable is held and ends when no whole lot is left; it is judged once, net of
+    fees. Memory: the running round trip, the losses in a row, and until when they forbid entries.
+    """
+
+    def __init__(self, position: Position) -> None:
+        self._start_net = position.realized_pnl - position.fees
+        self._losses = 0
+        self._pause_until_ns = 0
+        self._pause_reason = Refusal.COOLDOWN
+
+    def on_position(
+        self, before: Position, after: Position, instrument: Instrument, limits: SymbolRiskLimits, now_ns: int
+    ) -> None:
+        """Take a change of the position by a fill."""
+        lot = instrument.lot_size
+        if before.qty < lot <= after.qty:
+            self._start_net = before.realized_pnl - before.fees
+        elif after.qty < lot <= before.qty:
+            self._end_trip(after.realized_pnl - after.fees - self._start_net, limits, now_ns)
+
+    def refusals(
+        self, limits: SymbolRiskLimits, measures: MarketMeasures, bid: Level, ask: Level, now_ns: int
+    ) -> tuple[Refusal, ...]:
+        """Return why nothing may be entered now; all reasons that hold."""
+        spread_bps = (ask[0] - bid[0]) * 2.0 / (bid[0] + ask[0]) * BPS_PER_ONE
+        normal_bps = measures.normal_spread_bps if measures.spread_seconds > 0 else spread_bps
+        gone_bps = max(limits.risk_gone_spread_bps, limits.risk_gone_spread_ratio * normal_bps)
+        found = []
+        if now_ns < self._pause_until_ns:
+            found.append(self._pause_reason)
+        if not is_in_window(limits.risk_window_start_min, limits.risk_window_end_min, now_ns):
+            found.append(Refusal.SCHEDULE)
+        if spread_bps < limits.risk_min_spread_bps:
+            found.append(Refusal.SPREAD_TOO_TIGHT)
+        if spread_bps > limits.risk_max_spread_bps:
+            found.append(Refusal.SPREAD_TOO_WIDE)
+        if spread_bps > gone_bps:
+            found.append(Refusal.MAKER_GONE)
+        if measures.volatility_bps > limits.risk_max_volatility_bps:
+            found.append(Refusal.VOLATILITY)
+        return tuple(found)
+
+    def forget_pause(self) -> None:
+        """A person switched trading on: what the losses forbade is forgiven."""
+        self._losses = 0
+        self._pause_until_ns = 0
+
+    def _end_trip(self, gained: Decimal, limits: SymbolRiskLimits, now_ns: int) -> None:
+        self._losses = self._losses + 1 if gained < 0 else 0
+        pause_s, self._pause_reason = limits.risk_cooldown_s, Refusal.COOLDOWN
+        if limits.risk_loss_streak and self._losses >= limits.risk_loss_streak:
+            self._losses = 0
+            pause_s, self._pause_reason = limits.risk_streak_pause_s, Refusal.LOSS_STREAK
+        self._pause_until_ns = now_ns + int(pause_s * NS_PER_S)

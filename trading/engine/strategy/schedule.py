@@ -1,0 +1,17 @@
+"""The trading window of a day. Pure; imports `trading.model.units` only."""
+
+from __future__ import annotations
+
+from trading.model.units import NS_PER_DAY, NS_PER_S
+
+NS_PER_MIN = 60 * NS_PER_S
+
+
+def is_in_window(start_min: int, end_min: int, now_ns: int) -> bool:
+    """Return whether a daily window (minutes after 00:00 UTC) is open; 0 to 1440 is always,
+    an end before the start spans midnight.
+    """
+    minute = now_ns % NS_PER_DAY // NS_PER_MIN
+    if start_min <= end_min:
+        return start_min <= minute < end_min
+    return minute >= start_min or minute < end_min

@@ -1,14 +1,16 @@
-"""Control routes /sim/*: the truth about the venue, and the faults. Pure functions; JSON in, JSON out."""
+"""Control routes /sim/*: the truth about the venue, the faults, the fees. Pure functions; JSON in, JSON out."""
 
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from simulator.exchange.amounts import amount_text
+from simulator.exchange.amounts import RATE_DECIMALS, NotANumberError, amount_text, parse_steps, rate_text
 from simulator.exchange.book import BookLevels
+from simulator.exchange.fees import FeeTerms
 from simulator.exchange.pair import Pair
-from simulator.faults import Fault, FaultKind
+from simulator.exchange.rules import FeeAsset
+from simulator.faults import FAULTS_MAX, Fault, FaultKind
 from simulator.venue import Venue
 from simulator.wire.requests import Reply, Request
 from simulator.wire.views import account_trade_view, order_view
@@ -16,6 +18,7 @@ from simulator.wire.views import account_trade_view, order_view
 HISTORY_MAX = 1_000_000
 DEFAULT_DEPTH = 20
 DELAY_MAX_MS = 86_400_000
+RATE_MAX_E8: int = 10 ** (RATE_DECIMALS - 1)
 
 
 class ControlError(Exception):
@@ -137,18 +140,24 @@ def _optional(body: dict[str, Any], name: str, kinds: type | tuple[type, ...], w
     return value
 
 
-def add_fault(venue: Venue, request: Request) -> Any:
-    """POST /sim/faults: put a fault in force. Without probability and count it strikes once."""
-    body = _json(request)
-    kind = body.get("kind")
-    if kind not in [known.value for known in FaultKind]:
-        raise ControlError(400, f"kind: expected one of {', '.join(FaultKind)}, was {kind!r}")
+def _place(venue: Venue, body: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the symbol and the account that a request names, each checked; None is any."""
     symbol = _optional(body, "symbol", str, "a symbol or null")
     if symbol is not None:
         _pair(venue, symbol)
     account = _optional(body, "account", str, "an account key or null")
     if account is not None and venue.account_of(account) is None:
         raise ControlError(404, f"expected the key of an account, was {account!r}")
+    return symbol, account
+
+
+def add_fault(venue: Venue, request: Request) -> Any:
+    """POST /sim/faults: put a fault in force. Without probability and count it strikes once."""
+    body = _json(request)
+    kind = body.get("kind")
+    if kind not in [known.value for known in FaultKind]:
+        raise ControlError(400, f"kind: expected one of {', '.join(FaultKind)}, was {kind!r}")
+    symbol, account = _place(venue, body)
     probability = _optional(body, "probability", (int, float), "a number from 0 to 1")
     times = _optional(body, "count", int, "a positive whole number")
     seed = _optional(body, "seed", int, "a whole number") or 0
@@ -173,6 +182,8 @@ def add_fault(venue: Venue, request: Request) -> Any:
         _optional(params, "path", str, "a path"),
         _optional(params, "method", str, "a method"),
     )
+    if fault is None:
+        raise ControlError(409, f"{FAULTS_MAX} faults are in force; lift some first (DELETE /sim/faults)")
     return {"id": fault.id}
 
 
@@ -186,6 +197,56 @@ def remove_faults(venue: Venue, request: Request) -> Any:
     return {}
 
 
+def _rate(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise NotANumberError
+        rate = parse_steps(str(value), RATE_DECIMALS)
+    except ValueError:
+        rate = RATE_MAX_E8 + 1
+    if rate > RATE_MAX_E8:
+        raise ControlError(400, f"{name}: expected a fraction from 0 to 0.1 with at most 8 decimals, was {value!r}")
+    return rate
+
+
+def fees(venue: Venue, request: Request) -> Any:
+    """GET /sim/fees: the fee terms that were set."""
+    return {
+        "fees": [
+            {
+                "symbol": symbol,
+                "account": account,
+                "maker": None if terms.maker_e8 is None else rate_text(terms.maker_e8),
+                "taker": None if terms.taker_e8 is None else rate_text(terms.taker_e8),
+                "asset": None if terms.asset is None else terms.asset.value,
+            }
+            for symbol, account, terms in venue.exchange.ledger.schedule.items()
+        ]
+    }
+
+
+def set_fees(venue: Venue, request: Request) -> Any:
+    """POST /sim/fees: set the terms of a symbol, an account, both or all; what is not named stays as it was wider."""
+    body = _json(request)
+    symbol, account = _place(venue, body)
+    asset = body.get("asset")
+    if asset is not None and asset not in [known.value for known in FeeAsset]:
+        raise ControlError(400, f"asset: expected {', '.join(FeeAsset)} or null, was {asset!r}")
+    terms = FeeTerms(_rate(body, "maker"), _rate(body, "taker"), None if asset is None else FeeAsset(asset))
+    if not venue.exchange.ledger.schedule.put(symbol, account, terms):
+        raise ControlError(409, "too many fee terms are set; clear them first (DELETE /sim/fees)")
+    return fees(venue, request)
+
+
+def clear_fees(venue: Venue, request: Request) -> Any:
+    """DELETE /sim/fees: back to the standard."""
+    venue.exchange.ledger.schedule.clear()
+    return fees(venue, request)
+
+
 _ROUTES: dict[tuple[str, str], Callable[[Venue, Request], Any]] = {
     ("GET", "/sim/state"): state,
     ("GET", "/sim/book"): book,
@@ -193,6 +254,9 @@ _ROUTES: dict[tuple[str, str], Callable[[Venue, Request], Any]] = {
     ("GET", "/sim/faults"): faults,
     ("POST", "/sim/faults"): add_fault,
     ("DELETE", "/sim/faults"): remove_faults,
+    ("GET", "/sim/fees"): fees,
+    ("POST", "/sim/fees"): set_fees,
+    ("DELETE", "/sim/fees"): clear_fees,
 }
 
 

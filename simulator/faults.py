@@ -1,9 +1,12 @@
 """Faults: what goes wrong on purpose, by symbol or account, by probability or count, seeded. Pure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from random import Random
+
+FAULTS_MAX = 1_000
 
 
 class FaultKind(StrEnum):
@@ -51,9 +54,9 @@ class Fault:
     method: str | None = None
     draw: Random = field(default_factory=Random, repr=False)
 
-    def concerns(self, symbol: str | None, account: str | None) -> bool:
-        """Return whether the fault is meant for this symbol and account; an unset one of the fault means any."""
-        return (self.symbol is None or self.symbol == symbol) and (self.account is None or self.account == account)
+    def concerns(self, symbols: Collection[str], account: str | None) -> bool:
+        """Return whether the fault is meant for one of these symbols, and this account; what is unset means any."""
+        return (self.symbol is None or self.symbol in symbols) and (self.account is None or self.account == account)
 
 
 class Faults:
@@ -75,8 +78,13 @@ class Faults:
         delay_ms: int = 0,
         path: str | None = None,
         method: str | None = None,
-    ) -> Fault:
-        """Put a fault in force: each occasion draws against `probability`, at most `times` times."""
+    ) -> Fault | None:
+        """Put a fault in force: each occasion draws against `probability`, at most `times` times.
+
+        None when too many are in force.
+        """
+        if len(self.active()) >= FAULTS_MAX:
+            return None
         number = next(self._ids)
         draw = Random(f"fault:{seed}:{kind.value}")
         fault = Fault(f"f{number}", kind, symbol, account, probability, times, delay_ms, path, method, draw)
@@ -103,14 +111,19 @@ class Faults:
     def fire(
         self,
         kind: FaultKind,
-        symbol: str | None = None,
+        symbols: Collection[str] = (),
         account: str | None = None,
         path: str | None = None,
         method: str | None = None,
+        *,
+        is_own: bool = False,
     ) -> Fault | None:
-        """Return the fault that strikes on this occasion, counted as injected; None when none does."""
+        """Return the fault that strikes on this occasion, counted as injected; None when none does.
+
+        `is_own`: only a fault that names the account, on occasions that have had their draw of the general ones.
+        """
         for fault in self._by_kind.get(kind, ()):
-            if not fault.concerns(symbol, account):
+            if not fault.concerns(symbols, account) or (is_own and fault.account is None):
                 continue
             if (fault.path is not None and fault.path != path) or (fault.method is not None and fault.method != method):
                 continue
@@ -126,7 +139,7 @@ class Faults:
 
     def is_any(self, *kinds: FaultKind) -> bool:
         """Return whether a fault of one of these kinds is in force: the fast path of the pushes."""
-        return any(self._by_kind.get(kind) for kind in kinds)
+        return bool(self._by_kind) and any(self._by_kind.get(kind) for kind in kinds)
 
     def of(self, kind: FaultKind) -> list[Fault]:
         """Return the faults of a kind in force."""

@@ -3,13 +3,14 @@
 May import simulator's parts; no sockets. Time comes in through a clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import ONE
 from simulator.exchange.exchange import Exchange
 from simulator.exchange.listings import Listing
 from simulator.exchange.pair import Pair, Sequence
+from simulator.exchange.settlement import MX
 from simulator.exchange.tape import Candle
 from simulator.faults import FaultKind, Faults
 from simulator.market.generator import US, PairGenerator
@@ -28,6 +29,9 @@ WARM_UP_MANY_S = 4
 MANY = 20
 # A process that slept (a suspended laptop) does not run through the hours it missed.
 CATCH_UP_MAX_US = 2 * US
+# What every account has of MX at least, and what one is worth in quote units while it is not listed.
+MX_DEPOSIT = 100 * ONE
+MX_PRICE = 345 * ONE // 100
 # MEXC's own versions were of this order in autumn 2026: beyond 32 bits.
 FIRST_VERSION = 83_000_000_000
 
@@ -39,6 +43,7 @@ class Venue:
         self.settings = settings
         self._start_ms = clock_ms()
         self.exchange = Exchange(settings.rules, self._start_ms)
+        self.exchange.ledger.mx_price = MX_PRICE
         self.faults = Faults()
         self.listen_keys = ListenKeys(settings.seed, settings.time_scale)
         self.limiter = Limiter(settings.limits, settings.time_scale)
@@ -55,11 +60,14 @@ class Venue:
         self._last_ms = max(self._last_ms, self._clock_ms())
         return self._last_ms
 
-    def told_ms(self, account: str | None = None) -> int:
-        """Return the time as the venue tells and checks it: true unless a clock fault strikes."""
+    def told_ms(self, account: str | None = None, symbols: Collection[str] = ()) -> int:
+        """Return the time as the venue tells and checks it, for a request of an account about symbols.
+
+        It is the true one unless a clock fault strikes.
+        """
         now_ms = self.now_ms()
         if self.faults.is_any(FaultKind.CLOCK_SKEW):
-            fault = self.faults.fire(FaultKind.CLOCK_SKEW, None, account)
+            fault = self.faults.fire(FaultKind.CLOCK_SKEW, symbols, account)
             return now_ms + (fault.delay_ms if fault is not None else 0)
         return now_ms
 
@@ -69,6 +77,8 @@ class Venue:
         version = FIRST_VERSION + 1_000_000 * len(self.exchange.pairs)
         pair = Pair(listing, profile.first_price_ticks, self._sequence, version, backfill)
         self.exchange.list_pair(pair)
+        if listing.base == MX:
+            self.exchange.ledger.mx_pair = pair
         return pair
 
     def open_market(self) -> None:
@@ -88,10 +98,6 @@ class Venue:
             generator = PairGenerator(pair, profile, settings.seed)
             generator.run_until(self._virtual_us, self._start_ms)
             self.generators.append(generator)
-            if profile.listing.base == "MX":
-                self.exchange.ledger.mx_price = profile.listing.value(
-                    profile.first_price_ticks * 10**profile.listing.qty_decimals
-                )
 
     def open_replay(self, recording: Recording) -> None:
         """List the pairs of a recording, and get ready to play it."""
@@ -120,8 +126,8 @@ class Venue:
                 one_lot = max(1, listing.value(pair.tape.last_price))
                 deposits[listing.base] = listing.base_amount(self.settings.base_deposit // one_lot)
             deposits.setdefault("USDT", self.settings.quote_deposit)
-            if "MX" in deposits:
-                deposits["MX"] = max(deposits["MX"], 100 * ONE)
+            # Whoever takes fees in MX has some, listed or not.
+            deposits[MX] = max(deposits.get(MX, 0), MX_DEPOSIT)
             self.exchange.open_account(credentials.key, credentials.secret, deposits)
 
     def advance(self) -> int:

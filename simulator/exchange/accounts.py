@@ -1,4 +1,4 @@
-"""Accounts: balances, orders, trades, own fee rates. Pure. Amounts are integers of 10^-18."""
+"""Accounts: balances, orders, trades. Pure. Amounts are integers of 10^-18."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ class Balance:
 class Account:
     """One account of the exchange, named by its API key. Owned by the exchange; mutated by its settlement only.
 
-    `fee_rates` overrides a listing's (maker, taker) rates by symbol, in 10^-8. `stp_group` enables self-trade
-    prevention. `mx_deduct` takes fees in MX while there is enough of it.
+    `stp_groups` (id by name) enable self-trade prevention. `mx_deduct` takes fees in MX while there is enough of it.
     """
 
     __slots__ = (
         "_terminal",
         "balances",
-        "fee_rates",
         "key",
         "mx_deduct",
         "open_by_client_id",
@@ -54,7 +52,6 @@ class Account:
         self.open_orders: dict[str, Order] = {}
         self.open_by_client_id: dict[str, Order] = {}
         self.trades: deque[AccountTrade] = deque(maxlen=HISTORY_LIMIT)
-        self.fee_rates: dict[str, tuple[int, int]] = {}
         self.mx_deduct = False
         self.stp_groups: dict[str, str] = {}
         self._terminal: deque[str] = deque()

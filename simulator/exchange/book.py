@@ -79,9 +79,12 @@ class DepthCollector:
 
 
 class Book:
-    """Both sides of one pair. Invariant: not crossed between operations; totals equal the sums of their queues."""
+    """Both sides of one pair. Invariant: not crossed between operations; totals equal the sums of their queues.
 
-    __slots__ = ("_history", "_oldest", "asks", "bids", "changed_ms", "collectors", "version")
+    While `holds` is above zero the deltas wait: somebody wants a snapshot inside the next one.
+    """
+
+    __slots__ = ("_history", "_oldest", "asks", "bids", "changed_ms", "collectors", "holds", "version")
 
     def __init__(self, version: int = 1, history: int = 256) -> None:
         self.bids = BookSide(is_bid=True)
@@ -89,6 +92,7 @@ class Book:
         self.version = version
         self.changed_ms = 0
         self.collectors: list[DepthCollector] = []
+        self.holds = 0
         # (version, side, price_ticks, qty_lots before the change): enough to undo.
         self._history: deque[tuple[int, Side, int, int]] = deque(maxlen=history)
         self._oldest = version
@@ -157,7 +161,14 @@ class Book:
         self._history.clear()
         self.version = self._oldest = version
 
-    def holds(self, order: Resting) -> bool:
+    def inside_version(self) -> int | None:
+        """Return a version inside the next delta of every cadence, its last one excluded; None while there is none."""
+        if not self.collectors:
+            return None
+        first = max(collector.last_to_version for collector in self.collectors) + 1
+        return first if first < self.version else None
+
+    def is_resting(self, order: Resting) -> bool:
         """Return whether the order rests here."""
         level = self.side(order.side).levels.get(order.price_ticks)
         return level is not None and order.seq in level.orders

@@ -6,7 +6,7 @@ Private events gather in `ledger.outbox`, in the order in which they happened; t
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import amount_text
 from simulator.exchange.listings import Listing
-from simulator.exchange.matching import Match, cost_ticks_lots, crosses, fillable_lots, match
+from simulator.exchange.matching import Match, crosses, fillable, match
 from simulator.exchange.orders import NewOrder, Order, OrderState, PrivateEvent, Refusal, StpMode
 from simulator.exchange.pair import Pair
 from simulator.exchange.rules import ExchangeRules
@@ -93,7 +93,7 @@ class Exchange:
         order_id = f"C02__{self._order_no}"
         order = Order(next(pair.sequence.order_seq), order_id, account, pair, new, limit, now_ms)
         account.open(order)
-        self.ledger.reserve(order, _reservation(pair, new, limit), now_ms)
+        self.ledger.reserve(order, _reservation(account, pair, new, limit), now_ms)
         self.ledger.announce(order, 0, False, now_ms)
         if pair.desk is not None:
             pair.desk.place(order, now_ms)
@@ -146,7 +146,7 @@ class Exchange:
 
     def _execute(self, order: Order, pair: Pair, now_ms: int) -> None:
         limit = order.price_ticks
-        stp = order.stp_mode if order.account.stp_groups else StpMode.NONE
+        stp = _stp_in_force(order.account, order.stp_mode)
         # What a MARKET BUY has locked bounds it, by value as by quantity.
         is_bounded = order.type is OrderType.MARKET and order.side is Side.BUY
         budget = pair.listing.ticks_lots_within(order.locked) if is_bounded else None
@@ -154,7 +154,7 @@ class Exchange:
         if order.type is OrderType.LIMIT_MAKER and crosses(pair.book, order.side, limit):
             return self.ledger.finish(order, now_ms)
         if order.type is OrderType.FOK and (
-            fillable_lots(pair.book, order.side, limit, order.orig_lots, order.account, stp) < order.orig_lots
+            fillable(pair.book, order.side, limit, order.orig_lots, order.account, stp)[0] < order.orig_lots
         ):
             return self.ledger.finish(order, now_ms)
         result = match(pair.book, order.side, limit, lots, budget, order.account, stp)
@@ -175,7 +175,12 @@ class Exchange:
         return self.ledger.finish(order, now_ms)
 
 
-def _reservation(pair: Pair, new: NewOrder, limit: int) -> int:
+def _stp_in_force(account: Account, mode: StpMode) -> StpMode:
+    """Return the self-trade prevention of an order: none while its account is in no group."""
+    return mode if account.stp_groups else StpMode.NONE
+
+
+def _reservation(account: Account, pair: Pair, new: NewOrder, limit: int) -> int:
     """Return the amount an accepted order locks."""
     if new.side is Side.SELL:
         return pair.listing.base_amount(new.lots or 0)
@@ -183,7 +188,8 @@ def _reservation(pair: Pair, new: NewOrder, limit: int) -> int:
         return new.quote_amount
     lots = new.lots or 0
     if new.type is OrderType.MARKET and pair.desk is None:
-        return pair.listing.value(cost_ticks_lots(pair.book, new.side, limit, lots))
+        stp = _stp_in_force(account, new.stp_mode)
+        return pair.listing.value(fillable(pair.book, new.side, limit, lots, account, stp)[1])
     return pair.listing.value(limit * lots)
 
 
@@ -206,6 +212,6 @@ def _check_value(pair: Pair, new: NewOrder, limit: int) -> Refusal | None:
 def _check_funds(account: Account, pair: Pair, new: NewOrder, limit: int) -> Refusal | None:
     asset = pair.listing.quote if new.side is Side.BUY else pair.listing.base
     held = account.balances.get(asset)
-    if (held.free if held is not None else 0) >= _reservation(pair, new, limit):
+    if (held.free if held is not None else 0) >= _reservation(account, pair, new, limit):
         return None
     return Refusal(10101, "Insufficient balance") if new.side is Side.BUY else Refusal(30004, "Insufficient position")

@@ -44,30 +44,23 @@ def crosses(book: Book, side: Side, limit_ticks: int) -> bool:
     return best <= limit_ticks if side is Side.BUY else best >= limit_ticks
 
 
-def fillable_lots(book: Book, side: Side, limit_ticks: int, wanted: int, account: Account, stp: StpMode) -> int:
-    """Return how much of `wanted` would trade at once, self-trade prevention considered; at most `wanted`."""
-    found = 0
+def fillable(book: Book, side: Side, limit_ticks: int, wanted: int, account: Account, stp: StpMode) -> tuple[int, int]:
+    """Return how much of `wanted` would trade at once, self-trade prevention considered, and what it would cost.
+
+    Returns: lots, at most `wanted`; the sum of price_ticks x lots.
+    """
+    found = cost = 0
     for resting in _opposite(book, side, limit_ticks):
         if stp is not StpMode.NONE and resting.account is account:
             if stp is StpMode.CANCEL_MAKER:
                 continue
             break
-        found += resting.lots
-        if found >= wanted:
-            return wanted
-    return found
-
-
-def cost_ticks_lots(book: Book, side: Side, limit_ticks: int, wanted: int) -> int:
-    """Return the sum of price_ticks x lots of taking up to `wanted` lots at once within the limit."""
-    cost = 0
-    for resting in _opposite(book, side, limit_ticks):
-        lots = min(wanted, resting.lots)
-        cost += resting.price_ticks * lots
-        wanted -= lots
-        if not wanted:
+        lots = min(wanted - found, resting.lots)
+        found += lots
+        cost += lots * resting.price_ticks
+        if found == wanted:
             break
-    return cost
+    return found, cost
 
 
 def match(

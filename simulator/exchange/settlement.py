@@ -5,6 +5,7 @@ asset is conserved exactly. The generated market's end is `Ledger.agents`, which
 """
 
 from simulator.exchange.accounts import Account
+from simulator.exchange.fees import FeeSchedule
 from simulator.exchange.listings import fee_amount
 from simulator.exchange.matching import Execution, Match
 from simulator.exchange.orders import (
@@ -22,7 +23,7 @@ from simulator.exchange.tape import Trade
 from trading.model.market import Side
 from trading.model.orders import OrderType
 
-MX = "MX"
+MX, MX_QUOTE = "MX", "USDT"
 # MX deduction takes 20 % off, 50 % for who holds 500 MX (MEXC fee page, read 2026-11-22); not both.
 MX_DISCOUNT_E2 = 80
 MX_HOLDER_DISCOUNT_E2 = 50
@@ -36,12 +37,13 @@ class Ledger:
     """Books movements of balances. Owns the fee account, the market's own account and the outbox of private events."""
 
     def __init__(self, rules: ExchangeRules, epoch_ms: int) -> None:
-        self.rules = rules
+        self.schedule = FeeSchedule(rules.fee_asset)
         self.fees: dict[str, int] = {}
         self.agents: dict[str, int] = {}
         self.outbox: list[PrivateEvent] = []
         self._trade_sides = epoch_ms * TRADES_PER_MS
-        self.mx_price: int | None = None  # quote amount of one MX, None when MX is not listed
+        self.mx_price: int | None = None  # amount of MX_QUOTE for one MX, None when there is no price
+        self.mx_pair: Pair | None = None  # where MX is listed: its last price goes first
 
     def move(self, account: Account, asset: str, free: int, locked: int, kind: str, now_ms: int) -> None:
         """Change one balance and tell its owner."""
@@ -177,18 +179,26 @@ class Ledger:
         """Return (amount, asset) of the commission of one fill."""
         listing = order.pair.listing
         account = order.account
-        maker_e8, taker_e8 = account.fee_rates.get(listing.symbol, (listing.maker_fee_e8, listing.taker_fee_e8))
-        rate = maker_e8 if is_maker else taker_e8
+        rates = self.schedule.of(account, listing)
+        rate = rates.maker_e8 if is_maker else rates.taker_e8
         fee = fee_amount(value, rate)
-        if (account.mx_deduct or self.rules.fee_asset is FeeAsset.MX) and self.mx_price and MX in account.balances:
-            free_mx = account.balances[MX].free
+        is_in_mx = (account.mx_deduct or rates.asset is FeeAsset.MX) and listing.quote == MX_QUOTE
+        if is_in_mx and MX not in gains and MX in account.balances:
+            free_mx, price = account.balances[MX].free, self._mx_price()
             percent = MX_HOLDER_DISCOUNT_E2 if free_mx >= MX_HOLDER_AMOUNT else MX_DISCOUNT_E2
-            in_mx = fee * percent // 100 * 10**18 // self.mx_price
-            if MX not in gains and in_mx <= free_mx:
+            in_mx = fee * percent // 100 * 10**18 // price if price else 0
+            if price and in_mx <= free_mx:
                 return in_mx, MX
         if order.side is Side.BUY:
             # Paid from the base received when so ruled, and also when nothing of the quote asset is left to pay with.
             free_quote = account.balance(listing.quote).free + gains[listing.quote][0]
-            if self.rules.fee_asset is FeeAsset.RECEIVED or free_quote < fee:
+            if rates.asset is FeeAsset.RECEIVED or free_quote < fee:
                 return fee_amount(base, rate), listing.base
         return fee, listing.quote
+
+    def _mx_price(self) -> int | None:
+        """Return the quote amount of one MX."""
+        if self.mx_pair is None:
+            return self.mx_price
+        listing = self.mx_pair.listing
+        return listing.value(self.mx_pair.tape.last_price * 10**listing.qty_decimals)

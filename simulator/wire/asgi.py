@@ -4,11 +4,14 @@ HTTP goes to `routes.handle`; WebSocket messages go to a `Connection`, which wri
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from simulator.faults import FaultKind
 from simulator.wire.connection import Connection
 from simulator.wire.errors import WireError
 from simulator.wire.frames import text_frame
@@ -17,6 +20,9 @@ from simulator.wire.requests import Reply, Request
 from simulator.wire.routes import error_reply, handle
 
 BODY_MAX = 64 * 1024
+DEPTH_PATH = "/api/v3/depth"
+# A snapshot inside the next delta waits for that delta to gather two changes, so many beats at most.
+GATHER_BEATS_MAX, GATHER_BEAT_S = 200, 0.01
 WS_PATHS = ("/ws", "/ws/")
 INVALID_LISTEN_KEY = "Invalid listen key"
 _POLICY_VIOLATION = 1008
@@ -77,6 +83,9 @@ class VenueApp:
         body = await _read_body(receive)
         if body is None:
             reply = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes")
+        elif scope["path"] == DEPTH_PATH and self._venue.faults.is_any(FaultKind.SNAPSHOT_INSIDE):
+            async with self._gathering(scope):
+                reply = self._reply(scope, body)
         else:
             reply = self._reply(scope, body)
         self._hub.push_private(self._venue.now_ms())
@@ -88,6 +97,24 @@ class VenueApp:
                 pass
             return
         await _send_reply(reply, send, is_last=body is None)
+
+    @asynccontextmanager
+    async def _gathering(self, scope: Any) -> AsyncIterator[None]:
+        """Hold a pair's deltas back until a snapshot can lie inside the next one, for a while at most."""
+        symbol = _query_value(scope["query_string"], "symbol")
+        pair = self._venue.exchange.pairs.get(symbol)
+        if pair is None:
+            yield
+            return
+        pair.book.holds += 1
+        try:
+            for _ in range(GATHER_BEATS_MAX):
+                if not pair.book.collectors or pair.book.inside_version() is not None:
+                    break
+                await asyncio.sleep(GATHER_BEAT_S)
+            yield
+        finally:
+            pair.book.holds -= 1
 
     def _reply(self, scope: Any, body: bytes) -> Reply:
         try:
@@ -110,7 +137,7 @@ class VenueApp:
         await send({"type": "websocket.accept"})
         protocol: WebSocketProtocol = scope["state"]["protocol"]
         now_ms = self._venue.now_ms()
-        listen_key = _listen_key(scope["query_string"])
+        listen_key = _query_value(scope["query_string"], "listenKey")
         account = self._venue.listen_keys.owner(listen_key, now_ms) if listen_key else None
         if listen_key and (account is None or not self._hub.may_connect(listen_key)):
             protocol.write(text_frame(INVALID_LISTEN_KEY))
@@ -137,10 +164,10 @@ class VenueApp:
             connection.receive(text, self._venue.now_ms(), echoes_id=echoes_id)
 
 
-def _listen_key(query: bytes) -> str:
+def _query_value(query: bytes, wanted: str) -> str:
     for part in query.decode("latin-1").split("&"):
         name, _, value = part.partition("=")
-        if name == "listenKey":
+        if name == wanted:
             return value
     return ""
 

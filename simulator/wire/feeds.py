@@ -45,7 +45,7 @@ class DepthFeed:
 
     def flush(self, now_ms: int) -> bytes | None:
         collector, book, listing = self._collector, self._pair.book, self._pair.listing
-        if collector.last_to_version == book.version:
+        if collector.last_to_version == book.version or book.holds:
             return None
         body = pb.PublicAggreDepthsV3Api(
             eventType=self.topic.event_type,

@@ -3,8 +3,6 @@
 Pure but for the sockets behind the connections; told the time.
 """
 
-from heapq import heappop, heappush
-from itertools import count
 from typing import assert_never
 
 from simulator.exchange.orders import BalanceChanged, OrderUpdated, PrivateEvent, TradeDone
@@ -12,21 +10,12 @@ from simulator.faults import FaultKind
 from simulator.venue import Venue
 from simulator.wire.connection import TOPICS_MAX, Connection
 from simulator.wire.feeds import Feed, open_feed
-from simulator.wire.frames import account_push, binary_frame, deal_push, order_push, wrapper
+from simulator.wire.frames import account_push, binary_frame, deal_push, order_push
+from simulator.wire.tampering import Tampering
 from simulator.wire.topics import Channel, Topic, parse_topic
 
 CONNECTIONS_PER_KEY = 5
 HOUSEKEEPING_MS = 100
-GARBAGE = bytes((0xFF, 0x07, 0x13, 0x37)) * 8
-DELTA_FAULTS = (
-    FaultKind.DROP_DELTA,
-    FaultKind.DUPLICATE_DELTA,
-    FaultKind.REORDER_DELTA,
-    FaultKind.TRUNCATED_FRAME,
-    FaultKind.GARBAGE_FRAME,
-    FaultKind.EMPTY_FRAME,
-)
-PUSH_FAULTS = (FaultKind.DELAY_PUSH, FaultKind.DUPLICATE_PUSH, FaultKind.REORDER_PUSH)
 CONNECTION_FAULTS = (FaultKind.CLOSE, FaultKind.ROLLOVER, FaultKind.EXPIRE_LISTEN_KEY)
 
 
@@ -41,11 +30,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._due: dict[int, int] = {}  # by cadence in ms: when its feeds are looked at next
         self._by_cadence: dict[int, dict[str, Feed]] = {}
-        self._stalled_until: dict[str, int] = {}
-        self._held_delta: dict[str, bytes] = {}
-        self._held_push: dict[Connection, bytes] = {}
-        self._delayed: list[tuple[int, int, Connection, bytes]] = []
-        self._delay_seq = count()
+        self._tampering = Tampering(venue.faults)
         self._housekeeping_ms = 0
         self._second = 0
         if venue.player is not None:
@@ -61,7 +46,7 @@ class Hub:
         for text in tuple(connection.topics):
             self.unsubscribe(connection, text)
         self.connections.discard(connection)
-        self._held_push.pop(connection, None)
+        self._tampering.forget_pushes(connection)
 
     def subscribe(self, connection: Connection, text: str) -> bool:
         """Subscribe a connection to a topic; False when the venue would answer Blocked."""
@@ -73,7 +58,8 @@ class Hub:
         if topic.channel.is_private and connection.account is None:
             return False
         account = connection.account.key if connection.account is not None else None
-        if self.venue.faults.fire(FaultKind.BLOCKED, topic.symbol, account):
+        symbols = () if topic.symbol is None else (topic.symbol,)
+        if self.venue.faults.fire(FaultKind.BLOCKED, symbols, account):
             return False
         connection.topics[text] = topic
         self._hearers.setdefault(text, set()).add(connection)
@@ -93,9 +79,10 @@ class Hub:
             return False
         hearers = self._hearers[text]
         hearers.discard(connection)
+        self._tampering.forget(connection, text)
         if not hearers:
             del self._hearers[text]
-            self._held_delta.pop(text, None)
+            self._tampering.forget(None, text)
             feed = self._feeds.pop(text, None)
             if feed is not None:
                 del self._by_cadence[feed.every_ms][text]
@@ -105,9 +92,7 @@ class Hub:
     def beat(self, now_ms: int) -> None:
         """Do all that is due: private pushes, feeds, faults upon connections, rules. Called every few milliseconds."""
         self.push_private(now_ms)
-        while self._delayed and self._delayed[0][0] <= now_ms:
-            _, _, connection, frame = heappop(self._delayed)
-            connection.send(frame, now_ms)
+        self._tampering.send_delayed(now_ms)
         for every_ms, feeds in self._by_cadence.items():
             if now_ms < self._due.get(every_ms, 0):
                 continue
@@ -129,53 +114,18 @@ class Hub:
             self._push_payload(Topic(text, channel, symbol, "", text.rpartition("@")[0]), payload, now_ms)
 
     def _push_payload(self, topic: Topic, payload: bytes, now_ms: int) -> None:
-        faults = self.venue.faults
-        may_stall = topic.symbol is not None and (self._stalled_until or faults.is_any(FaultKind.STALL))
-        if may_stall and self._is_stalled(topic.symbol or "", now_ms):
+        hearers = tuple(self._hearers.get(topic.text, ()))
+        if topic.symbol is not None and self._tampering.is_stalled(topic.symbol, None, now_ms):
+            return
+        if topic.channel is Channel.DEPTH:
+            for connection, tampered in self._tampering.deltas(topic, payload, hearers, now_ms):
+                connection.send(tampered, now_ms)
+                self.pushes += 1
             return
         frame = binary_frame(payload)
-        if topic.channel is Channel.DEPTH and (self._held_delta or faults.is_any(*DELTA_FAULTS)):
-            for tampered in self._tampered(topic, payload, frame, now_ms):
-                self._fan_out(topic.text, tampered, now_ms)
-            return
-        self._fan_out(topic.text, frame, now_ms)
-
-    def _fan_out(self, text: str, frame: bytes, now_ms: int) -> None:
-        for connection in tuple(self._hearers.get(text, ())):
+        for connection in hearers:
             connection.send(frame, now_ms)
-            self.pushes += 1
-
-    def _is_stalled(self, symbol: str, now_ms: int) -> bool:
-        """A stalled symbol pushes nothing for a while, and what it would have pushed is lost."""
-        until = self._stalled_until.get(symbol, 0)
-        if until > now_ms:
-            return True
-        self._stalled_until.pop(symbol, None)
-        fault = self.venue.faults.fire(FaultKind.STALL, symbol)
-        if fault is None:
-            return False
-        self._stalled_until[symbol] = now_ms + fault.delay_ms
-        return True
-
-    def _tampered(self, topic: Topic, payload: bytes, frame: bytes, now_ms: int) -> list[bytes]:
-        """Return what is sent instead of one delta, in order."""
-        faults, symbol = self.venue.faults, topic.symbol
-        held = self._held_delta.pop(topic.text, None)
-        after = [held] if held is not None else []
-        if faults.fire(FaultKind.DROP_DELTA, symbol):
-            return after
-        if faults.fire(FaultKind.DUPLICATE_DELTA, symbol):
-            return [frame, frame, *after]
-        if held is None and faults.fire(FaultKind.REORDER_DELTA, symbol):
-            self._held_delta[topic.text] = frame
-            return []
-        if faults.fire(FaultKind.TRUNCATED_FRAME, symbol):
-            return [binary_frame(payload[: len(payload) // 2]), *after]
-        if faults.fire(FaultKind.GARBAGE_FRAME, symbol):
-            return [binary_frame(GARBAGE), frame, *after]
-        if faults.fire(FaultKind.EMPTY_FRAME, symbol):
-            return [binary_frame(wrapper(topic, now_ms).SerializeToString()), frame, *after]
-        return [frame, *after]
+        self.pushes += len(hearers)
 
     def push_private(self, now_ms: int) -> None:
         """Push the private events since the last call, in their order."""
@@ -185,28 +135,11 @@ class Hub:
                 connection for connection in self._hearers.get(channel.value, ()) if connection.account is event.account
             ]
             if hearers:
-                symbol, frame = _private_frame(event, now_ms)
+                symbol, payload = _private_push(event, now_ms)
+                topic = Topic(channel.value, channel, symbol, "", channel.value)
                 for connection in hearers:
-                    self._send_private(connection, frame, symbol, now_ms)
-
-    def _send_private(self, connection: Connection, frame: bytes, symbol: str | None, now_ms: int) -> None:
-        faults = self.venue.faults
-        self.pushes += 1
-        if not faults.is_any(*PUSH_FAULTS) and not self._held_push:
-            return connection.send(frame, now_ms)
-        account = connection.account.key if connection.account is not None else None
-        held = self._held_push.pop(connection, None)
-        delay = faults.fire(FaultKind.DELAY_PUSH, symbol, account)
-        if delay is not None:
-            heappush(self._delayed, (now_ms + delay.delay_ms, next(self._delay_seq), connection, frame))
-        elif held is None and faults.fire(FaultKind.REORDER_PUSH, symbol, account):
-            self._held_push[connection] = frame
-        else:
-            connection.send(frame, now_ms)
-            if faults.fire(FaultKind.DUPLICATE_PUSH, symbol, account):
-                connection.send(frame, now_ms)
-        if held is not None:
-            connection.send(held, now_ms)
+                    self._tampering.send_private(connection, topic, payload, now_ms)
+                    self.pushes += 1
 
     def _keep_house(self, now_ms: int) -> None:
         """Apply the rules and the faults that end connections."""
@@ -228,12 +161,13 @@ class Hub:
             for fault in faults.of(kind):
                 if fault.left is None and not is_new_second:
                     continue
+                symbols = () if fault.symbol is None else (fault.symbol,)
                 if kind is FaultKind.EXPIRE_LISTEN_KEY:
-                    if faults.fire(kind, fault.symbol, fault.account):
+                    if faults.fire(kind, symbols, fault.account):
                         self.venue.listen_keys.expire(fault.account)
                     continue
                 meant = [c for c in self.connections if _concerns(c, fault.symbol, fault.account)]
-                if not meant or not faults.fire(kind, fault.symbol, fault.account):
+                if not meant or not faults.fire(kind, symbols, fault.account):
                     continue
                 for connection in meant:
                     if kind is FaultKind.CLOSE:
@@ -254,15 +188,15 @@ def _channel_of(event: PrivateEvent) -> Channel:
             assert_never(event)
 
 
-def _private_frame(event: PrivateEvent, now_ms: int) -> tuple[str | None, bytes]:
-    """Return the symbol of a private event, None for balances, and its frame."""
+def _private_push(event: PrivateEvent, now_ms: int) -> tuple[str | None, bytes]:
+    """Return the symbol of a private event, None for balances, and its push."""
     match event:
         case OrderUpdated():
-            return event.order.pair.listing.symbol, binary_frame(order_push(event, now_ms))
+            return event.order.pair.listing.symbol, order_push(event, now_ms)
         case TradeDone():
-            return event.trade.order.pair.listing.symbol, binary_frame(deal_push(event, now_ms))
+            return event.trade.order.pair.listing.symbol, deal_push(event, now_ms)
         case BalanceChanged():
-            return None, binary_frame(account_push(event, now_ms))
+            return None, account_push(event, now_ms)
         case _:
             assert_never(event)
 

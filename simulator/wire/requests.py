@@ -1,5 +1,6 @@
 """Requests and replies as the routes see them: no sockets. May import simulator.wire.errors."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
@@ -9,6 +10,7 @@ JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 # Longest value of a parameter that is no list; far above any name or number.
 VALUE_LIMIT = 200
+_BATCH_SYMBOL = re.compile(r'"symbol"\s*:\s*"([^"]{1,40})"')
 
 
 def _pairs(raw: str) -> dict[str, str]:
@@ -35,6 +37,16 @@ class Request:
     def __post_init__(self) -> None:
         # A parameter in both: the query wins. Bodies are forms whatever their content type says.
         self.params = _pairs(self.body) | _pairs(self.query)
+
+    @property
+    def api_key(self) -> str | None:
+        """The key that the request names, None when it names none."""
+        return self.headers.get("x-mexc-apikey") or None
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols that the request names, in a list, a batch or alone; for faults, which never refuse."""
+        named = [*self.params.get("symbol", "").split(","), *self.params.get("symbols", "").split(",")]
+        return tuple(name for name in (*named, *_BATCH_SYMBOL.findall(self.params.get("batchOrders", ""))) if name)
 
     def text(self, name: str, limit: int = VALUE_LIMIT) -> str | None:
         """Return a parameter, None when absent or empty. Raises WireError when it is absurdly long."""

@@ -52,9 +52,9 @@ def my_trades(venue: Venue, account: Account, request: Request) -> Any:
 def trade_fee(venue: Venue, account: Account, request: Request) -> Any:
     """GET tradeFee: the account's own rates of one symbol, as numbers."""
     listing = pair_of(venue, request).listing
-    maker, taker = account.fee_rates.get(listing.symbol, (listing.maker_fee_e8, listing.taker_fee_e8))
+    rates = venue.exchange.ledger.schedule.of(account, listing)
     return {
-        "data": {"makerCommission": maker / RATE_ONE, "takerCommission": taker / RATE_ONE},
+        "data": {"makerCommission": rates.maker_e8 / RATE_ONE, "takerCommission": rates.taker_e8 / RATE_ONE},
         "code": 0,
         "msg": "success",
         "timestamp": venue.told_ms(),

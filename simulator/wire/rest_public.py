@@ -49,7 +49,7 @@ def ping(venue: Venue, request: Request) -> Any:
 
 def time(venue: Venue, request: Request) -> Any:
     """GET time."""
-    return {"serverTime": venue.told_ms()}
+    return {"serverTime": venue.told_ms(request.api_key)}
 
 
 def default_symbols(venue: Venue, request: Request) -> Any:
@@ -65,12 +65,13 @@ def offline(venue: Venue, request: Request) -> Any:
 def exchange_info(venue: Venue, request: Request) -> Any:
     """GET exchangeInfo."""
     pairs, _ = _pairs(venue, request)
+    schedule = venue.exchange.ledger.schedule
     return {
         "timezone": "CST",
         "serverTime": venue.told_ms(),
         "rateLimits": [],
         "exchangeFilters": [],
-        "symbols": [listing_view(pair.listing) for pair in pairs],
+        "symbols": [listing_view(pair.listing, schedule.standard(pair.listing)) for pair in pairs],
     }
 
 
@@ -81,7 +82,7 @@ def depth(venue: Venue, request: Request) -> Any:
     levels = min(request.limit(100, 5_000), venue.settings.rules.depth_levels_max)
     version, bids, asks = book.version, book.bids.top(levels), book.asks.top(levels)
     if venue.faults.is_any(FaultKind.STALE_SNAPSHOT, FaultKind.SNAPSHOT_INSIDE):
-        version, bids, asks = _faulty_snapshot(venue, pair, levels)
+        version, bids, asks = _faulty_snapshot(venue, pair, request.api_key, levels)
     return {
         "lastUpdateId": version,
         "bids": [[listing.price_padded(price), listing.qty_padded(lots)] for price, lots in bids],
@@ -90,15 +91,14 @@ def depth(venue: Venue, request: Request) -> Any:
     }
 
 
-def _faulty_snapshot(venue: Venue, pair: Pair, levels: int) -> tuple[int, BookLevels, BookLevels]:
+def _faulty_snapshot(venue: Venue, pair: Pair, account: str | None, levels: int) -> tuple[int, BookLevels, BookLevels]:
     """Return a true but older state of the book: far behind, or within the delta that is being gathered."""
-    book = pair.book
+    book, names = pair.book, (pair.listing.symbol,)
     version = book.version
-    if venue.faults.fire(FaultKind.STALE_SNAPSHOT, pair.listing.symbol):
+    if venue.faults.fire(FaultKind.STALE_SNAPSHOT, names, account):
         version = max(book.oldest_version(), version - STALE_VERSIONS)
-    elif book.collectors and venue.faults.fire(FaultKind.SNAPSHOT_INSIDE, pair.listing.symbol):
-        last_to = min(collector.last_to_version for collector in book.collectors)
-        version = max(book.oldest_version(), min(version, last_to + 1 if version > last_to + 1 else version - 1))
+    elif (inside := book.inside_version()) is not None and venue.faults.fire(FaultKind.SNAPSHOT_INSIDE, names, account):
+        version = inside
     state = book.at(version)
     if state is None:
         return book.version, book.bids.top(levels), book.asks.top(levels)

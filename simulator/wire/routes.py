@@ -22,6 +22,14 @@ FIREWALL_PAGE = (
     b"<p>You don't have permission to access this server.</p></body></html>"
 )
 
+REST_FAULTS = (
+    FaultKind.HTTP_429,
+    FaultKind.HTML_403,
+    FaultKind.ACCEPT_THEN_5XX,
+    FaultKind.LOSE_REPLY,
+    FaultKind.DELAY_REPLY,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -117,13 +125,9 @@ def handle(venue: Venue, request: Request) -> Reply:
 
 def _handle_with_faults(venue: Venue, request: Request, route: Route, now_ms: int) -> Reply:
     """Run a route between the faults that strike before it and those that strike its reply."""
-    occasion = (
-        request.params.get("symbol"),
-        request.headers.get("x-mexc-apikey"),
-        request.path,
-        request.method,
-    )
     faults = venue.faults
+    symbols = request.symbols() if faults.is_any(*REST_FAULTS) else ()
+    occasion = symbols, request.api_key, request.path, request.method
     if faults.fire(FaultKind.HTTP_429, *occasion):
         return _limited(1_000)
     if faults.fire(FaultKind.HTML_403, *occasion):
@@ -150,8 +154,8 @@ def _run(venue: Venue, request: Request, route: Route, now_ms: int) -> Any:
     if route.public is not None:
         return route.public(venue, request)
     assert route.signed is not None, "a route is public or signed"
-    key = request.headers.get("x-mexc-apikey")
-    account = authenticate(request, venue.exchange.accounts, venue.told_ms(key))
+    told_ms = venue.told_ms(request.api_key, request.symbols()) if venue.faults.is_any(FaultKind.CLOCK_SKEW) else now_ms
+    account = authenticate(request, venue.exchange.accounts, told_ms)
     orders = rest_orders.order_operations(request) if route.is_order else 0
     if venue.limiter.admit_account(account.key, request.client, orders, now_ms):
         raise WireError(429, 429, "Too Many Requests")

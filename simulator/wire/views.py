@@ -4,6 +4,7 @@ from typing import Any
 
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import amount_text, padded, rate_text
+from simulator.exchange.fees import FeeRates
 from simulator.exchange.listings import Listing
 from simulator.exchange.orders import AccountTrade, Order, OrderState
 from simulator.exchange.pair import Pair
@@ -115,8 +116,8 @@ def balances_view(account: Account) -> list[Json]:
     ]
 
 
-def listing_view(listing: Listing) -> Json:
-    """Return one symbol of exchangeInfo."""
+def listing_view(listing: Listing, rates: FeeRates) -> Json:
+    """Return one symbol of exchangeInfo, with the fee rates of those who have none of their own."""
     decimals = listing.price_decimals
     return {
         "symbol": listing.symbol,
@@ -136,8 +137,8 @@ def listing_view(listing: Listing) -> Json:
         "permissions": ["SPOT"],
         "filters": [],
         "maxQuoteAmount": amount_text(listing.max_notional),
-        "makerCommission": rate_text(listing.maker_fee_e8),
-        "takerCommission": rate_text(listing.taker_fee_e8),
+        "makerCommission": rate_text(rates.maker_e8),
+        "takerCommission": rate_text(rates.taker_e8),
         "quoteAmountPrecisionMarket": amount_text(listing.min_notional),
         "maxQuoteAmountMarket": amount_text(listing.max_market_notional),
         "fullName": listing.full_name,

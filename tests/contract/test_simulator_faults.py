@@ -153,19 +153,17 @@ def test_stale_snapshot_is_true_but_older_than_the_stream(simulator: RunningSimu
         assert [Decimal(price) for price, _ in stale["bids"]] == [Decimal(price) for price, _ in truth["bids"]]
 
 
-def test_snapshot_inside_lies_within_the_next_delta(simulator: RunningSimulator) -> None:
-    with simulator.stream(DEPTH) as socket:
-        inside = 0
-        for _ in range(12):
+@pytest.mark.parametrize("cadence", ["10ms", "100ms"])
+def test_snapshot_inside_lies_within_the_next_delta(simulator: RunningSimulator, cadence: str) -> None:
+    with simulator.stream(DEPTH.replace("100ms", cadence)) as socket:
+        for _ in range(6):
             simulator.inject("snapshot_inside", symbol="BTCUSDT", count=1)
-            drained(socket)
-            time.sleep(0.06)
             version = simulator.get("/api/v3/depth", symbol="BTCUSDT").json()["lastUpdateId"]
             first, last = ranges(socket, 1)[0]
             while last <= version:
                 first, last = ranges(socket, 1)[0]
-            inside += first <= version
-        assert inside >= 6
+            assert first <= version < last
+        assert simulator.get("/sim/faults").json() == {"faults": []}
 
 
 def test_accept_then_5xx_leaves_the_order_alive(simulator: RunningSimulator) -> None:
@@ -234,6 +232,60 @@ def test_private_pushes_are_duplicated_reordered_and_delayed(simulator: RunningS
         assert time.monotonic() - began >= 0.45
 
 
+def test_faults_of_an_account_strike_its_private_stream_and_no_public_one(simulator: RunningSimulator) -> None:
+    with simulator.stream(ORDERS, listen_key=simulator.listen_key()) as socket, simulator.stream(DEPTH) as public:
+        ranges(public, 2)
+        for kind in ("empty_frame", "garbage_frame", "truncated_frame"):
+            simulator.inject(kind, account=simulator.api_key, count=1)
+            simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId=kind)
+            frames = raw_frames(socket, 1 if kind == "truncated_frame" else 2)
+            first = frames.pop(0)
+            try:
+                assert not pb.PushDataV3ApiWrapper.FromString(first).HasField("privateOrders"), kind
+            except DecodeError:
+                assert kind != "empty_frame"
+            assert [pb.PushDataV3ApiWrapper.FromString(frame).privateOrders.clientId for frame in frames] in (
+                [],
+                [kind],
+            )
+        simulator.inject("stall", account=simulator.api_key, count=1, params={"delay_ms": 300})
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="lost-1")
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="lost-2")
+        time.sleep(0.35)
+        simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="heard")
+        assert order_ids(socket, 1) == ["heard"]
+        assert is_chain(ranges(public, 5))
+
+
+def test_delta_faults_of_an_account_strike_the_connection_of_its_listen_key(simulator: RunningSimulator) -> None:
+    key = simulator.listen_key()
+    with simulator.stream(DEPTH, listen_key=key) as own, simulator.stream(DEPTH) as other:
+        earlier = ranges(own, 2)
+        simulator.inject("drop_delta", account=simulator.api_key, count=1)
+        assert not is_chain(earlier + ranges(own, 8))
+        assert is_chain(ranges(other, 8))
+
+
+def test_rest_faults_of_a_symbol_strike_lists_and_batches_that_name_it(simulator: RunningSimulator) -> None:
+    simulator.inject("http_429", symbol="XRPUSDT", count=3)
+    batch = '[{"symbol":"XRPUSDT","side":"BUY","type":"LIMIT","quantity":"100","price":"0.4"}]'
+    assert simulator.signed("POST", "/api/v3/batchOrders", batchOrders=batch).status_code == 429
+    assert simulator.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSDT,XRPUSDT").status_code == 429
+    assert simulator.get("/api/v3/exchangeInfo", symbols="XRPUSDT,BTCUSDT").status_code == 429
+    assert simulator.get("/api/v3/exchangeInfo", symbols="XRPUSDT,BTCUSDT").status_code == 200
+
+
+def test_faults_are_seeded_and_bounded_by_their_count(simulator: RunningSimulator) -> None:
+    struck = []
+    for _ in range(2):
+        simulator.inject("http_429", probability=0.5, count=6, seed=42, params={"path": "/api/v3/ping"})
+        struck.append([simulator.get("/api/v3/ping").status_code == 429 for _ in range(40)])
+        simulator.lift()
+    assert struck[0] == struck[1]
+    assert sum(struck[0]) == 6
+    assert struck[0][:8] not in ([True] * 8, [False] * 8)
+
+
 def test_faults_are_listed_lifted_and_refused_when_wrong(simulator: RunningSimulator) -> None:
     fault = simulator.inject("drop_delta", symbol="DOGEUSDT", probability=0.5, seed=3)
     listed = simulator.get("/sim/faults").json()["faults"]
@@ -245,3 +297,20 @@ def test_faults_are_listed_lifted_and_refused_when_wrong(simulator: RunningSimul
         assert simulator.client.post(simulator.rest + "/sim/faults", json=wrong).status_code == 400
     assert simulator.client.post(simulator.rest + "/sim/faults", content=b"no json").status_code == 400
     assert simulator.get("/sim/book", symbol="BTCUSDT", version=5).status_code == 404
+
+
+def test_fees_are_switched_by_symbol_and_account_while_it_runs(simulator: RunningSimulator) -> None:
+    post = {"symbol": "XRPUSDT", "account": simulator.api_key, "maker": "0.001", "taker": 0.002, "asset": "base"}
+    assert simulator.client.post(simulator.rest + "/sim/fees", json=post).status_code == 200
+    told = simulator.signed("GET", "/api/v3/tradeFee", symbol="XRPUSDT").json()["data"]
+    assert told == {"makerCommission": 0.001, "takerCommission": 0.002}
+    placed = simulator.signed("POST", "/api/v3/order", symbol="XRPUSDT", side="BUY", type="MARKET", quantity="50")
+    fills = simulator.signed("GET", "/api/v3/myTrades", symbol="XRPUSDT", orderId=placed.json()["orderId"]).json()
+    assert {fill["commissionAsset"] for fill in fills} == {"XRP"}
+    assert sum(Decimal(fill["commission"]) for fill in fills) == Decimal("0.1")
+    for wrong in ({"maker": "0.2"}, {"taker": "-1"}, {"asset": "gold"}, {"maker": True}, {"taker": "0.000000001"}):
+        assert simulator.client.post(simulator.rest + "/sim/fees", json=wrong).status_code == 400
+    assert simulator.client.post(simulator.rest + "/sim/fees", json={"symbol": "NOUSDT"}).status_code == 404
+    assert simulator.client.delete(simulator.rest + "/sim/fees").json() == {"fees": []}
+    told = simulator.signed("GET", "/api/v3/tradeFee", symbol="XRPUSDT").json()["data"]
+    assert told == {"makerCommission": 0.0, "takerCommission": 0.0005}

@@ -118,7 +118,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         assert traded == expected
         assert result.filled_lots == sum(count for _, count in traded)
         rests = result.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER)
-        assert self.pair.book.holds(result) == (result.state.is_open and rests)
+        assert self.pair.book.is_resting(result) == (result.state.is_open and rests)
 
     @rule(side=SIDES, price=PRICES, lots=LOTS, rests=st.booleans())
     def market_trades(self, side: Side, price: int, lots: int, rests: bool) -> None:

@@ -137,6 +137,14 @@ def test_self_trade_ends_as_mode_and_group_say(
     assert [trade.is_self_trade for trade in trades(exchange)] == ([] if is_grouped else [True, True])
 
 
+def test_market_buy_that_cancels_its_own_ask_locks_what_lies_behind_it() -> None:
+    exchange = open_exchange()
+    exchange.accounts["key"].stp_groups["mine"] = "1"
+    own = place(exchange, Side.SELL, OrderType.LIMIT, 995, 200)
+    taken = place(exchange, Side.BUY, OrderType.MARKET, None, 400, stp_mode=StpMode.CANCEL_MAKER)
+    assert (own.state, taken.state, taken.filled_lots) == (OrderState.CANCELED, OrderState.FILLED, 400)
+
+
 def test_open_orders_are_limited() -> None:
     exchange = open_exchange(ExchangeRules(max_open_orders=2))
     for _ in range(2):

@@ -124,8 +124,9 @@ class PairGenerator:
         """Return the best price at which the market itself quotes; accounts' orders alone do not count."""
         book_side = self.pair.book.side(side)
         for price in book_side.best_first():
-            if any(order.account is None for order in book_side.levels[price].orders.values()):
-                return price
+            for order in book_side.levels[price].orders.values():
+                if order.account is None:
+                    return price
         return None
 
     def _pull(self, side: Side, limit: int, now_ms: int) -> None:

@@ -2,7 +2,8 @@
 
 The classes run from BTC-like (1.5 bps wide, many trades) to thin (50 bps, a trade every ten seconds). The figures are
 chosen so that makers who quote like the market's own live on the spread but pay for being late; they claim no
-likeness to a particular coin.
+likeness to a particular coin. Books of all classes change about ten times a second: thin pairs are quoted by machines
+too, they are only seldom traded.
 """
 
 from dataclasses import dataclass
@@ -40,9 +41,9 @@ LARGE = Liquidity(1.9, 2.4, 12.0, 24.0, 3_000.0, 55)
 MIDDLE = Liquidity(3.2, 2.0, 11.0, 22.0, 1_500.0, 50)
 BROAD = Liquidity(4.8, 1.8, 10.0, 22.0, 900.0, 45)
 WIDE = Liquidity(7.0, 1.6, 10.0, 22.0, 600.0, 45)
-SMALL = Liquidity(10.0, 0.5, 5.0, 10.0, 400.0, 30)
-THIN = Liquidity(16.0, 0.25, 3.0, 6.0, 250.0, 25)
-REMOTE = Liquidity(27.0, 0.1, 1.5, 3.0, 150.0, 20)
+SMALL = Liquidity(10.0, 0.5, 6.0, 24.0, 400.0, 30)
+THIN = Liquidity(16.0, 0.25, 5.0, 24.0, 250.0, 25)
+REMOTE = Liquidity(27.0, 0.1, 4.0, 24.0, 150.0, 20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,12 @@ class DepthFeed:
         collector, book, listing = self._collector, self._pair.book, self._pair.listing
         if collector.last_to_version == book.version or book.holds:
             return None
-        body = pb.PublicAggreDepthsV3Api(
-            eventType=self.topic.event_type,
-            fromVersion=str(collector.last_to_version + 1),
-            toVersion=str(book.version),
-            lastOrderCreateTime=book.changed_ms,
-        )
+        frame = wrapper(self.topic, now_ms)
+        body = frame.publicAggreDepths
+        body.eventType = self.topic.event_type
+        body.fromVersion = str(collector.last_to_version + 1)
+        body.toVersion = str(book.version)
+        body.lastOrderCreateTime = book.changed_ms
         for items, side, prices in (
             (body.asks, book.asks, sorted(collector.asks)),
             (body.bids, book.bids, sorted(collector.bids, reverse=True)),
@@ -64,8 +64,6 @@ class DepthFeed:
         collector.asks.clear()
         collector.bids.clear()
         collector.last_to_version = book.version
-        frame = wrapper(self.topic, now_ms)
-        frame.publicAggreDepths.CopyFrom(body)
         return frame.SerializeToString()
 
     def close(self) -> None:
@@ -114,6 +112,7 @@ class BookTickerFeed:
         self.every_ms = 10 if topic.detail == "10ms" else 100
         self._pair = pair
         self._last: tuple[str, str, str, str] | None = None
+        self._last_version = 0
 
     def _best(self, side: BookSide) -> tuple[str, str]:
         price = side.best()
@@ -124,6 +123,9 @@ class BookTickerFeed:
 
     def flush(self, now_ms: int) -> bytes | None:
         book = self._pair.book
+        if book.version == self._last_version or book.holds:
+            return None
+        self._last_version = book.version
         best = (*self._best(book.bids), *self._best(book.asks))
         if best == self._last:
             return None
@@ -158,7 +160,7 @@ class LimitDepthFeed:
 
     def flush(self, now_ms: int) -> bytes | None:
         book, listing = self._pair.book, self._pair.listing
-        if book.version == self._last_version:
+        if book.version == self._last_version or book.holds:
             return None
         self._last_version = book.version
         frame = wrapper(self.topic, now_ms)

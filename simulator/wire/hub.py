@@ -11,6 +11,7 @@ from simulator.venue import Venue
 from simulator.wire.connection import TOPICS_MAX, Connection
 from simulator.wire.feeds import Feed, open_feed
 from simulator.wire.frames import account_push, binary_frame, deal_push, order_push
+from simulator.wire.rounds import Rounds
 from simulator.wire.tampering import Tampering
 from simulator.wire.topics import Channel, Topic, parse_topic
 
@@ -27,9 +28,8 @@ class Hub:
         self.connections: set[Connection] = set()
         self.pushes = 0
         self._hearers: dict[str, set[Connection]] = {}
-        self._feeds: dict[str, Feed] = {}
-        self._due: dict[int, int] = {}  # by cadence in ms: when its feeds are looked at next
-        self._by_cadence: dict[int, dict[str, Feed]] = {}
+        self._rounds = Rounds()
+        self._is_over = False  # a replay has ended: nothing public is pushed any more
         self._tampering = Tampering(venue.faults)
         self._housekeeping_ms = 0
         self._second = 0
@@ -68,9 +68,8 @@ class Hub:
             player.start(self.venue.now_ms())
         if player is not None and player.is_recorded(topic.channel, topic.symbol):
             return True
-        if not topic.channel.is_private and text not in self._feeds:
-            feed = self._feeds[text] = open_feed(topic, self.venue.exchange.pairs)
-            self._by_cadence.setdefault(feed.every_ms, {})[text] = feed
+        if not topic.channel.is_private and text not in self._rounds:
+            self._rounds.add(open_feed(topic, self.venue.exchange.pairs))
         return True
 
     def unsubscribe(self, connection: Connection, text: str) -> bool:
@@ -83,21 +82,17 @@ class Hub:
         if not hearers:
             del self._hearers[text]
             self._tampering.forget(None, text)
-            feed = self._feeds.pop(text, None)
-            if feed is not None:
-                del self._by_cadence[feed.every_ms][text]
-                feed.close()
+            self._rounds.remove(text)
         return True
 
     def beat(self, now_ms: int) -> None:
         """Do all that is due: private pushes, feeds, faults upon connections, rules. Called every few milliseconds."""
         self.push_private(now_ms)
         self._tampering.send_delayed(now_ms)
-        for every_ms, feeds in self._by_cadence.items():
-            if now_ms < self._due.get(every_ms, 0):
-                continue
-            self._due[every_ms] = now_ms - now_ms % every_ms + every_ms
-            for feed in tuple(feeds.values()):
+        if not self._is_over:
+            # The end of a replay gives every feed its last turn.
+            self._is_over = self.venue.is_replay_done
+            for feed in self._rounds.all() if self._is_over else self._rounds.due(now_ms):
                 self._push_feed(feed, now_ms)
         if now_ms >= self._housekeeping_ms:
             self._housekeeping_ms = now_ms + HOUSEKEEPING_MS

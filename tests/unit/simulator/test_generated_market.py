@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from simulator.exchange.pair import Pair, Sequence
+from simulator.exchange.tape import Trade
 from simulator.market.generator import US, PairGenerator
 from simulator.market.history import past_candles
 from simulator.market.profiles import default_symbols, profile_of
@@ -81,6 +82,38 @@ def test_market_price_moves_with_the_taker_after_a_trade() -> None:
     at_once, later = (sum(gains) / len(gains) for gains in (gains_at_once, gains_later))
     assert later < at_once - 0.2
     assert 0.0 < later < 0.9
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ARBUSDT", "GALAUSDT"])
+def test_market_of_every_class_changes_its_book_about_ten_times_a_second(symbol: str) -> None:
+    profile = profile_of(symbol, 0, 50_000)
+    pair = Pair(profile.listing, profile.first_price_ticks, Sequence())
+    generator = PairGenerator(pair, profile, 6)
+    changed, version = 0, pair.book.version
+    for until_us in range(0, 60 * US, US // 10):
+        generator.run_until(until_us, START_MS)
+        changed, version = changed + (pair.book.version != version), pair.book.version
+    assert changed >= 8 * 60
+
+
+def test_market_has_bursts_and_wide_spells() -> None:
+    """Trades cluster (a Poisson stream's counts have the variance of their mean) and the spread has regimes."""
+    profile = profile_of("XRPUSDT", 0, 50_000)
+    pair = Pair(profile.listing, profile.first_price_ticks, Sequence())
+    generator = PairGenerator(pair, profile, 11)
+    heard: list[Trade] = []
+    pair.tape.listeners.append(heard)
+    counts, spreads = [], []
+    for second in range(900):
+        generator.run_until(second * US, START_MS)
+        counts.append(len(heard))
+        heard.clear()
+        bid, ask = pair.book.bids.best(), pair.book.asks.best()
+        spreads.append(ask - bid if bid and ask else 0)
+    mean = sum(counts) / len(counts)
+    assert sum((count - mean) ** 2 for count in counts) / len(counts) > 1.5 * mean
+    spreads.sort()
+    assert spreads[len(spreads) * 98 // 100] > 1.6 * spreads[len(spreads) // 2]
 
 
 def test_market_orders_of_the_generator_are_all_in_the_book() -> None:

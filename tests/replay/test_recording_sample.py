@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from trading.adapters.recording.events import market_events
+from bench.depth_frames import recorded
+from tests.faulty_line import assert_never_wrong_and_all_noticed
+from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.importer import ImportReport, import_public
 from trading.adapters.recording.parquet import read_recording
 from trading.engine.book_sync import BookSync
@@ -128,3 +130,9 @@ def test_recording_sample_book_equals_a_plain_dict(events: list[tuple[int, Marke
                 assert sync.book.bids(10**6) == sorted(bids.items(), reverse=True)
                 assert sync.book.asks(10**6) == sorted(asks.items())
     assert compared > 3000
+
+
+def test_recording_sample_over_a_faulty_line_equals_a_plain_dict(imported: tuple[ImportReport, Path]) -> None:
+    """The whole file, transcoded to MEXC's wire, with frames lost, repeated, swapped and broken among them."""
+    given = recorded(read_recording(imported[1]), recording_instrument(imported[1]))
+    assert_never_wrong_and_all_noticed(given.instrument, given.snapshot, given.frames, seed=7, check_every=5)

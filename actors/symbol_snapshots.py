@@ -50,6 +50,12 @@ class SnapshotFetcher:
         self._task = asyncio.create_task(self._fetch(kind, not_before_ns), name=f"{self._instrument.symbol}:snapshot")
         self._task.add_done_callback(self._on_done)
 
+    async def close(self) -> None:
+        """End a fetch that is under way; idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crash(f"{task.get_name()}: {type(error).__name__}: {error}")

@@ -7,7 +7,6 @@ same version (top 50, both sides, sampled throughout), and afterwards the book i
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,24 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.follower import NODE, BookFollower, LocalPace, until
 from tests.simulator_process import SimulatorProcess, running_simulator
-from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.market_connection import MarketStreamSettings
-from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest
-from trading.engine.book_sync import BookSync, SyncResult
-from trading.model.errors import TradingError
-from trading.model.instrument import Instrument
-from trading.model.market import (
-    BestQuote,
-    BookDelta,
-    BookState,
-    FeedAlive,
-    FeedConnected,
-    FeedDisconnected,
-    MarketEvent,
-    MarketTrade,
-)
+from trading.engine.book_sync_settings import BookSyncSettings
+from trading.model.market import BestQuote, BookDelta, BookState, FeedAlive, FeedConnected
 from trading.model.units import NS_PER_S
 
 SYMBOL = "BTCUSDT"
@@ -40,78 +27,17 @@ DEPTH = 50
 PATIENCE_S = 15.0
 
 
-class Follower:
-    """One symbol's stream, REST and book, wired as a symbol actor wires them."""
-
-    def __init__(
-        self, sim: SimulatorProcess, rest: PublicRest, instrument: Instrument, settings: MarketStreamSettings
-    ) -> None:
-        self.clock = SystemClock()
-        self.instrument = instrument
-        self.rest = rest
-        self.stream = MarketStream(sim.ws, instrument, settings, self.clock, random.Random(7))
-        self.sync = BookSync(SYMBOL)
-        self.events: list[MarketEvent] = []
-        self.losses: list[str] = []
-        self.checked = 0
-        self._sim = sim
-        self._http = httpx.AsyncClient(base_url=sim.rest, trust_env=False, timeout=10)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def sink(self, event: MarketEvent) -> None:
-        self.events.append(event)
-        now_ns = self.clock.now_ns()
-        match event:
-            case FeedConnected():
-                self._act(self.sync.on_connected(now_ns))
-            case FeedDisconnected():
-                self.losses.append(event.reason)
-                self._act(self.sync.on_disconnected(event.reason, now_ns))
-            case BookDelta():
-                self._act(self.sync.on_delta(event, now_ns))
-            case BestQuote():
-                self._act(self.sync.on_best_quote(event, now_ns))
-            case FeedAlive():
-                self._act(self.sync.on_alive(now_ns))
-            case _:
-                assert isinstance(event, MarketTrade)
-
-    def _act(self, result: SyncResult) -> None:
-        if result.fetch_not_before_ns is not None:
-            task = asyncio.create_task(self._fetch(result.fetch_not_before_ns))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _fetch(self, not_before_ns: int) -> None:
-        await asyncio.sleep(max(0, not_before_ns - self.clock.now_ns()) / NS_PER_S)
-        try:
-            snapshot = await self.rest.depth(self.instrument)
-        except TradingError:
-            self._act(self.sync.on_snapshot_failed(self.clock.now_ns()))
-        else:
-            self._act(self.sync.on_snapshot(snapshot, self.clock.now_ns()))
+class Follower(BookFollower):
+    """A follower whose book is held against the truth ten times a second."""
 
     async def check(self) -> None:
-        """Compare with the truth at the book's own version, if the book says that it is proven."""
-        book = self.sync.book
-        if self.sync.state is not BookState.PROVEN:
-            return
-        price, qty = self.instrument.price_ticks, self.instrument.qty_lots
-        version, bids, asks = book.version, book.bids(DEPTH), book.asks(DEPTH)
-        answer = await self._http.get("/sim/book", params={"symbol": SYMBOL, "version": version})
-        if answer.status_code == 404:
-            return
-        truth = answer.json()
-        assert [(price(p), qty(q)) for p, q in truth["bids"][:DEPTH]] == bids, f"bids at {version}"
-        assert [(price(p), qty(q)) for p, q in truth["asks"][:DEPTH]] == asks, f"asks at {version}"
-        self.checked += 1
+        assert await self.differences(DEPTH) == []
 
     async def tick(self, seconds: float) -> None:
-        """Let time pass; the timer fires and the truth is compared ten times a second."""
+        """Let time pass; the truth is compared ten times a second."""
         deadline = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.1)
-            self._act(self.sync.on_timer(self.clock.now_ns()))
             await self.check()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -123,12 +49,6 @@ class Follower:
 
     async def until_proven(self) -> None:
         await self.until(lambda: self.sync.state is BookState.PROVEN)
-
-    async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
 
 
 @pytest.fixture(scope="module")
@@ -144,22 +64,24 @@ def sim() -> Iterator[SimulatorProcess]:
 async def following(sim: SimulatorProcess, **settings: Any) -> AsyncIterator[Follower]:
     sim.clear_faults()
     rest = PublicRest(sim.rest)
+    truth = httpx.AsyncClient(base_url=sim.rest, trust_env=False, timeout=10)
     instrument = (await rest.exchange_info())[SYMBOL]
-    follower = Follower(sim, rest, instrument, MarketStreamSettings(**settings))
-    task = asyncio.create_task(follower.stream.run(follower.sink))
+    often = BookSyncSettings(audit_first_ns=NS_PER_S, audit_interval_ns=NS_PER_S)
+    follower = Follower(sim.ws, rest, truth, instrument, LocalPace(1_000.0), MarketStreamSettings(**settings), often)
+    follower.start()
     try:
         await follower.until_proven()
         yield follower
         sim.clear_faults()
         await follower.until_proven()
         await follower.until(lambda: follower.checked >= 5)
-        assert not task.done()
     finally:
         sim.clear_faults()
-        task.cancel()
-        await asyncio.wait({task})
         await follower.close()
+        await truth.aclose()
         await rest.close()
+    assert follower.crashes == []
+    assert follower.sync.audit.counters.differing == 0
     assert len(asyncio.all_tasks()) == 1, "a task was left behind"
 
 
@@ -172,7 +94,7 @@ async def test_market_stream_without_faults_proves_the_book_and_keeps_it(sim: Si
         await follower.until(lambda: follower.stream.counters.frames > 20 and follower.sync.quote_check.checks > 0)
         counters = follower.sync.counters
         assert (counters.gaps, counters.resyncs, counters.stale, follower.losses) == (0, 1, 0, [])
-        assert {FeedConnected, BookDelta, BestQuote} <= {type(event) for event in follower.events}
+        assert {FeedConnected, BookDelta, BestQuote} <= follower.kinds
         assert follower.sync.quote_check.mismatches == 0
         stats = follower.stream.counters
         assert stats.bytes_in > 50 * stats.frames
@@ -223,7 +145,7 @@ async def test_market_stream_frame_without_a_body_is_a_sign_of_life(sim: Simulat
     async with following(sim) as follower:
         before = injected(sim, "empty_frame")
         sim.fault("empty_frame", symbol=SYMBOL, count=5)
-        await follower.until(lambda: any(isinstance(event, FeedAlive) for event in follower.events))
+        await follower.until(lambda: FeedAlive in follower.kinds)
         assert injected(sim, "empty_frame") > before
         assert follower.losses == []
 
@@ -269,6 +191,44 @@ async def test_market_stream_rolls_over_with_no_unproven_moment(sim: SimulatorPr
         counters = follower.sync.counters
         assert (counters.gaps, counters.resyncs, follower.losses) == (0, 1, [])
         assert follower.sync.state is BookState.PROVEN
-        trades = [event for event in follower.events if isinstance(event, MarketTrade)]
-        keys = [(trade.exch_ts_ns, trade.price_ticks, trade.qty_lots, trade.taker_side) for trade in trades]
+        keys = [(trade.exch_ts_ns, trade.price_ticks, trade.qty_lots, trade.taker_side) for trade in follower.trades]
         assert len(keys) == len(set(keys)), "a trade was told twice"
+
+
+async def test_market_stream_audits_a_moving_book_and_finds_it_right(sim: SimulatorProcess) -> None:
+    async with following(sim) as follower:
+        await follower.until(lambda: follower.sync.audit.counters.done >= 3)
+        counters = follower.sync.audit.counters
+        assert counters.levels > 100
+        assert (counters.differing, follower.sync.counters.resyncs) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["http_429", "delay_reply"])
+async def test_market_stream_snapshot_that_is_refused_or_late_only_delays_the_proof(
+    sim: SimulatorProcess, kind: str
+) -> None:
+    async with following(sim) as follower:
+        before = injected(sim, kind)
+        sim.fault(kind, count=1, params={"path": "/api/v3/depth", "delay_ms": 600})
+        sim.fault("drop_delta", symbol=SYMBOL, count=1)
+        await follower.until(lambda: follower.sync.counters.gaps > 0 and injected(sim, kind) > before)
+        await follower.until_proven()
+        assert follower.losses == [], "the socket stays"
+
+
+async def test_market_stream_firewall_page_silences_the_whole_node(sim: SimulatorProcess) -> None:
+    sim.clear_faults()
+    rest, pace = PublicRest(sim.rest), LocalPace(1_000.0)
+    truth = httpx.AsyncClient(base_url=sim.rest, trust_env=False, timeout=10)
+    instrument = (await rest.exchange_info())[SYMBOL]
+    sim.fault("html_403", count=1, params={"path": "/api/v3/depth"})
+    follower = Follower(sim.ws, rest, truth, instrument, pace)
+    follower.start()
+    await until(lambda: pace.blocks == 1, PATIENCE_S, lambda: follower.sync.reason)
+    requests = rest.requests
+    await asyncio.sleep(1.0)
+    assert await pace.ip_held(NODE) > 60
+    assert (rest.requests, follower.is_proven) == (requests, False)
+    await follower.close()
+    await truth.aclose()
+    await rest.close()

@@ -13,6 +13,7 @@ from actors.fleet import DrainReport, FleetCommand, Operation, ShutdownReport, S
 from actors.handles import SUPERVISOR, Handle, executor_name, symbol_name
 from actors.symbol_ports import SubmitReceipt, SymbolAttachment
 from trading.engine.ports import OrderRecord, Submission
+from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, PlaceAnswer, VenueEvent, VenueOrder
 from trading.model.session import HaltReport, Heartbeat
 
@@ -91,6 +92,10 @@ class ExecutorHandle:
             "attach_symbol", symbol, run_id, run_number, owner, timeout_s=ATTACH_TIMEOUT_S
         )
         return attachment
+
+    async def set_instrument(self, instrument: Instrument) -> None:
+        """See `ExecutorActor.set_instrument`."""
+        await self._handle.control("set_instrument", instrument)
 
     async def detach_symbol(self, symbol: str, is_flatten: bool) -> None:
         """See `ExecutorActor.detach_symbol`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 
 import structlog
 
@@ -20,7 +20,7 @@ from trading.engine.bootstrap import SymbolBootstrap
 from trading.engine.parameters import as_texts, parse
 from trading.engine.ports import Crashpoints, Gateway, Journal, OrderRecord, Submission, SymbolPort
 from trading.engine.reconcile import OUR_PREFIX
-from trading.model.errors import ConfigError, FencedOut, NotRunning, OutcomeUnknown, VenueUnavailable
+from trading.model.errors import ConfigError, FencedOut, NotRunning, OutcomeUnknown, Refused, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.orders import CancelIntent, Delivery, OrderStatus, VenueEvent
 from trading.model.session import HaltReport
@@ -49,7 +49,7 @@ class ExecutorActor:
         settings: ExecutorSettings,
         journal: Journal,
         gateway: Gateway,
-        instruments: Mapping[str, Instrument],
+        instruments: MutableMapping[str, Instrument],
         symbols: Callable[[str], SymbolPort],
         clock: Clock,
         crash: Callable[[str], None],
@@ -58,7 +58,7 @@ class ExecutorActor:
         """Make it; nothing happens before `start`.
 
         Args:
-            instruments: by symbol, all that may be traded; the mapping may grow.
+            instruments: by symbol, all that may be traded; the mapping may grow, and `set_instrument` changes it.
             symbols: gives the way to a symbol's actor; it need not be up.
             crash: ends the process; called when a loop died or another owner took the lease.
         """
@@ -133,6 +133,22 @@ class ExecutorActor:
         )
         return SymbolAttachment(epoch, bootstrap, instrument, self._settings.allocation_quote)
 
+    async def set_instrument(self, instrument: Instrument) -> None:
+        """Take what the venue lists for a symbol now; the next owner is attached by it. The same again changes nothing.
+
+        Raises: Refused while orders are open that were made by other filters; NotRunning before the start.
+        """
+        core, symbol = self.core, instrument.symbol
+        known = self._instruments.get(symbol)
+        if known is not None and (known.filters, known.exclusion) == (instrument.filters, instrument.exclusion):
+            return
+        if known is not None and known.filters != instrument.filters:
+            if live := core.state.orders.live(symbol):
+                raise Refused(f"{symbol} has {len(live)} open orders by its former filters: cancel them first")
+            core.account.forget_mark(symbol)
+        self._instruments[symbol] = instrument
+        log.info("instrument_changed", symbol=symbol, filters=instrument.filters, exclusion=instrument.exclusion)
+
     async def detach_symbol(self, symbol: str, is_flatten: bool) -> None:
         """Cancel what the symbol has open and fence its owner; idempotent. Raises: StoreError, NotRunning."""
         core = self.core
@@ -168,13 +184,16 @@ class ExecutorActor:
         """Take cancels and intents; answers when each intent is durable or denied. Outcomes come as deliveries.
 
         At most once by id: a repeated id follows the first, and is never sent again.
-        Raises: FencedOut when the symbol has a newer owner; NotRunning before the start.
+        Raises: FencedOut when the symbol has a newer owner, or orders by filters that are the venue's no more;
+            NotRunning before the start.
         """
         core = self.core
         if core.state.epochs.get(submission.symbol) != submission.owner_epoch:
             raise FencedOut(f"{submission.symbol}: epoch {submission.owner_epoch} has been replaced")
         for cancel in submission.cancels:
             core.sends.request_cancel(cancel)
+        if submission.intents and submission.filters not in ("", self._instruments[submission.symbol].filters):
+            raise FencedOut(f"{submission.symbol}: its filters are {self._instruments[submission.symbol].filters} now")
         proposed = [(item.client_order_id, core.sends.propose(item, submission.run_id)) for item in submission.intents]
         durable: list[str] = []
         denied: list[str] = []

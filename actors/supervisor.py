@@ -24,6 +24,7 @@ from actors.supervisor_watch import MarketWatch
 from actors.workflow import RunEvent, Task, next_task
 from trading.adapters.clock import Clock
 from trading.model.errors import StoreError
+from trading.model.instrument import Instrument
 from trading.model.session import DesiredState, Heartbeat, RunState
 from trading.model.units import NS_PER_S
 
@@ -55,6 +56,7 @@ class SupervisorActor:
         node: str = "",
     ) -> None:
         self._store = store
+        self._catalog = catalog
         self._clock = clock
         self._settings = settings
         self._node = node
@@ -108,7 +110,8 @@ class SupervisorActor:
             return
         now_ns = self._clock.now_ns()
         run.observe(heartbeat, now_ns, self._clock.monotonic_ns())
-        self._watch.observe(heartbeat, now_ns)
+        if self._watch.observe(heartbeat, now_ns):
+            self._catalog.refresh_soon()
         if run.wanted.desired is DesiredState.PAUSED or run.is_resume_due:
             self._wake.set()
 
@@ -226,6 +229,8 @@ class SupervisorActor:
             return self._steps.lost(run, f"silent for {run.silent_s(mono_ns):.0f} s")
         if mono_ns < run.control_after_ns:
             return None
+        if (instrument := self._changed(run)) is not None:
+            return self._steps.replace(run, instrument)
         if run.is_flatten_due:
             return self._steps.flatten(run)
         if run.is_resume_due and run.wanted.desired is DesiredState.TRADING:
@@ -233,6 +238,13 @@ class SupervisorActor:
         if task is Task.PAUSE:
             return self._steps.pause(run)
         return self._steps.set_params(run) if not run.has_wanted_params else None
+
+    def _changed(self, run: Run) -> Instrument | None:
+        """Return what the venue lists now when the actor trades by something else; it said so in its heartbeat."""
+        instrument = self._catalog.instrument(run.symbol)
+        if instrument is None or run.heartbeat is None or not run.heartbeat.filters:
+            return None
+        return instrument if instrument.exclusion or instrument.filters != run.heartbeat.filters else None
 
     async def _open_runs(self) -> None:
         """Give every wanted symbol that has no living run a new one."""

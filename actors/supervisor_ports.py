@@ -12,6 +12,7 @@ from typing import Protocol
 
 from actors.fleet import DrainReport, FleetCommand, Operation, OperationStatus
 from actors.recipes import SymbolSpec
+from trading.model.instrument import Instrument
 from trading.model.session import DesiredState, RunState
 
 
@@ -133,6 +134,10 @@ class ExecutorControl(Protocol):
         """Count our open orders of a symbol as the venue shows them, UNKNOWN ones included."""
         ...
 
+    async def set_instrument(self, instrument: Instrument) -> None:
+        """Tell what the venue lists for a symbol now. Raises also: Refused while orders by other filters are open."""
+        ...
+
     async def detach_symbol(self, symbol: str, is_flatten: bool) -> None:
         """Cancel what the symbol has open, fence its owner, and forget it; idempotent."""
         ...
@@ -144,6 +149,14 @@ class ExecutorControl(Protocol):
 
 class Catalog(Protocol):
     """What may be asked for: the venue's instruments and the registered strategies."""
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Return what the venue lists for a symbol; None when nothing (it was not read yet, or is delisted)."""
+        ...
+
+    def refresh_soon(self) -> None:
+        """Read the list anew before its time: frames came that do not fit it."""
+        ...
 
     def check_symbol(self, symbol: str) -> None:
         """Raises: ConfigError with one sentence when the venue has no such symbol or it is not tradable."""

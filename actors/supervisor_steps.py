@@ -18,6 +18,7 @@ from actors.supervisor_run import Run
 from actors.workflow import BackOff, RunEvent, Step
 from trading.adapters.clock import Clock
 from trading.model.errors import ConfigError, NotRunning, OutcomeUnknown, TradingError
+from trading.model.instrument import Instrument
 from trading.model.session import DesiredState, RunState
 from trading.model.units import NS_PER_S
 
@@ -122,6 +123,19 @@ class RunSteps:
         """SYNCING, TRADING or PAUSED without a sign of life: end what is left of the actor; it starts anew."""
         await self._give_up(run, reason)
 
+    async def replace(self, run: Run, instrument: Instrument) -> None:
+        """Its filters changed while it ran: cancel by the old ones, end the actor, and start anew by the new ones.
+
+        The book ends with the actor, and the next one syncs under a new owner epoch; what cannot be traded any more
+        fails its preflight until the venue lists it again.
+        """
+        self._note(run, Step.DRAIN, "begun")
+        report = await self._drain_actor(run, is_flatten=False)
+        verified = await self._verify(run, report)
+        self._note(run, Step.DRAIN, "done" if verified.is_confirmed else verified.reason)
+        await self._give_up(run, f"its filters changed: {instrument.exclusion or instrument.filters}")
+        run.retry_at_ns = self._clock.monotonic_ns()
+
     async def pause(self, run: Run) -> None:
         """Tell the actor to pause; its heartbeat then says that it did."""
         await self._control(run, self._factory.control(run.symbol).pause("asked for"))
@@ -186,7 +200,7 @@ class RunSteps:
     # --- pieces -----------------------------------------------------------------------------------------------------
 
     async def _preflight(self, run: Run) -> None:
-        """Check what a start needs. Raises: ConfigError, NotRunning, OutcomeUnknown."""
+        """Check what a start needs, and tell the executor by which filters. Raises: TradingError, TimeoutError."""
         self._catalog.check_symbol(run.symbol)
         self._catalog.normal_params(run.wanted.strategy, run.wanted.params)
         deadline_ns = self._clock.monotonic_ns() + int(self._settings.start_timeout_s * NS_PER_S)
@@ -194,6 +208,8 @@ class RunSteps:
             if self._clock.monotonic_ns() > deadline_ns or not _is_starting(run):
                 raise NotRunning("the executor is not ready")
             await asyncio.sleep(min(0.5, self._settings.reconcile_interval_s))
+        if (instrument := self._catalog.instrument(run.symbol)) is not None:
+            await self._bounded(self._executor.set_instrument(instrument), self._settings.call_timeout_s)
 
     async def _is_executor_ready(self) -> bool:
         try:

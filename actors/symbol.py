@@ -137,7 +137,12 @@ class SymbolActor:
             attachment.bootstrap,
         )
         self._outbox = Outbox(
-            self._spec.symbol, self._spec.run_id, attachment.owner_epoch, self._executor, self._on_buried
+            self._spec.symbol,
+            self._spec.run_id,
+            attachment.owner_epoch,
+            self._executor,
+            self._on_buried,
+            attachment.instrument.filters,
         )
         self._snapshots = self._make_snapshots(attachment, self._step)
         self._set_state(RunState.SYNCING)

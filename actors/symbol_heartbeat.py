@@ -72,6 +72,7 @@ def running_heartbeat(start: Heartbeat, attachment: SymbolAttachment, view: Engi
         proven_ratio=view.proven_ratio,
         refusals=view.refusals,
         market=market_health(view, stats),
+        filters=attachment.instrument.filters,
     )
 
 

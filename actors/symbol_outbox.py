@@ -36,12 +36,14 @@ class Outbox:
         owner_epoch: int,
         executor: ExecutorPort,
         on_buried: Callable[[tuple[str, ...]], None],
+        filters: str = "",
     ) -> None:
         self._symbol = symbol
         self._run_id = run_id
         self._owner_epoch = owner_epoch
         self._executor = executor
         self._on_buried = on_buried
+        self._filters = filters
         self._intents: dict[Purpose, deque[OrderIntent]] = {purpose: deque() for purpose in Purpose}
         self._cancels: deque[CancelIntent] = deque()
         self._reports: deque[VenueEvent] = deque()
@@ -126,7 +128,9 @@ class Outbox:
     async def _submit(self, intents: tuple[OrderIntent, ...], cancels: tuple[CancelIntent, ...]) -> bool:
         """Hand over a batch; False when its answer was lost."""
         try:
-            await self._executor.submit(Submission(self._symbol, self._owner_epoch, self._run_id, intents, cancels))
+            await self._executor.submit(
+                Submission(self._symbol, self._owner_epoch, self._run_id, intents, cancels, self._filters)
+            )
         except FencedOut:
             raise
         except TradingError:

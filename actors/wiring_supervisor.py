@@ -6,6 +6,7 @@ Imported by `actors.recipes` inside the worker only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ CONNECT_SHARE = 0.3
 AUDIT_SHARE = 0.05
 # New listings appear now and then; an unknown symbol makes us look again, but not at every request.
 CATALOG_AGE_S = 60.0
+# The whole list weighs 10 to 25 (mexc-protocol §3.2): undecodable frames ask for it, but not all the time.
+CATALOG_AGE_MIN_S = 10.0
 _PREFIX = handles.symbol_name("")
 
 
@@ -64,8 +67,12 @@ class RaySymbolFactory:
 class VenueCatalog:
     """The venue's instruments as listed at the start, refreshed in the background. Implements `Catalog`."""
 
-    def __init__(self, rest: PublicRest) -> None:
+    def __init__(self, rest: PublicRest, age_s: float = CATALOG_AGE_S, age_min_s: float = CATALOG_AGE_MIN_S) -> None:
+        """age_s: how often the list is read; age_min_s: how often at most, whoever asks for it."""
         self._rest = rest
+        self._age_s = age_s
+        self._age_min_s = age_min_s
+        self._wake = asyncio.Event()
         self._instruments: dict[str, Instrument] = {}
 
     async def keep_fresh(self) -> None:
@@ -73,9 +80,20 @@ class VenueCatalog:
         while True:
             try:
                 self._instruments = await self._rest.exchange_info()
-                await asyncio.sleep(CATALOG_AGE_S)
+                await asyncio.sleep(self._age_min_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(0.0, self._age_s - self._age_min_s))
+                self._wake.clear()
             except VenueUnavailable:
                 await asyncio.sleep(1.0)
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """See the port."""
+        return self._instruments.get(symbol)
+
+    def refresh_soon(self) -> None:
+        """See the port."""
+        self._wake.set()
 
     def check_symbol(self, symbol: str) -> None:
         """See the port."""

@@ -144,8 +144,9 @@ def _report(followers: list[BookFollower], made: Soak, state: dict[str, object],
         f"{sum(f.stream.counters.losses for f in followers)} connections lost, "
         f"{sum(f.stream.counters.rollovers for f in followers)} rolled over, "
         f"{sum(f.sync.audit.counters.done for f in followers)} audits; longest resync "
-        f"{max(c.longest_resync_ns for c in counters) / NS_PER_S:.1f} s; memory {made.memory[0] >> 20} to "
-        f"{made.memory[-1] >> 20} MiB; injected {state['injected']}, refused {state['rate_limited']}"
+        f"{max(c.longest_resync_ns for c in counters) / NS_PER_S:.1f} s; MiB at each fifth "
+        f"{[rss >> 20 for rss in made.memory[:: max(1, len(made.memory) // 5)]]}; "
+        f"injected {state['injected']}, refused {state['rate_limited']}"
     )
 
 

@@ -124,6 +124,10 @@ class Account:
         self._day_open = self._last_net = day_open.net_pnl if day_open is not None else ZERO
         self._peak = peak_net_pnl if peak_net_pnl is not None else ZERO
 
+    def forget_mark(self, symbol: str) -> None:
+        """Drop a mark whose ticks mean nothing any more: the symbol's tick has changed."""
+        self._marks.pop(symbol, None)
+
     def on_mark(self, symbol: str, bid_ticks: int, at_ns: int) -> None:
         """Take a symbol's best bid: a long's worth, and what an entry's price is judged by. An older one is ignored."""
         known = self._marks.get(symbol)

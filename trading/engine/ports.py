@@ -315,10 +315,14 @@ class Crashpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A batch from one symbol's outbox: cancels first, then intents; at most 50 together."""
+    """A batch from one symbol's outbox: cancels first, then intents; at most 50 together.
+
+    `filters`: `Instrument.filters` that the ticks and lots of its intents are meant by; empty is not compared.
+    """
 
     symbol: str
     owner_epoch: int
     run_id: str
     intents: tuple[OrderIntent, ...]
     cancels: tuple[CancelIntent, ...]
+    filters: str = ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from trading.model.errors import ConfigError
+from trading.model.units import plain
 
 
 def _decimals(step: Decimal) -> int:
@@ -66,6 +67,13 @@ class Instrument:
         object.__setattr__(self, "_qty_decimals", qty_decimals)
         object.__setattr__(self, "_price_unit", int(self.tick_size.scaleb(price_decimals)))
         object.__setattr__(self, "_qty_unit", int(self.lot_size.scaleb(qty_decimals)))
+
+    @property
+    def filters(self) -> str:
+        """What orders and books of it are made by, as one text: two instruments of a symbol agree when these do."""
+        bounds = (self.min_qty, self.min_notional, self.max_notional)
+        steps = f"tick {plain(self.tick_size)}, lot {plain(self.lot_size)}"
+        return f"{steps}, quantity from {plain(bounds[0])}, value {plain(bounds[1])} to {plain(bounds[2])}"
 
     def price_ticks(self, text: str) -> int:
         """Read a venue's decimal string as ticks, exactly.

@@ -129,7 +129,10 @@ class MarketHealth:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a symbol actor says about itself, about once a second. Prices and quantities as decimal text."""
+    """What a symbol actor says about itself, about once a second. Prices and quantities as decimal text.
+
+    `filters`: `Instrument.filters` of what it trades by; empty before it is attached.
+    """
 
     symbol: str
     state: RunState
@@ -157,3 +160,4 @@ class Heartbeat:
     refusals: tuple[tuple[str, int], ...]
     sent_ns: int
     market: MarketHealth = MarketHealth()
+    filters: str = ""

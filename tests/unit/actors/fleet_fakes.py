@@ -13,7 +13,8 @@ from actors.supervisor_ports import RunRecord, Wanted
 from actors.supervisor_steps import SupervisorSettings
 from actors.workflow import TERMINAL_STATES, BackOff
 from trading.adapters.clock import ManualClock
-from trading.model.errors import ConfigError, NotRunning, OutcomeUnknown, StoreError
+from trading.model.errors import ConfigError, NotRunning, OutcomeUnknown, Refused, StoreError
+from trading.model.instrument import Instrument
 from trading.model.session import Heartbeat, RunState
 from trading.model.units import NS_PER_S
 
@@ -96,6 +97,7 @@ class FakeActor:
     is_deaf: bool = False
     is_stuck_in_drain: bool = False
     calls: list[str] = field(default_factory=list)
+    filters: str = ""
 
     def _hear(self, call: str) -> None:
         self.calls.append(call)
@@ -131,6 +133,7 @@ class FakeFactory:
         self.killed: list[str] = []
         self.is_down = False
         self.is_barren = False
+        self.executor: FakeExecutor | None = None
         self._pid = 100
         self._epochs: dict[str, int] = {}
 
@@ -167,13 +170,17 @@ class FakeFactory:
             strategy=actor.spec.strategy, params=tuple(sorted(actor.params.items())), book_state="PROVEN",
             book_version=1, bid="1", ask="2", book_age_ms=1, open_orders=0, machine_state="FLAT", frames=1, bytes_in=1,
             gaps=0, resyncs=0, inbox_depth=0, inbox_high=0, proven_ratio=1.0, refusals=(), sent_ns=self.clock.now_ns(),
+            filters=actor.filters,
         )  # fmt: skip
 
     def _process(self, spec: SymbolSpec) -> FakeActor:
         self._pid += 1
         self._epochs[spec.symbol] = self._epochs.get(spec.symbol, 0) + 1
         state = RunState.PAUSED if spec.is_paused else RunState.SYNCING
-        return FakeActor(spec, self._pid, self._epochs[spec.symbol], state, dict(spec.params))
+        actor = FakeActor(spec, self._pid, self._epochs[spec.symbol], state, dict(spec.params))
+        attached = self.executor.instruments.get(spec.symbol) if self.executor is not None else None
+        actor.filters = attached.filters if attached is not None else ""
+        return actor
 
 
 class FakeExecutor:
@@ -182,6 +189,7 @@ class FakeExecutor:
     def __init__(self) -> None:
         self.open_orders: dict[str, int] = {}
         self.detached: list[str] = []
+        self.instruments: dict[str, Instrument] = {}
         self.is_venue_away = False
         self.is_up = True
 
@@ -195,6 +203,11 @@ class FakeExecutor:
         if not self.is_venue_away:
             self.open_orders.pop(symbol, None)
 
+    async def set_instrument(self, instrument: Instrument) -> None:
+        if self.open_orders.get(instrument.symbol):
+            raise Refused(f"{instrument.symbol} has open orders")
+        self.instruments[instrument.symbol] = instrument
+
     async def is_ready(self) -> bool:
         return self.is_up
 
@@ -202,9 +215,21 @@ class FakeExecutor:
 class FakeCatalog:
     """Knows AAAUSDT to CCCUSDT, and one strategy with the float parameter `edge`."""
 
+    def __init__(self) -> None:
+        self.listed: dict[str, Instrument] = {}
+        self.refreshes = 0
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        return self.listed.get(symbol)
+
+    def refresh_soon(self) -> None:
+        self.refreshes += 1
+
     def check_symbol(self, symbol: str) -> None:
         if symbol not in ("AAAUSDT", "BBBUSDT", "CCCUSDT"):
             raise ConfigError(f"the venue has no symbol {symbol}")
+        if (listed := self.listed.get(symbol)) is not None and listed.exclusion:
+            raise ConfigError(f"{symbol} is not tradable: {listed.exclusion}")
 
     def normal_params(self, strategy: str, params: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         if strategy != "capture":
@@ -223,6 +248,7 @@ class Fleet:
     executor: FakeExecutor
     clock: ManualClock
     supervisor: SupervisorActor
+    catalog: FakeCatalog
 
     async def settle(self, rounds: int = 8, advance_s: float = 0.2, *, beats: bool = True) -> None:
         """Let time pass: reconcile, run the tasks, carry heartbeats."""
@@ -263,6 +289,8 @@ def fleet(
         session="s1", strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0, silence_s=20.0,
         call_timeout_s=0.2, drain_timeout_s=0.05, back_off=BackOff(1.0, 8.0),
     )  # fmt: skip
+    catalog = FakeCatalog()
+    factory.executor = executor
     return Fleet(
-        store, factory, executor, clock, SupervisorActor(store, factory, executor, FakeCatalog(), clock, settings)
+        store, factory, executor, clock, SupervisorActor(store, factory, executor, catalog, clock, settings), catalog
     )

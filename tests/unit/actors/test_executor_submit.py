@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from actors.executor_values import ExecutorSettings
-from tests.unit.actors.executor_fakes import BID, System, settle
+from tests.unit.actors.executor_fakes import BID, BTC, System, settle
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import OrderRecord, Submission
-from trading.model.errors import ConfigError, FencedOut, NotRunning, StoreError
+from trading.model.errors import ConfigError, FencedOut, NotRunning, Refused, StoreError
 from trading.model.market import Side
 from trading.model.orders import (
     CancelIntent,
@@ -139,6 +140,22 @@ async def test_old_owner_is_fenced(system: System) -> None:
         await system.executor.submit(Submission("BTCUSDT", old, "run-1", (), ()))
     with pytest.raises(FencedOut):
         await system.executor.paper_reports("BTCUSDT", old, ())
+
+
+async def test_owner_that_orders_by_former_filters_is_fenced_and_its_cancels_are_heard(system: System) -> None:
+    first = system.intent()
+    assert await submit(system, first) == (first.client_order_id,)
+    finer = replace(BTC, tick_size=BTC.tick_size / 10)
+    with pytest.raises(Refused, match="1 open orders by its former filters"):
+        await system.executor.set_instrument(finer)
+    await submit(system, cancels=(CancelIntent(first.client_order_id, "BTCUSDT", system.clock.now_ns(), "test"),))
+    await settle()
+    await system.executor.set_instrument(finer)
+    await system.executor.set_instrument(finer)
+    late = system.intent()
+    with pytest.raises(FencedOut, match="its filters are tick"):
+        await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", (late,), (), BTC.filters))
+    assert (await system.executor.attach_symbol("BTCUSDT", "run-1", 1, "n:2")).instrument == finer
 
 
 async def test_unknown_symbol_is_refused_with_a_sentence(system: System) -> None:

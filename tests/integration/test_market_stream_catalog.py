@@ -1,0 +1,74 @@
+"""The supervisor's list of instruments over a real socket: read again in time, and sooner when frames do not fit it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import orjson
+
+from actors.wiring_supervisor import VenueCatalog
+from bench.follower import until
+from tests.unit.actors.executor_fakes import BTC
+from trading.adapters.mexc.rest_codec import listing_of
+from trading.adapters.mexc.rest_public import PublicRest
+
+NAME = "GOLD(PAXG)USDT"
+
+
+class Listing:
+    """A venue that lists one symbol, whose filters change when the test says so."""
+
+    def __init__(self) -> None:
+        self.instrument = replace(BTC, symbol=NAME)
+        self.reads = 0
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.reads += 1
+        body = orjson.dumps(listing_of(self.instrument, 1_700_000_000_000))
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def catalog_of(listing: Listing, age_s: float) -> AsyncIterator[VenueCatalog]:
+    async with await asyncio.start_server(listing.answer, "127.0.0.1", 0) as server:
+        rest = PublicRest(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        catalog = VenueCatalog(rest, age_s=age_s, age_min_s=0.05)
+        task = asyncio.create_task(catalog.keep_fresh())
+        try:
+            await until(lambda: catalog.instrument(NAME) is not None, 10.0, lambda: listing.reads)
+            yield catalog
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            await rest.close()
+
+
+async def test_catalog_sees_filters_that_change_at_its_next_reading() -> None:
+    listing = Listing()
+    async with catalog_of(listing, age_s=0.1) as catalog:
+        first = catalog.instrument(NAME)
+        listing.instrument = replace(listing.instrument, tick_size=Decimal("0.001"), min_notional=Decimal(7))
+        await until(lambda: catalog.instrument(NAME) != first, 10.0, lambda: listing.reads)
+        now = catalog.instrument(NAME)
+        assert now is not None
+        assert (now.tick_size, now.min_notional) == (Decimal("0.001"), Decimal(7))
+
+
+async def test_catalog_is_read_sooner_when_asked_and_not_oftener_than_its_bound() -> None:
+    listing = Listing()
+    async with catalog_of(listing, age_s=3_600.0) as catalog:
+        await asyncio.sleep(0.2)
+        assert listing.reads == 1
+        listing.instrument = replace(listing.instrument, tick_size=Decimal("0.001"))
+        for _ in range(100):
+            catalog.refresh_soon()
+        await until(lambda: listing.reads == 2, 10.0, lambda: listing.reads)
+        await asyncio.sleep(0.2)
+        assert listing.reads == 2

@@ -136,14 +136,8 @@ class SymbolActor:
             ),
             attachment.bootstrap,
         )
-        self._outbox = Outbox(
-            self._spec.symbol,
-            self._spec.run_id,
-            attachment.owner_epoch,
-            self._executor,
-            self._on_buried,
-            attachment.instrument.filters,
-        )
+        run_id, epoch, filters = self._spec.run_id, attachment.owner_epoch, attachment.instrument.filters
+        self._outbox = Outbox(self._spec.symbol, run_id, epoch, self._executor, self._on_buried, filters)
         self._snapshots = self._make_snapshots(attachment, self._step)
         self._set_state(RunState.SYNCING)
         now_ns = self._clock.now_ns()

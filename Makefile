@@ -97,7 +97,7 @@ check: setup-dev ## the fast gate: format, lint, types, import contracts, unit, 
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary $(PACKAGES)
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -q $(PARALLEL) tests/unit tests/property tests/architecture $(ARGS)
+	@MEXCBOT_TEST_PROFILE=quick $(BIN)/python -m pytest -q $(PARALLEL) tests/unit tests/property tests/architecture $(ARGS)
 
 bench: setup-dev $(BENCH_VENV)/.stamp ## measure; appends to bench/results.csv
 	@$(RUN_ENV) $(BIN)/python -m bench $(ARGS)

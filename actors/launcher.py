@@ -129,19 +129,21 @@ class Launcher:
         joined = None if settings.venue_urls() is None else await self._open_venue(joined_venue(settings))
         hide_keys()
         self._guard.start()
+        # What takes its time by itself goes first: it loads while we wait for the others.
         if joined is None:
             self._start_simulator()
-        url = url or self._open_database()
-        await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
-        venue, symbols = joined or await self._open_venue(await await_simulator(self._children["simulator"]))
         if ports[1] is not None:
             dashboard_url = f"http://127.0.0.1:{ports[1]}"
             self._children["dashboard"] = dashboard_child(self._dir, api_url, ports[1])
             self._children["dashboard"].start()
+        url = url or self._open_database()
+        await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
+        venue, symbols = joined or await self._open_venue(await await_simulator(self._children["simulator"]))
         await self._start_fleet(url, venue)
         fleet = self._need_fleet()
         self._children["api"] = api_child(fleet.config, self._dir, symbols, fleet.address, ports[0], dashboard_url)
         self._children["api"].start()
+        await fleet.await_up()
         run = RunFile(
             pid=self._guard.pid, api=api_url, dashboard=dashboard_url,
             token_file=str(self._dir.control_token_file), read_token_file=str(self._dir.read_token_file),

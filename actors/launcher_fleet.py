@@ -80,11 +80,10 @@ class LauncherFleet:
         self._say(f"Ray at {self.address} ready after {time.monotonic() - began:.1f} s")
 
     async def start(self, pid: int) -> None:
-        """Begin the session and bring up executor and supervisor; join those that outlived an earlier `up`.
+        """Begin the session and start executor and supervisor; join those that outlived an earlier `up`.
 
-        Raises: NotRunning when they are not up in time, StoreError.
+        They come up by themselves: see `await_up`. Raises: NotRunning, StoreError.
         """
-        began = time.monotonic()
         if handles.SUPERVISOR in handles.actor_names(self.config.namespace):
             await self._join()
             return
@@ -98,8 +97,6 @@ class LauncherFleet:
         handles.spawn(handles.executor_name(self.config.account), ExecutorRecipe(self.config), handles.SHARED_PLACEMENT)
         handles.spawn(handles.SUPERVISOR, SupervisorRecipe(self.config), handles.SHARED_PLACEMENT)
         self.is_started = True
-        await self._await_up()
-        self._say(f"executor and supervisor ready after {time.monotonic() - began:.1f} s")
 
     async def request_symbols(self, symbols: tuple[str, ...]) -> None:
         """Ask for the symbols that do not run yet. Raises: ConfigError, Refused, NotRunning, OutcomeUnknown."""
@@ -154,14 +151,16 @@ class LauncherFleet:
         self.is_started = self._is_committed = True
         self._say(f"joined the fleet that runs already (session {status.session})")
 
-    async def _await_up(self) -> None:
+    async def await_up(self) -> None:
         """Wait until both answer and the executor is ready. Raises: NotRunning with the last thing that was said."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        began = time.monotonic()
+        deadline = began + START_TIMEOUT_S
         said = "no answer"
         while time.monotonic() < deadline:
             try:
                 await self._supervisor.status()
                 if (await self._executor.status()).is_ready:
+                    self._say(f"executor and supervisor ready after {time.monotonic() - began:.1f} s")
                     return
                 said = "the executor is not ready"
             except (NotRunning, OutcomeUnknown) as error:

@@ -46,12 +46,14 @@ RUN_MARK = "MEXCBOT_TEST_RUN"
 # The promise under test elsewhere is "nothing left after 10 s"; the sweep waits as long.
 SWEEP_PATIENCE_S = float(os.environ.get("MEXCBOT_TEST_SWEEP_S", "10"))
 
-# `dev` explores anew each time; `ci` takes the same path each time, and no machine is too slow for it.
+# `dev` explores anew each time; `quick` (make check) does so in fewer examples; `ci` takes the same path each time, and
+# no machine is too slow for it.
 settings.register_profile("dev", deadline=None, print_blob=True)
+settings.register_profile("quick", settings.get_profile("dev"), max_examples=25)
 settings.register_profile(
     "ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(os.environ.get("MEXCBOT_TEST_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
 def _folder(path: Path) -> str:

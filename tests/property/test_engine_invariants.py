@@ -150,7 +150,6 @@ def _is_change(market: Market, item: Happening) -> bool:
     return levels.get(item.price_ticks, 0) != item.qty_lots
 
 
-@settings(max_examples=90)
 @given(HAPPENINGS, LATENCIES, STRATEGIES)
 def test_engine_keeps_its_invariants_whatever_happens(
     happenings: list[Happening], latency: LatencyModel, strategy_name: str
@@ -161,7 +160,7 @@ def test_engine_keeps_its_invariants_whatever_happens(
     assert desk.engine.view().held_lots == bought - sold >= 0
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(HAPPENINGS, LATENCIES, STRATEGIES)
 def test_engine_given_the_same_input_decides_the_same(
     happenings: list[Happening], latency: LatencyModel, strategy_name: str

@@ -196,4 +196,4 @@ class ExchangeMachine(RuleBasedStateMachine):
 
 
 TestExchangeMachine = ExchangeMachine.TestCase
-TestExchangeMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestExchangeMachine.settings = settings(max_examples=settings.default.max_examples * 3 // 5, stateful_step_count=40)

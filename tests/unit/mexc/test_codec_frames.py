@@ -6,23 +6,13 @@ from decimal import Decimal
 
 import pytest
 
+from tests.golden_wire import DEALS_FRAME, DEPTH_FRAME
 from trading.adapters.mexc.codec import PublicCodec, decode_public
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookDelta, FeedAlive, FeedConnected, FeedDisconnected, MarketTrade, Side
 
-# mexc-protocol §1.5, "Golden frames", 1 and 2: serialised by google's protobuf.
-GOLDEN_DEPTH = bytes.fromhex(
-    "0a2f73706f74407075626c69632e61676772652e64657074682e76332e6170692e7062403130306d7340425443555344541a0742544355534454"
-    "30a7d3d2f18b34ca13540a0d0a0838303533352e383912013012100a0838303533352e38381204302e32351a2773706f74407075626c69632e61"
-    "676772652e64657074682e76332e6170692e7062403130306d7322033130312a03313033"
-)
-GOLDEN_DEALS = bytes.fromhex(
-    "0a2e73706f74407075626c69632e61676772652e6465616c732e76332e6170692e70624031306d7340425443555344541a074254435553445430"
-    "a7d3d2f18b34d213430a190a0838303533352e38391204302e30311801209ed3d2f18b34122673706f74407075626c69632e61676772652e6465"
-    "616c732e76332e6170692e70624031306d73"
-)
 RECV_NS = 1_789_897_517_500_000_000
 SENT_NS = 1_789_897_517_479_000_000
 
@@ -39,13 +29,13 @@ def frame(symbol: str = "BTCUSDT") -> pb.PushDataV3ApiWrapper:
 
 
 def test_codec_golden_depth_frame_gives_its_delta() -> None:
-    assert decode_public(GOLDEN_DEPTH, instrument(), RECV_NS) == (
+    assert decode_public(DEPTH_FRAME, instrument(), RECV_NS) == (
         BookDelta("BTCUSDT", 101, 103, ((8_053_588, 250_000),), ((8_053_589, 0),), SENT_NS, RECV_NS),
     )
 
 
 def test_codec_golden_deals_frame_gives_its_trade_with_the_takers_side() -> None:
-    assert decode_public(GOLDEN_DEALS, instrument(), RECV_NS) == (
+    assert decode_public(DEALS_FRAME, instrument(), RECV_NS) == (
         MarketTrade("BTCUSDT", 8_053_589, 10_000, Side.BUY, 1_789_897_517_470_000_000, RECV_NS),
     )
 
@@ -129,8 +119,8 @@ def test_codec_age_is_from_the_venues_stamp_to_our_arrival() -> None:
 def test_codec_unknown_fields_are_skipped() -> None:
     unknown_field_of_2027 = b"\xfa\x7d\x03abc"
     assert (
-        decode_public(GOLDEN_DEPTH + unknown_field_of_2027, instrument(), RECV_NS)[0]
-        == (decode_public(GOLDEN_DEPTH, instrument(), RECV_NS)[0])
+        decode_public(DEPTH_FRAME + unknown_field_of_2027, instrument(), RECV_NS)[0]
+        == (decode_public(DEPTH_FRAME, instrument(), RECV_NS)[0])
     )
 
 
@@ -181,7 +171,7 @@ def broken_frames() -> dict[str, bytes]:
         "another symbol": frame("ETHUSDT").SerializeToString(),
         "no bytes": b"",
         "text": b'{"id":0,"code":0,"msg":"PONG"}',
-        "truncated": GOLDEN_DEPTH[:-5],
+        "truncated": DEPTH_FRAME[:-5],
     }
 
 

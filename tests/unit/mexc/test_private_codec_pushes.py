@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.golden_wire import ORDER_FRAME, SEND_TIME_MS
 from trading.adapters.mexc.private_codec import ORDERS_TOPIC, ForeignPush, decode_private
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.model.errors import DecodeError
@@ -11,13 +12,6 @@ from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import OrderStatus, OrderType, VenueBalance, VenueOrder, VenueTrade
 
-# mexc-protocol §1.5, golden frame 3: BUY LIMIT 0.01 @ 80000, status 1.
-GOLDEN_ORDER = bytes.fromhex(
-    "0a1d73706f7440707269766174652e6f72646572732e76332e6170692e70621a074254435553445430a7d3d2f18b348213420a064330325f5f"
-    "311204636964311a0538303030302204302e30312a033830303201303801400152033830305a04302e30316a013072013078018001d8d2d2f1"
-    "8b34"
-)
-SEND_TIME_MS = 1789897517479
 INSTRUMENT = Instrument(
     symbol="BTCUSDT",
     base="BTC",
@@ -34,7 +28,7 @@ INSTRUMENTS = {"BTCUSDT": INSTRUMENT}
 
 
 def order_frame(**changes: object) -> bytes:
-    frame = pb.PushDataV3ApiWrapper.FromString(GOLDEN_ORDER)
+    frame = pb.PushDataV3ApiWrapper.FromString(ORDER_FRAME)
     for name, value in changes.items():
         setattr(frame.privateOrders, name, value)
     return frame.SerializeToString()
@@ -68,7 +62,7 @@ def decoded_order(payload: bytes) -> VenueOrder:
 
 
 def test_golden_order_frame_is_read_in_full() -> None:
-    assert decoded_order(GOLDEN_ORDER) == VenueOrder(
+    assert decoded_order(ORDER_FRAME) == VenueOrder(
         symbol="BTCUSDT",
         client_order_id="cid1",
         venue_order_id="C02__1",
@@ -175,7 +169,7 @@ def test_frame_without_body_is_a_sign_of_life() -> None:
 
 
 def test_push_of_an_unknown_symbol_is_foreign_not_an_error() -> None:
-    assert decode_private(GOLDEN_ORDER, {}, "mexc", 7) == ForeignPush(ORDERS_TOPIC, "BTCUSDT", "unknown symbol")
+    assert decode_private(ORDER_FRAME, {}, "mexc", 7) == ForeignPush(ORDERS_TOPIC, "BTCUSDT", "unknown symbol")
 
 
 def test_push_with_a_public_body_is_foreign() -> None:
@@ -188,7 +182,7 @@ def test_push_with_a_public_body_is_foreign() -> None:
     "payload",
     [
         b"\xff\xff",
-        GOLDEN_ORDER[:-3],
+        ORDER_FRAME[:-3],
         order_frame(status=9),
         order_frame(tradeType=3),
         order_frame(id=""),

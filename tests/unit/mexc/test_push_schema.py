@@ -4,25 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden_wire import DEALS_FRAME, DEPTH_FRAME, ORDER_FRAME, SEND_TIME_MS
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.adapters.mexc.proto.compile_schema import COMPILED, SCHEMA, compile_schema
-
-SEND_TIME_MS = 1789897517479
-DEPTH = bytes.fromhex(
-    "0a2f73706f74407075626c69632e61676772652e64657074682e76332e6170692e7062403130306d7340425443555344541a07425443555344"
-    "5430a7d3d2f18b34ca13540a0d0a0838303533352e383912013012100a0838303533352e38381204302e32351a2773706f74407075626c6963"
-    "2e61676772652e64657074682e76332e6170692e7062403130306d7322033130312a03313033"
-)
-DEALS = bytes.fromhex(
-    "0a2e73706f74407075626c69632e61676772652e6465616c732e76332e6170692e70624031306d7340425443555344541a0742544355534454"
-    "30a7d3d2f18b34d213430a190a0838303533352e38391204302e30311801209ed3d2f18b34122673706f74407075626c69632e61676772652e"
-    "6465616c732e76332e6170692e70624031306d73"
-)
-ORDER = bytes.fromhex(
-    "0a1d73706f7440707269766174652e6f72646572732e76332e6170692e70621a074254435553445430a7d3d2f18b348213420a064330325f5f"
-    "311204636964311a0538303030302204302e30312a033830303201303801400152033830305a04302e30316a013072013078018001d8d2d2f1"
-    "8b34"
-)
 
 
 def depth_frame() -> pb.PushDataV3ApiWrapper:
@@ -73,7 +57,7 @@ def order_frame() -> pb.PushDataV3ApiWrapper:
 
 @pytest.mark.parametrize(
     ("frame", "golden", "size"),
-    [(depth_frame(), DEPTH, 152), (deals_frame(), DEALS, 134), (order_frame(), ORDER, 116)],
+    [(depth_frame(), DEPTH_FRAME, 152), (deals_frame(), DEALS_FRAME, 134), (order_frame(), ORDER_FRAME, 116)],
     ids=["depth", "deals", "order"],
 )
 def test_push_frame_serialises_to_the_golden_bytes(frame: pb.PushDataV3ApiWrapper, golden: bytes, size: int) -> None:
@@ -106,7 +90,7 @@ def test_push_body_has_the_wire_tag_of_the_venue(body: str, tag: str) -> None:
 
 def test_push_frame_with_unknown_field_still_decodes() -> None:
     unknown = bytes.fromhex("f27f0161")  # field 2046, one byte "a"
-    assert pb.PushDataV3ApiWrapper.FromString(DEPTH + unknown).publicAggreDepths.toVersion == "103"
+    assert pb.PushDataV3ApiWrapper.FromString(DEPTH_FRAME + unknown).publicAggreDepths.toVersion == "103"
 
 
 def test_compiled_schema_is_what_the_source_compiles_to(tmp_path: Path) -> None:

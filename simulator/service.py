@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -16,8 +17,9 @@ import uvicorn
 from simulator.replay.recording import Recording, open_recording
 from simulator.settings import SimulatorSettings
 from simulator.venue import Venue
-from simulator.wire.asgi import BODY_MAX, HttpProtocol, VenueApp, WebSocketProtocol
+from simulator.wire.asgi import BODY_MAX, VenueApp
 from simulator.wire.hub import Hub
+from simulator.wire.protocols import HttpProtocol, WebSocketProtocol
 from trading.model.errors import TradingError
 
 uvloop: ModuleType | None
@@ -108,12 +110,15 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody's header decides whose rate limit counts
         ws_per_message_deflate=False,
-        ws_ping_interval=None,
+        ws_ping_interval=settings.rules.ping_interval_s or None,
+        ws_ping_timeout=None,  # a client that does not pong is not dropped for it
         ws_max_size=BODY_MAX,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_S,
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # bad requests are their senders' affair
     server = _Server(config)
     loop = asyncio.get_running_loop()
 

@@ -1,4 +1,4 @@
-"""The ASGI application and the protocol classes that give it the transport. May import uvicorn, simulator.wire.
+"""The ASGI application. May import simulator.wire.
 
 HTTP goes to `routes.handle`; WebSocket messages go to a `Connection`, which writes finished frames to the transport.
 """
@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
 from simulator.faults import FaultKind
 from simulator.wire.connection import Connection
 from simulator.wire.errors import WireError
 from simulator.wire.frames import text_frame
 from simulator.wire.hub import Hub
+from simulator.wire.protocols import REQUEST_S, REQUEST_S_MIN, WebSocketProtocol
 from simulator.wire.requests import Reply, Request
 from simulator.wire.routes import error_reply, handle
 
@@ -23,52 +21,15 @@ BODY_MAX = 64 * 1024
 DEPTH_PATH = "/api/v3/depth"
 # A snapshot inside the next delta waits for that delta to gather two changes, so many beats at most.
 GATHER_BEATS_MAX, GATHER_BEAT_S = 200, 0.01
-WS_PATHS = ("/ws", "/ws/")
 INVALID_LISTEN_KEY = "Invalid listen key"
 _POLICY_VIOLATION = 1008
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """HTTP with the transport in the scope, so that a reply can be lost on purpose."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"]["transport"] = self.transport
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket with itself in the scope: frames are built once and written to many transports."""
-
-    async def run_asgi(self) -> None:
-        self.scope["state"]["protocol"] = self
-        await super().run_asgi()
-
-    def write(self, frame: bytes) -> None:
-        """Send one complete frame."""
-        if not self.close_sent and not self.transport.is_closing():
-            self.transport.write(frame)
-
-    def backlog(self) -> int:
-        """Return the bytes that wait to be sent."""
-        return self.transport.get_write_buffer_size()
-
-    def abort(self) -> None:
-        """Break the connection, without a close frame."""
-        self.transport.abort()
-
-    def close(self, code: int) -> None:
-        """Close the connection with a close frame."""
-        if not self.close_sent and not self.transport.is_closing():
-            self.conn.send_close(code)
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
-            self.close_timer = self.loop.call_later(1.0, self.transport.close)
 
 
 class VenueApp:
     """The application of one hub."""
 
     def __init__(self, hub: Hub) -> None:
+        self.request_timeout_s = max(REQUEST_S_MIN, REQUEST_S / hub.venue.settings.time_scale)
         self._hub = hub
         self._venue = hub.venue
 
@@ -80,14 +41,14 @@ class VenueApp:
             await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
-        body = await _read_body(receive)
-        if body is None:
-            reply = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes")
-        elif scope["path"] == DEPTH_PATH and self._venue.faults.is_any(FaultKind.SNAPSHOT_INSIDE):
-            async with self._gathering(scope):
-                reply = self._reply(scope, body)
+        try:
+            body = await _read_body(receive)
+        except _BodyTooLongError:
+            reply, is_last = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes"), True
         else:
-            reply = self._reply(scope, body)
+            if body is None:
+                return  # the client went away within its request: nothing was asked
+            reply, is_last = await self._whole_reply(scope, body), False
         self._hub.push_private(self._venue.now_ms())
         if reply.delay_ms > 0:
             await asyncio.sleep(reply.delay_ms / 1_000)
@@ -96,7 +57,13 @@ class VenueApp:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
-        await _send_reply(reply, send, is_last=body is None)
+        await _send_reply(reply, send, is_last=is_last)
+
+    async def _whole_reply(self, scope: Any, body: bytes) -> Reply:
+        if scope["path"] == DEPTH_PATH and self._venue.faults.is_any(FaultKind.SNAPSHOT_INSIDE):
+            async with self._gathering(scope):
+                return self._reply(scope, body)
+        return self._reply(scope, body)
 
     @asynccontextmanager
     async def _gathering(self, scope: Any) -> AsyncIterator[None]:
@@ -131,9 +98,6 @@ class VenueApp:
 
     async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        if scope["path"] not in WS_PATHS:
-            await send({"type": "websocket.close"})
-            return
         await send({"type": "websocket.accept"})
         protocol: WebSocketProtocol = scope["state"]["protocol"]
         now_ms = self._venue.now_ms()
@@ -172,18 +136,22 @@ def _query_value(query: bytes, wanted: str) -> str:
     return ""
 
 
+class _BodyTooLongError(Exception):
+    """The body is longer than BODY_MAX; the rest of it is left unread."""
+
+
 async def _read_body(receive: Any) -> bytes | None:
-    """Return the whole body, None when it is too long (the rest of it is left unread)."""
+    """Return the whole body, None when the client went away before its end. Raises _BodyTooLongError."""
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(chunks)
+            return None
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > BODY_MAX:
-            return None
+            raise _BodyTooLongError
         if not message.get("more_body", False):
             return b"".join(chunks)
 

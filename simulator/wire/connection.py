@@ -1,5 +1,6 @@
 """One WebSocket connection: control messages, subscriptions and the rules that end it. Pure; sends through a Socket."""
 
+from collections import deque
 from typing import Any, Protocol
 
 import orjson
@@ -58,8 +59,7 @@ class Connection:
         self.alive_ms = now_ms  # last PING or push
         self.is_closed = False
         self._desk = desk
-        self._second = 0
-        self._messages = 0
+        self._recent_ms: deque[int] = deque(maxlen=MESSAGES_PER_S)
 
     def send(self, frame: bytes, now_ms: int) -> None:
         """Send a frame; a client too far behind is dropped."""
@@ -118,11 +118,10 @@ class Connection:
         return self._answer(request_id, ",".join(removed), now_ms)
 
     def _admit(self, now_ms: int) -> bool:
-        second = now_ms // 1_000
-        if second != self._second:
-            self._second, self._messages = second, 0
-        self._messages += 1
-        return self._messages <= MESSAGES_PER_S
+        recent = self._recent_ms
+        is_flood = len(recent) == MESSAGES_PER_S and recent[0] > now_ms - 1_000
+        recent.append(now_ms)
+        return not is_flood
 
     def _subscribe(self, topics: list[str], request_id: int, now_ms: int) -> None:
         accepted: list[str] = []

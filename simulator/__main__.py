@@ -28,23 +28,37 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, was {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, was {text!r}") from None
+
+
 def _parser() -> _Parser:
     parser = _Parser(prog="simulator", description="A local exchange that speaks MEXC's wire.", allow_abbrev=False)
-    parser.add_argument("--port", type=int, default=0, help="TCP port; 0 takes any free one (default)")
+    parser.add_argument("--port", type=_whole, default=0, help="TCP port; 0 takes any free one (default)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--symbols", help="pairs, joined by commas, e.g. BTCUSDT,ETHUSDT")
-    parser.add_argument("--count", type=int, help=f"number of generated pairs (default {DEFAULT_COUNT})")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the generated market (default %(default)s)")
+    parser.add_argument("--count", type=_whole, help=f"number of generated pairs (default {DEFAULT_COUNT})")
+    parser.add_argument("--seed", type=_whole, default=1, help="seed of the generated market (default %(default)s)")
     parser.add_argument("--replay", type=Path, help="a recording to play instead of generating a market")
-    parser.add_argument("--speed", type=float, default=1.0, help="speed of the replay (default %(default)s)")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="divides the 30 s, 60 s, 60 min and 24 h rules")
+    parser.add_argument("--speed", type=_number, default=1.0, help="speed of the replay (default %(default)s)")
+    parser.add_argument("--time-scale", type=_number, default=1.0, help="divides the 30 s, 60 s, 60 min and 24 h rules")
     parser.add_argument("--json", action="store_true", help="print one ready line of JSON")
     parser.add_argument("--limits", choices=[mode.value for mode in LimitMode], default=LimitMode.EFFECTIVE.value)
     parser.add_argument("--api-key", help=f"key of the first account (default {DEFAULT_KEY})")
     parser.add_argument("--api-secret", help="secret of the first account")
     parser.add_argument("--account", action="append", default=[], metavar="KEY:SECRET", help="a further account")
-    parser.add_argument("--quote-deposit", type=int, default=100_000, help="quote units an account starts with")
-    parser.add_argument("--base-deposit", type=int, default=10_000, help="worth of each base asset, in quote units")
+    parser.add_argument("--quote-deposit", type=_whole, default=100_000, help="quote units an account starts with")
+    parser.add_argument("--base-deposit", type=_whole, default=10_000, help="worth of each base asset, in quote units")
     parser.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE", help=f"one of {', '.join(_RULES)}")
     parser.add_argument("--maker-fee", default="0", help="fraction of the value (default %(default)s)")
     parser.add_argument("--taker-fee", default="0.0005", help="fraction of the value (default %(default)s)")
@@ -127,9 +141,9 @@ def read_settings(arguments: list[str]) -> SimulatorSettings:
     if not 0 <= given.port <= 65_535:
         raise UsageError(f"--port: expected 0 to 65535, was {given.port}")
     if not 0 < given.speed <= 100_000 or not 0 < given.time_scale <= 1_000_000:
-        raise UsageError("--speed and --time-scale must be positive numbers")
+        raise UsageError("--speed and --time-scale: expected positive numbers, at most 100000 and 1000000")
     if given.quote_deposit < 0 or given.base_deposit < 0:
-        raise UsageError("deposits must not be negative")
+        raise UsageError("--quote-deposit and --base-deposit: expected whole numbers from 0 on")
     if given.replay is not None and not given.replay.is_file():
         raise UsageError(f"--replay: no file at {given.replay}")
     if given.replay is not None and given.count is not None:

@@ -169,6 +169,12 @@ def add_fault(venue: Venue, request: Request) -> Any:
         raise ControlError(400, f"count: expected a positive whole number, was {times!r}")
     if delay_ms is not None and abs(delay_ms) > DELAY_MAX_MS:
         raise ControlError(400, f"params.delay_ms: expected at most {DELAY_MAX_MS}, was {delay_ms!r}")
+    status = _optional(params, "status", int, "an HTTP status")
+    code = _optional(params, "code", int, "a code of the venue")
+    if status is not None and not 200 <= status <= 599:
+        raise ControlError(400, f"params.status: expected 200 to 599, was {status!r}")
+    if code is None and kind == FaultKind.ERROR_REPLY:
+        raise ControlError(400, "params.code: expected the code that is to be answered, was none")
     if probability is None and times is None:
         times = 1
     fault = venue.faults.add(
@@ -181,6 +187,9 @@ def add_fault(venue: Venue, request: Request) -> Any:
         1_000 if delay_ms is None else delay_ms,
         _optional(params, "path", str, "a path"),
         _optional(params, "method", str, "a method"),
+        400 if status is None else status,
+        code or 0,
+        _optional(params, "msg", str, "a text") or f"error {code}",
     )
     if fault is None:
         raise ControlError(409, f"{FAULTS_MAX} faults are in force; lift some first (DELETE /sim/faults)")

@@ -34,13 +34,15 @@ class FaultKind(StrEnum):
     DELAY_PUSH = "delay_push"
     DUPLICATE_PUSH = "duplicate_push"
     REORDER_PUSH = "reorder_push"
+    ERROR_REPLY = "error_reply"
 
 
 @dataclass(slots=True)
 class Fault:
     """One fault in force. `left` counts down when it was given a count; None means for ever.
 
-    `path` and `method` narrow REST faults to a route, e.g. "/api/v3/depth", "GET".
+    `path` and `method` narrow REST faults to a route, e.g. "/api/v3/depth", "GET". `status`, `code` and `text` are what
+    an error_reply answers.
     """
 
     id: str
@@ -52,6 +54,9 @@ class Fault:
     delay_ms: int
     path: str | None = None
     method: str | None = None
+    status: int = 400
+    code: int = 0
+    text: str = ""
     draw: Random = field(default_factory=Random, repr=False)
 
     def concerns(self, symbols: Collection[str], account: str | None) -> bool:
@@ -78,6 +83,9 @@ class Faults:
         delay_ms: int = 0,
         path: str | None = None,
         method: str | None = None,
+        status: int = 400,
+        code: int = 0,
+        text: str = "",
     ) -> Fault | None:
         """Put a fault in force: each occasion draws against `probability`, at most `times` times.
 
@@ -87,7 +95,9 @@ class Faults:
             return None
         number = next(self._ids)
         draw = Random(f"fault:{seed}:{kind.value}")
-        fault = Fault(f"f{number}", kind, symbol, account, probability, times, delay_ms, path, method, draw)
+        fault = Fault(
+            f"f{number}", kind, symbol, account, probability, times, delay_ms, path, method, status, code, text, draw
+        )
         self._by_kind.setdefault(kind, []).append(fault)
         return fault
 

@@ -34,6 +34,11 @@ class ExchangeRules:
         cancel_answer: see CancelAnswer.
         depth_levels_max: levels a side that REST depth answers at most (documented 5000, measured 2000).
         echoes_request_id: the acknowledgement repeats the request's id.
+        client_id_length_max: of newClientOrderId; is_client_id_checked: only letters, digits, _ and - are legal in it.
+        scale_error_code: of a price or quantity with too many decimals.
+        answers_8h: REST has candles of 8 hours, as the WebSocket has (undocumented).
+        ping_interval_s: how often the server pings by WebSocket's own ping frames, 0 for never.
+        is_auth_refused_with_401: the HTTP status of a request that fails authentication; else it is 400.
     """
 
     fee_asset: FeeAsset = FeeAsset.QUOTE
@@ -46,3 +51,9 @@ class ExchangeRules:
     cancel_answer: CancelAnswer = CancelAnswer.DOCS
     depth_levels_max: int = 2_000
     echoes_request_id: bool = True
+    client_id_length_max: int = 32
+    is_client_id_checked: bool = True
+    scale_error_code: int = 10096
+    answers_8h: bool = True
+    ping_interval_s: int = 0
+    is_auth_refused_with_401: bool = False

@@ -11,6 +11,14 @@ class WireError(Exception):
         self.text = text
 
 
+class TooManyRequestsError(WireError):
+    """A request beyond a rate limit; it may come again after `wait_ms`."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(429, 429, "Too Many Requests")
+        self.wait_ms = wait_ms
+
+
 def bad(code: int, text: str) -> WireError:
     """Return a business error: HTTP 400."""
     return WireError(400, code, text)
@@ -39,3 +47,13 @@ def order_not_found() -> WireError:
 def unknown_order() -> WireError:
     """Return the error of a cancel of an order that is unknown or final."""
     return bad(-2011, "Unknown order sent.")
+
+
+def bad_interval() -> WireError:
+    """Return the error of an unknown candle interval: live it has the code of a bad symbol (mexc-api-sdk #101)."""
+    return bad(-1121, "Invalid interval.")
+
+
+def bad_listen_key() -> WireError:
+    """Return the error of a listen key that is not the account's, or no more (live code: mexc-api-demo #35)."""
+    return bad(730708, "listen key information error")

@@ -1,7 +1,9 @@
 """Rate limits: MEXC's effective ones (measured by others) or the documented ones. Pure; told the time.
 
 Effective: 20 requests a second per address and per account, 12 order operations a second per account. Documented: 500
-weight in 10 s per endpoint and address. Who goes on after many refusals meets the firewall: HTML 403 for a while.
+weight in 10 s per endpoint and address, the same per endpoint and account where an endpoint is limited by account, and
+two requests a second where the endpoint's page says so. Who goes on after many refusals meets the firewall: HTML 403,
+for a while.
 """
 
 from collections import deque
@@ -65,7 +67,7 @@ class Limiter:
         """Return whether the firewall answers this address."""
         return self._banned_until.get(address, 0) > now_ms
 
-    def admit(self, address: str, path: str, weight: int, now_ms: int) -> int:
+    def admit(self, address: str, endpoint: str, weight: int, now_ms: int) -> int:
         """Count a request of an address. Returns 0, or the wait in ms when it is refused."""
         match self.mode:
             case LimitMode.OFF:
@@ -73,17 +75,37 @@ class Limiter:
             case LimitMode.EFFECTIVE:
                 return self._count([(("address", address), REQUESTS_PER_S, 1_000, 1)], address, now_ms)
             case LimitMode.DOCUMENTED:
-                key = (path, address)
+                key = (endpoint, address)
                 return self._count([(key, DOCUMENTED_WEIGHT, DOCUMENTED_WINDOW_MS, weight)], address, now_ms)
 
-    def admit_account(self, account: str, address: str, orders: int, now_ms: int) -> int:
-        """Count a signed request with its order operations. Returns 0, or the wait in ms when it is refused."""
-        if self.mode is not LimitMode.EFFECTIVE:
-            return 0
-        wanted = [(("account", account), REQUESTS_PER_S, 1_000, 1)]
-        if orders:
-            wanted.append((("orders", account), ORDERS_PER_S, 1_000, orders))
-        return self._count(wanted, address, now_ms)
+    def admit_account(
+        self,
+        account: str,
+        address: str,
+        orders: int,
+        now_ms: int,
+        endpoint: str = "",
+        uid_weight: int = 0,
+        per_s: int = 0,
+    ) -> int:
+        """Count a signed request with its order operations. Returns 0, or the wait in ms when it is refused.
+
+        uid_weight, per_s: what the documented limits of the endpoint are, 0 for none.
+        """
+        wanted: list[tuple[tuple[str, str], int, int, int]] = []
+        match self.mode:
+            case LimitMode.OFF:
+                return 0
+            case LimitMode.EFFECTIVE:
+                wanted.append((("account", account), REQUESTS_PER_S, 1_000, 1))
+                if orders:
+                    wanted.append((("orders", account), ORDERS_PER_S, 1_000, orders))
+            case LimitMode.DOCUMENTED:
+                if uid_weight:
+                    wanted.append(((f"uid {endpoint}", account), DOCUMENTED_WEIGHT, DOCUMENTED_WINDOW_MS, uid_weight))
+                if per_s:
+                    wanted.append(((f"per_s {endpoint}", account), per_s, 1_000, 1))
+        return self._count(wanted, address, now_ms) if wanted else 0
 
     def _count(self, wanted: list[tuple[tuple[str, str], int, int, int]], address: str, now_ms: int) -> int:
         windows = [

@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from simulator.exchange.amounts import NotANumberError, TooManyDecimalsError, parse_amount, parse_steps
 from simulator.exchange.orders import NewOrder, StpMode
 from simulator.exchange.pair import Pair
+from simulator.exchange.rules import ExchangeRules
 from simulator.wire.errors import bad, invalid, missing
 from trading.model.market import Side
 from trading.model.orders import OrderType
 
 # Neither length nor charset is documented; other clients keep to this (assumption).
-_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+# Without the check, so much is remembered of a client id at most.
+_CLIENT_ID_BOUND = 200
 
 
-def _steps(params: Mapping[str, str], name: str, decimals: int) -> int | None:
+def _steps(params: Mapping[str, str], name: str, decimals: int, scale_code: int) -> int | None:
     text = params.get(name, "")
     if not text:
         return None
     try:
         steps = parse_steps(text, decimals)
     except TooManyDecimalsError:
-        raise bad(10096, f"{name} decimal places is too long") from None
+        raise bad(scale_code, f"{name} decimal places is too long") from None
     except NotANumberError:
         if text.startswith("-"):
             raise bad(10102, f"{name} cannot be zero or negative") from None
@@ -44,10 +47,11 @@ def _quote_amount(params: Mapping[str, str]) -> int | None:
     return amount
 
 
-def read_client_id(params: Mapping[str, str]) -> str:
+def read_client_id(params: Mapping[str, str], rules: ExchangeRules) -> str:
     """Return the client order id, "" when there is none. Raises WireError for illegal characters."""
     client_id = params.get("newClientOrderId", "")
-    if client_id and not _CLIENT_ID.fullmatch(client_id):
+    is_legal = not rules.is_client_id_checked or _CLIENT_ID.fullmatch(client_id)
+    if client_id and not (is_legal and len(client_id) <= min(rules.client_id_length_max, _CLIENT_ID_BOUND)):
         raise bad(700008, "Illegal characters found in parameter 'newClientOrderId'.")
     return client_id
 
@@ -63,7 +67,7 @@ def read_pair(params: Mapping[str, str], pairs: Mapping[str, Pair]) -> Pair:
     return pair
 
 
-def read_order(params: Mapping[str, str], pairs: Mapping[str, Pair]) -> NewOrder:
+def read_order(params: Mapping[str, str], pairs: Mapping[str, Pair], rules: ExchangeRules) -> NewOrder:
     """Parse the parameters of an order. Raises WireError."""
     pair = read_pair(params, pairs)
     listing = pair.listing
@@ -79,8 +83,8 @@ def read_order(params: Mapping[str, str], pairs: Mapping[str, Pair]) -> NewOrder
     stp_mode = params.get("stpMode", "").upper()
     if stp_mode not in [known.value for known in StpMode]:
         raise invalid("stpMode")
-    client_id = read_client_id(params)
-    lots = _steps(params, "quantity", listing.qty_decimals)
+    client_id = read_client_id(params, rules)
+    lots = _steps(params, "quantity", listing.qty_decimals, rules.scale_error_code)
     if parsed_type is OrderType.MARKET:
         quote_amount = _quote_amount(params)
         if parsed_side is Side.SELL or lots is not None:
@@ -90,7 +94,7 @@ def read_order(params: Mapping[str, str], pairs: Mapping[str, Pair]) -> NewOrder
         return NewOrder(
             listing.symbol, parsed_side, parsed_type, None, lots, quote_amount, client_id, StpMode(stp_mode)
         )
-    price_ticks = _steps(params, "price", listing.price_decimals)
+    price_ticks = _steps(params, "price", listing.price_decimals, rules.scale_error_code)
     if lots is None:
         raise bad(10095, "amount can not be null")
     if price_ticks is None:

@@ -39,6 +39,11 @@ class Request:
         self.params = _pairs(self.body) | _pairs(self.query)
 
     @property
+    def endpoint(self) -> str:
+        """Method and path: what a documented limit is for."""
+        return f"{self.method} {self.path}"
+
+    @property
     def api_key(self) -> str | None:
         """The key that the request names, None when it names none."""
         return self.headers.get("x-mexc-apikey") or None

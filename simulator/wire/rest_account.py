@@ -5,7 +5,7 @@ from typing import Any
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import RATE_ONE
 from simulator.venue import Venue
-from simulator.wire.errors import bad, invalid
+from simulator.wire.errors import bad, bad_listen_key, invalid
 from simulator.wire.requests import Request
 from simulator.wire.rest_orders import DAY_MS, time_range
 from simulator.wire.rest_public import pair_of
@@ -39,7 +39,8 @@ def my_trades(venue: Venue, account: Account, request: Request) -> Any:
     order_id = request.text("orderId")
     found: list[dict[str, Any]] = []
     for trade in reversed(account.trades):
-        if trade.order.pair.listing.symbol != symbol or not since <= trade.time_ms <= until:
+        # Times are shown cut to seconds: the time that an answer showed must find its trade again.
+        if trade.order.pair.listing.symbol != symbol or trade.time_ms < since or trade.time_ms // 1_000 * 1_000 > until:
             continue
         if order_id is not None and trade.order.order_id != order_id:
             continue
@@ -96,22 +97,6 @@ def coins(venue: Venue, account: Account, request: Request) -> Any:
     return []
 
 
-def strategy_groups(venue: Venue, account: Account, request: Request) -> Any:
-    """POST, GET, DELETE strategy/group: self-trade prevention is in force while the account has a group."""
-    groups = account.stp_groups
-    if request.method == "POST":
-        name = request.required("tradeGroupName")
-        groups[name] = f"{len(groups) + 1}"
-    elif request.method == "DELETE":
-        wanted = request.required("tradeGroupId")
-        name = next((known for known, number in groups.items() if number == wanted), "")
-        if not name:
-            raise bad(22222, "record does not exist")
-        del groups[name]
-    data = [{"tradeGroupName": name, "tradeGroupId": number} for name, number in groups.items()]
-    return {"data": data, "code": 200, "msg": "success", "timestamp": venue.told_ms()}
-
-
 def create_listen_key(venue: Venue, account: Account, request: Request) -> Any:
     """POST userDataStream."""
     key = venue.listen_keys.create(account, venue.now_ms())
@@ -129,7 +114,7 @@ def renew_listen_key(venue: Venue, account: Account, request: Request) -> Any:
     """PUT userDataStream."""
     key = request.required("listenKey")
     if not venue.listen_keys.renew(key, account, venue.now_ms()):
-        raise bad(-1125, "This listenKey does not exist.")
+        raise bad_listen_key()
     return {"listenKey": key}
 
 
@@ -137,5 +122,5 @@ def close_listen_key(venue: Venue, account: Account, request: Request) -> Any:
     """DELETE userDataStream."""
     key = request.required("listenKey")
     if not venue.listen_keys.close(key, account, venue.now_ms()):
-        raise bad(-1125, "This listenKey does not exist.")
+        raise bad_listen_key()
     return {"listenKey": key}

@@ -1,11 +1,12 @@
 """Signed REST routes that place, cancel and query orders. Pure functions of venue, account and request."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from simulator.exchange.accounts import Account
-from simulator.exchange.orders import Order, Refusal
+from simulator.exchange.orders import NewOrder, Order, Refusal
 from simulator.exchange.rules import CancelAnswer
 from simulator.venue import Venue
 from simulator.wire.errors import WireError, bad, bad_symbol, invalid, order_not_found, unknown_order
@@ -25,9 +26,13 @@ def _refused(refusal: Refusal) -> WireError:
     return bad(refusal.code, refusal.text)
 
 
+def _read(venue: Venue, params: Mapping[str, str]) -> NewOrder:
+    return read_order(params, venue.exchange.pairs, venue.settings.rules)
+
+
 def place(venue: Venue, account: Account, request: Request) -> Any:
     """POST order."""
-    result = venue.exchange.place(account, read_order(request.params, venue.exchange.pairs), venue.now_ms())
+    result = venue.exchange.place(account, _read(venue, request.params), venue.now_ms())
     if isinstance(result, Refusal):
         raise _refused(result)
     return placed_view(result)
@@ -35,7 +40,7 @@ def place(venue: Venue, account: Account, request: Request) -> Any:
 
 def check_order(venue: Venue, account: Account, request: Request) -> Any:
     """POST order/test: full validation, nothing else."""
-    refusal = venue.exchange.check(account, read_order(request.params, venue.exchange.pairs))
+    refusal = venue.exchange.check(account, _read(venue, request.params))
     if refusal is not None:
         raise _refused(refusal)
     return {}
@@ -62,7 +67,7 @@ def place_batch(venue: Venue, account: Account, request: Request) -> Any:
     for params in read_batch(request):
         client_id = params.get("newClientOrderId", "")
         try:
-            result = venue.exchange.place(account, read_order(params, venue.exchange.pairs), venue.now_ms())
+            result = venue.exchange.place(account, _read(venue, params), venue.now_ms())
             if isinstance(result, Refusal):
                 raise _refused(result)
         except WireError as error:

@@ -8,7 +8,7 @@ from simulator.exchange.pair import Pair
 from simulator.exchange.tape import Candle
 from simulator.faults import FaultKind
 from simulator.venue import Venue
-from simulator.wire.errors import bad, bad_symbol
+from simulator.wire.errors import bad, bad_interval, bad_symbol
 from simulator.wire.intervals import REST_INTERVALS, window_end, window_start
 from simulator.wire.requests import Request
 from simulator.wire.views import best_view, listing_view, ticker_view
@@ -153,8 +153,8 @@ def klines(venue: Venue, request: Request) -> Any:
     pair = pair_of(venue, request)
     name = request.required("interval")
     interval = REST_INTERVALS.get(name)
-    if interval is None:
-        raise bad(-1120, "Invalid interval.")
+    if interval is None or (name == "8h" and not venue.settings.rules.answers_8h):
+        raise bad_interval()
     limit = request.limit(500, 1_000)
     since, until = request.whole("startTime"), request.whole("endTime")
     candles = [

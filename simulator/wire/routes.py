@@ -10,9 +10,9 @@ from simulator.control import control
 from simulator.exchange.accounts import Account
 from simulator.faults import FaultKind
 from simulator.venue import Venue
-from simulator.wire import rest_account, rest_orders, rest_public
+from simulator.wire import rest_account, rest_groups, rest_orders, rest_public
 from simulator.wire.auth import authenticate
-from simulator.wire.errors import WireError
+from simulator.wire.errors import TooManyRequestsError, WireError
 from simulator.wire.requests import HTML, Reply, Request
 
 PublicRoute = Callable[[Venue, Request], Any]
@@ -33,16 +33,32 @@ REST_FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: a public or a signed function, its documented weight, and whether it places or cancels orders."""
+    """One route: a public or a signed function, its documented limits, and whether it places or cancels orders.
+
+    `weight` counts for the address, `weight_all` when no symbol is named, `uid_weight` for the account; `per_s` is how
+    many requests of an account a second are admitted, 0 when there is no such limit.
+    """
 
     public: PublicRoute | None = None
     signed: SignedRoute | None = None
     weight: int = 1
+    weight_all: int | None = None
+    uid_weight: int = 0
+    per_s: int = 0
     is_order: bool = False
 
+    def weight_of(self, request: Request) -> int:
+        """Return what a request weighs."""
+        is_all = self.weight_all is not None and not request.params.get("symbol")
+        return self.weight_all if is_all and self.weight_all is not None else self.weight
 
-def _signed(function: SignedRoute, weight: int = 1, is_order: bool = False) -> Route:
-    return Route(signed=function, weight=weight, is_order=is_order)
+
+def _signed(function: SignedRoute, weight: int = 1, per_s: int = 0) -> Route:
+    return Route(signed=function, weight=weight, per_s=per_s)
+
+
+def _order(function: SignedRoute, uid_weight: int = 0, per_s: int = 0) -> Route:
+    return Route(signed=function, uid_weight=uid_weight, per_s=per_s, is_order=True)
 
 
 ROUTES: dict[str, dict[str, Route]] = {
@@ -55,25 +71,25 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/api/v3/aggTrades": {"GET": Route(rest_public.agg_trades)},
     "/api/v3/klines": {"GET": Route(rest_public.klines)},
     "/api/v3/avgPrice": {"GET": Route(rest_public.average_price)},
-    "/api/v3/ticker/24hr": {"GET": Route(rest_public.ticker_24h)},
-    "/api/v3/ticker/price": {"GET": Route(rest_public.ticker_price)},
+    "/api/v3/ticker/24hr": {"GET": Route(rest_public.ticker_24h, weight_all=40)},
+    "/api/v3/ticker/price": {"GET": Route(rest_public.ticker_price, weight_all=2)},
     "/api/v3/ticker/bookTicker": {"GET": Route(rest_public.book_ticker)},
     "/api/v3/symbol/offline": {"GET": Route(rest_public.offline, weight=10)},
     "/api/v1/contract/detail": {"GET": Route(rest_public.contract_detail)},
     "/api/v3/order": {
-        "POST": _signed(rest_orders.place, is_order=True),
-        "DELETE": _signed(rest_orders.cancel, is_order=True),
+        "POST": _order(rest_orders.place, uid_weight=1),
+        "DELETE": _order(rest_orders.cancel),
         "GET": _signed(rest_orders.query, 2),
     },
     "/api/v3/order/test": {"POST": _signed(rest_orders.check_order)},
-    "/api/v3/order/all": {"DELETE": _signed(rest_orders.cancel_all, is_order=True)},
-    "/api/v3/batchOrders": {"POST": _signed(rest_orders.place_batch, is_order=True)},
+    "/api/v3/order/all": {"DELETE": _order(rest_orders.cancel_all)},
+    "/api/v3/batchOrders": {"POST": _order(rest_orders.place_batch, per_s=2)},
     "/api/v3/openOrders": {
         "GET": _signed(rest_orders.open_orders, 3),
-        "DELETE": _signed(rest_orders.cancel_open, is_order=True),
+        "DELETE": _order(rest_orders.cancel_open),
     },
     "/api/v3/allOrders": {"GET": _signed(rest_orders.all_orders, 10)},
-    "/api/v3/account": {"GET": _signed(rest_account.account_info, 10)},
+    "/api/v3/account": {"GET": _signed(rest_account.account_info, 10, per_s=2)},
     "/api/v3/myTrades": {"GET": _signed(rest_account.my_trades, 10)},
     "/api/v3/tradeFee": {"GET": _signed(rest_account.trade_fee, 20)},
     "/api/v3/selfSymbols": {"GET": _signed(rest_account.self_symbols)},
@@ -82,7 +98,13 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/api/v3/uid": {"GET": _signed(rest_account.uid)},
     "/api/v3/capital/config/getall": {"GET": _signed(rest_account.coins, 10)},
     "/api/v3/strategy/group": {
-        method: _signed(rest_account.strategy_groups, 20) for method in ("POST", "GET", "DELETE")
+        "GET": _signed(rest_groups.groups, 20),
+        "POST": _signed(rest_groups.create_group, 20),
+        "DELETE": _signed(rest_groups.delete_group, 20),
+    },
+    "/api/v3/strategy/group/uid": {
+        "POST": _signed(rest_groups.add_uids, 20),
+        "DELETE": _signed(rest_groups.remove_uids, 20),
     },
     "/api/v3/userDataStream": {
         "POST": _signed(rest_account.create_listen_key),
@@ -117,7 +139,7 @@ def handle(venue: Venue, request: Request) -> Reply:
     route = methods.get(request.method)
     if route is None:
         return error_reply(405, 405, f"Request method '{request.method}' not supported")
-    wait_ms = venue.limiter.admit(request.client, request.path, route.weight, now_ms)
+    wait_ms = venue.limiter.admit(request.client, request.endpoint, route.weight_of(request), now_ms)
     if wait_ms:
         return _limited(wait_ms)
     return _handle_with_faults(venue, request, route, now_ms)
@@ -132,13 +154,16 @@ def _handle_with_faults(venue: Venue, request: Request, route: Route, now_ms: in
         return _limited(1_000)
     if faults.fire(FaultKind.HTML_403, *occasion):
         return Reply(403, FIREWALL_PAGE, HTML)
+    refusal = faults.fire(FaultKind.ERROR_REPLY, *occasion)
+    if refusal is not None:
+        return error_reply(refusal.status, refusal.code, refusal.text)
     venue.advance()  # the market's own events before this request happen before it
     try:
         reply = Reply(200, orjson.dumps(_run(venue, request, route, now_ms)))
+    except TooManyRequestsError as error:
+        reply = _limited(error.wait_ms)
     except WireError as error:
         reply = error_reply(error.status, error.code, error.text)
-        if error.code == 429:
-            reply.retry_after_s = 1
     if route.is_order and reply.status == 200:
         if faults.fire(FaultKind.ACCEPT_THEN_5XX, *occasion):
             reply = error_reply(503, 503, "Service unavailable")
@@ -155,8 +180,15 @@ def _run(venue: Venue, request: Request, route: Route, now_ms: int) -> Any:
         return route.public(venue, request)
     assert route.signed is not None, "a route is public or signed"
     told_ms = venue.told_ms(request.api_key, request.symbols()) if venue.faults.is_any(FaultKind.CLOCK_SKEW) else now_ms
-    account = authenticate(request, venue.exchange.accounts, told_ms)
+    try:
+        account = authenticate(request, venue.exchange.accounts, told_ms)
+    except WireError as error:
+        status = 401 if venue.settings.rules.is_auth_refused_with_401 else error.status
+        raise WireError(status, error.code, error.text) from None
     orders = rest_orders.order_operations(request) if route.is_order else 0
-    if venue.limiter.admit_account(account.key, request.client, orders, now_ms):
-        raise WireError(429, 429, "Too Many Requests")
+    wait_ms = venue.limiter.admit_account(
+        account.key, request.client, orders, now_ms, request.endpoint, route.uid_weight, route.per_s
+    )
+    if wait_ms:
+        raise TooManyRequestsError(wait_ms)
     return route.signed(venue, account, request)

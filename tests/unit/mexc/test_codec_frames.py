@@ -111,7 +111,7 @@ def test_codec_trade_or_quote_that_cannot_be_read_costs_no_proof(channel: str) -
 
 def test_codec_age_is_from_the_venues_stamp_to_our_arrival() -> None:
     codec = PublicCodec(instrument())
-    codec.decode(GOLDEN_DEPTH, RECV_NS)
+    codec.decode(DEPTH_FRAME, RECV_NS)
     age_ns = RECV_NS - 1_789_897_517_479 * 1_000_000
     assert (codec.age_ns, codec.age_max_ns) == (age_ns, age_ns)
 

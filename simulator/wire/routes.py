@@ -28,6 +28,7 @@ REST_FAULTS = (
     FaultKind.ACCEPT_THEN_5XX,
     FaultKind.LOSE_REPLY,
     FaultKind.DELAY_REPLY,
+    FaultKind.ERROR_REPLY,
 )
 
 

@@ -1,7 +1,7 @@
 """`mexcbot halt --direct`: the halt when API and Ray are gone. Database and venue alone.
 
-May import `trading.adapters`, `actors.data_dir` and the CLI's own files. The halt is persisted first; whatever executor
-comes up later reads it before it sends anything.
+May import `trading.adapters`, `trading.engine`, `actors.data_dir` and the CLI's own files. The halt is persisted first;
+whatever executor comes up later reads it before it sends anything. Calls keep to the account's rate budget.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from actors.cli_api import data_dir_of
 from actors.cli_output import say, sentence
@@ -26,14 +26,22 @@ from trading.adapters.mexc.rest_public import PublicRest
 from trading.adapters.settings import Settings, load_settings
 from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.journal import PostgresJournal
+from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
+from trading.engine.budget import BudgetSettings, RateBudget
 from trading.engine.ports import JournalState, OrderRecord
-from trading.model.errors import ConfigError, NotRunning, VenueUnavailable
+from trading.engine.reconcile import OUR_PREFIX, plan_sweep
+from trading.model.errors import ConfigError, NotRunning, RateLimited, VenueUnavailable
+from trading.model.orders import OrderStatus
 from trading.model.session import HaltState, Mode, VenueName
 
-PREFIX = "mx-"
 # How late the venue's queries may be after its order entry (mexc-protocol §11: patience for the lag).
 QUERY_LAG_MS = 5_000
 POLL_S = 0.5
+TOKEN_WAIT_S = 0.02
+# openOrders takes at most five symbols a request (mexc-protocol §3.4).
+SYMBOLS_A_CALL = 5
+T = TypeVar("T")
+_UNANSWERED = frozenset({OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,10 @@ class VenueNote:
     ws: str
 
 
-def halt_direct(data_dir: Path | None, symbol: str | None, reason: str, timeout_s: float) -> dict[str, Any]:
+def halt_direct(data_dir: Path | None, symbols: Sequence[str], reason: str, timeout_s: float) -> dict[str, Any]:
     """Persist HALTED, cancel our open orders at the venue, ask again until none is left; return the halt's body.
+
+    Args: symbols: those to halt; none for the whole account.
 
     Raises: ConfigError, NotRunning (database or venue out of reach), StoreError.
     """
@@ -62,7 +72,7 @@ def halt_direct(data_dir: Path | None, symbol: str | None, reason: str, timeout_
         server = EmbeddedPostgres(folder.postgres)
         url = server.start()
     try:
-        return asyncio.run(_halt(folder, settings, url, symbol, reason or "halt --direct", timeout_s))
+        return asyncio.run(_halt(folder, settings, url, symbols, reason or "halt --direct", timeout_s))
     finally:
         if server is not None:
             server.stop()
@@ -79,21 +89,23 @@ def read_note(folder: DataDir) -> VenueNote:
 
 
 async def _halt(
-    folder: DataDir, settings: Settings, url: str, symbol: str | None, reason: str, timeout_s: float
+    folder: DataDir, settings: Settings, url: str, symbols: Sequence[str], reason: str, timeout_s: float
 ) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     note = read_note(folder)
     journal = PostgresJournal(url, note.account, "direct")
     try:
         await journal.open()
-        scope = f"symbol:{symbol}" if symbol else "account"
-        await journal.save_halt(scope, HaltState.HALTED, reason, time.time_ns())
-        await journal.raise_alert("alert", "halt_direct", reason, symbol, time.time_ns())
-        say(f"halt of {scope} is persisted: no executor sends orders from now on")
+        scopes = [symbol_scope(symbol) for symbol in symbols] or [ACCOUNT_SCOPE]
+        for scope in scopes:
+            await journal.save_halt(scope, HaltState.HALTED, reason, time.time_ns())
+        named = symbols[0] if len(symbols) == 1 else None
+        await journal.raise_alert("alert", "halt_direct", reason, named, time.time_ns())
+        say(f"halt of {', '.join(scopes)} is persisted: no executor sends orders from now on")
         if note.mode is Mode.PAPER:
-            left = await _await_paper(folder, journal, note.account, symbol, deadline)
+            left = await _await_paper(folder, journal, note.account, symbols, deadline)
         else:
-            left = await _cancel_live(note, settings, await journal.load(note.account), symbol, deadline)
+            left = await _cancel_live(note, settings, await journal.load(note.account), symbols, deadline)
     finally:
         await journal.close()
     return {
@@ -106,7 +118,7 @@ async def _halt(
 
 
 async def _await_paper(
-    folder: DataDir, journal: PostgresJournal, account: str, symbol: str | None, deadline: float
+    folder: DataDir, journal: PostgresJournal, account: str, symbols: Sequence[str], deadline: float
 ) -> tuple[str, ...]:
     """Wait until the living executor has cancelled; without an instance no paper venue exists, so nothing is open."""
     while True:
@@ -114,16 +126,16 @@ async def _await_paper(
             find_instance(folder.path)
         except NotRunning:
             return ()
-        left = tuple(order.client_order_id for order in _of(await journal.load(account), symbol))
+        left = tuple(order.client_order_id for order in _of(await journal.load(account), symbols))
         if not left or time.monotonic() > deadline:
             return left
         await asyncio.sleep(POLL_S)
 
 
 async def _cancel_live(
-    note: VenueNote, settings: Settings, state: JournalState, symbol: str | None, deadline: float
+    note: VenueNote, settings: Settings, state: JournalState, chosen: Sequence[str], deadline: float
 ) -> tuple[str, ...]:
-    """Cancel ours, one by one, until the venue shows none and every unfinished intent is explained."""
+    """Cancel ours until the venue shows none and every unfinished intent is explained."""
     credentials = settings.credentials()
     if credentials is None and note.venue is VenueName.SIM:
         credentials = Credentials(DEFAULT_KEY, DEFAULT_SECRET)
@@ -137,7 +149,7 @@ async def _cancel_live(
     finally:
         await rest.close()
     names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
-    symbols = sorted({symbol} if symbol else names & set(instruments))
+    symbols = sorted(set(chosen) or names & set(instruments))
     gateway = MexcGateway(
         MexcGatewaySettings(note.rest, note.ws, note.venue.value, start_patience_s=0.0),
         credentials,
@@ -145,38 +157,81 @@ async def _cancel_live(
         SystemClock(),
     )
     await gateway.start(lambda event: None)
-    left: tuple[str, ...] = ("the venue did not answer",)
+    budget = BudgetSettings(orders_per_s=settings.order_rate, requests_per_s=settings.request_rate)
+    sweep = DirectSweep(gateway, RateBudget(budget, time.time_ns()), deadline)
     try:
-        while True:
-            try:
-                left = await _cancel_once(gateway, symbols, _of(state, symbol))
-            except VenueUnavailable as error:
-                say(f"the venue did not answer ({sentence(error)}): asking again")
-            if not left or time.monotonic() > deadline:
-                return left
-            await asyncio.sleep(POLL_S)
+        return await sweep.run(symbols, _of(state, chosen))
     finally:
         await gateway.close()
 
 
-async def _cancel_once(
-    gateway: MexcGateway, symbols: Sequence[str], unfinished: Sequence[OrderRecord]
-) -> tuple[str, ...]:
-    """Cancel every open order of ours and return the ids that are still open or unexplained. Foreign ones are left."""
-    ours = [order for order in await gateway.open_orders(symbols) if order.client_order_id.startswith(PREFIX)]
-    for order in ours:
-        await gateway.cancel(order.symbol, order.client_order_id, order.venue_order_id)
-    left = [order.client_order_id for order in ours]
-    for record in unfinished:
-        found = await gateway.order(record.symbol, record.client_order_id)
-        is_late_possible = gateway.now_ms() < record.signed_ms + record.recv_window_ms + QUERY_LAG_MS
-        if (found is None and is_late_possible) or (found is not None and not found.status.is_terminal):
-            left.append(record.client_order_id)
-    return tuple(dict.fromkeys(left))
+class DirectSweep:
+    """Ends all open orders of ours in some symbols by the fewest calls; foreign ones are left. One deadline for all."""
+
+    def __init__(self, gateway: MexcGateway, budget: RateBudget, deadline: float) -> None:
+        """Args: deadline: by `time.monotonic`."""
+        self._gateway = gateway
+        self._budget = budget
+        self._deadline = deadline
+        self._seen: list[str] = []
+
+    async def run(self, symbols: Sequence[str], unfinished: Sequence[OrderRecord]) -> tuple[str, ...]:
+        """Cancel and ask again until nothing is left, or time is up; return the ids that are open or unexplained."""
+        left: tuple[str, ...] = ("the venue did not answer",)
+        while True:
+            try:
+                left = await self._once(symbols, unfinished)
+                if left:
+                    say(f"{len(left)} orders of ours were open or of unknown outcome: cancelled, asking again")
+            except RateLimited as error:
+                self._budget.on_rate_limited(error.retry_after_s, time.time_ns())
+                say(f"the venue wants a pause of {error.retry_after_s:g} s")
+            except VenueUnavailable as error:
+                left = tuple(self._seen) or left
+                say(f"the venue did not answer ({sentence(error)}): asking again")
+            if not left or time.monotonic() > self._deadline:
+                return left
+            await asyncio.sleep(POLL_S)
+
+    async def _once(self, symbols: Sequence[str], unfinished: Sequence[OrderRecord]) -> tuple[str, ...]:
+        self._seen = left = list[str]()
+        for at in range(0, len(symbols), SYMBOLS_A_CALL):
+            batch = symbols[at : at + SYMBOLS_A_CALL]
+            shown = await self._read(self._gateway.open_orders(batch))
+            plan = plan_sweep(batch, shown, (), {})
+            if plan.bulk:
+                await self._order(self._gateway.cancel_all(plan.bulk))
+            for order in plan.single:
+                await self._order(self._gateway.cancel(order.symbol, order.client_order_id, order.venue_order_id))
+            left += [order.client_order_id for order in shown if order.client_order_id.startswith(OUR_PREFIX)]
+        for record in unfinished:
+            # An acknowledged order that the list of open ones lacks is over, once the list cannot lag any more.
+            is_late_possible = self._gateway.now_ms() < record.signed_ms + record.recv_window_ms + QUERY_LAG_MS
+            if record.client_order_id in left or (record.status not in _UNANSWERED and not is_late_possible):
+                continue
+            found = await self._read(self._gateway.order(record.symbol, record.client_order_id))
+            if (found is None and is_late_possible) or (found is not None and not found.status.is_terminal):
+                left.append(record.client_order_id)
+        return tuple(dict.fromkeys(left))
+
+    async def _read(self, call: Coroutine[Any, Any, T]) -> T:
+        return await self._paced(call, lambda: self._budget.try_read(1, time.time_ns()))
+
+    async def _order(self, call: Coroutine[Any, Any, T]) -> T:
+        return await self._paced(call, lambda: self._budget.try_order(time.time_ns()))
+
+    async def _paced(self, call: Coroutine[Any, Any, T], is_allowed: Callable[[], bool]) -> T:
+        """Make a call as soon as the budget allows. Raises: VenueUnavailable also when time is up before."""
+        while not is_allowed():
+            if time.monotonic() > self._deadline:
+                call.close()
+                raise VenueUnavailable("time is up")
+            await asyncio.sleep(TOKEN_WAIT_S)
+        return await call
 
 
-def _of(state: JournalState, symbol: str | None) -> tuple[OrderRecord, ...]:
-    return tuple(order for order in state.unfinished if symbol is None or order.symbol == symbol)
+def _of(state: JournalState, symbols: Sequence[str]) -> tuple[OrderRecord, ...]:
+    return tuple(order for order in state.unfinished if not symbols or order.symbol in symbols)
 
 
 def _names(ids: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from actors.cli_api import ApiClient, find_api, symbol_path
 from actors.cli_output import FAILED, OK, answer_json, assignments, check_symbols, say
+from actors.cli_progress import told_progress
 from trading.model.errors import ConfigError
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of the instance (default ./.mexcbot).")]
@@ -20,6 +21,9 @@ Api = Annotated[str | None, typer.Option("--api", help="Address of the API inste
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File that holds the API's token.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's body and nothing else.")]
 Symbols = Annotated[list[str], typer.Argument(metavar="SYM…", help="Symbols, e.g. BTCUSDT.")]
+OfSymbols = Annotated[
+    list[str] | None, typer.Option("--symbol", metavar="S", help="Of this symbol only; again or with commas for more.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=600.0, help="Seconds to wait for the end.")]
 HALT_SLACK_S = 15.0
 
@@ -130,7 +134,7 @@ def set_parameters(
 
 
 def halt(
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Halt this symbol only.")] = None,
+    symbol: OfSymbols = None,
     flatten: Annotated[bool, typer.Option("--flatten", help="Sell what is held first, with bounded prices.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
     direct: Annotated[bool, typer.Option("--direct", help="Without API and Ray: database and venue alone.")] = False,
@@ -141,36 +145,36 @@ def halt(
     token_file: TokenFile = None,
 ) -> int:
     """Stop all trading: cancel everything of ours, ask the venue, report. Exit code 1 when NOT CONFIRMED."""
+    symbols = _split(symbol)
     if direct:
         if api is not None or flatten:
             raise ConfigError("--direct goes past the API and only cancels: leave out --api and --flatten")
         from actors.cli_direct import halt_direct
 
-        body = halt_direct(data_dir, symbol, reason, timeout)
+        body = halt_direct(data_dir, symbols, reason, timeout)
         return _halted(body, json)
-    scope = {"scope": "symbol", "symbol": symbol} if symbol else {"scope": "account"}
     with ApiClient(find_api(data_dir, api, token_file)) as client:
         deadline = time.monotonic() + timeout
-        body = client.command(
-            "POST", "/v1/halt", {**scope, "flatten": flatten, "reason": reason}, timeout_s=timeout + HALT_SLACK_S
-        )
-        while not body["confirmed"] and time.monotonic() < deadline and symbol is None:
-            time.sleep(0.5)
-            body = {**body, **client.get("/v1/halt", timeout_s=timeout)}
+        wanted = {**_scope(symbols), "flatten": flatten, "reason": reason}
+        with told_progress(client, symbols[0] if symbols else None):
+            body = client.command("POST", "/v1/halt", wanted, timeout_s=timeout + HALT_SLACK_S)
+            query = {"symbol": symbols[0]} if symbols else None
+            while not body["confirmed"] and time.monotonic() < deadline and len(symbols) < 2:
+                time.sleep(0.5)
+                body = {**body, **client.get("/v1/halt", query, timeout_s=timeout)}
     return _halted(body, json)
 
 
 def resume_trading(
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Lift the halt of this symbol only.")] = None,
+    symbol: OfSymbols = None,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
     token_file: TokenFile = None,
 ) -> int:
     """Lift a halt."""
-    scope = {"scope": "symbol", "symbol": symbol} if symbol else {"scope": "account"}
     with ApiClient(find_api(data_dir, api, token_file)) as client:
-        body = client.command("POST", "/v1/resume", scope, timeout_s=30.0)
+        body = client.command("POST", "/v1/resume", _scope(_split(symbol)), timeout_s=30.0)
     if json:
         answer_json(body)
     else:
@@ -178,6 +182,21 @@ def resume_trading(
 
         show(halt_view(body))
     return OK
+
+
+def _split(given: list[str] | None) -> tuple[str, ...]:
+    """Read --symbol A --symbol B,C; nothing given is the whole account, an empty name is not."""
+    return check_symbols(given) if given else ()
+
+
+def _scope(symbols: tuple[str, ...]) -> dict[str, Any]:
+    match symbols:
+        case ():
+            return {"scope": "account"}
+        case (symbol,):
+            return {"scope": "symbol", "symbol": symbol}
+        case _:
+            return {"scope": "group", "symbols": list(symbols)}
 
 
 def _known(client: ApiClient, symbols: list[str]) -> tuple[str, ...]:

@@ -136,14 +136,24 @@ class ExecutorHandle:
         report: HaltReport = await self._handle.control("halt", scope, symbol, is_flatten, reason, timeout_s=60.0)
         return report
 
+    async def halt_group(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> HaltReport:
+        """See `ExecutorActor.halt_group`."""
+        report: HaltReport = await self._handle.control("halt_group", symbols, is_flatten, reason, timeout_s=60.0)
+        return report
+
     async def resume(self, scope: str, symbol: str | None) -> HaltReport:
         """See `ExecutorActor.resume`."""
         report: HaltReport = await self._handle.control("resume", scope, symbol)
         return report
 
-    async def halt_report(self) -> HaltReport:
+    async def resume_group(self, symbols: tuple[str, ...]) -> HaltReport:
+        """See `ExecutorActor.resume_group`."""
+        report: HaltReport = await self._handle.control("resume_group", symbols)
+        return report
+
+    async def halt_report(self, symbol: str | None = None) -> HaltReport:
         """See `ExecutorActor.halt_report`."""
-        report: HaltReport = await self._handle.control("halt_report")
+        report: HaltReport = await self._handle.control("halt_report", symbol)
         return report
 
     async def set_limits(self, values: dict[str, str]) -> tuple[LimitValue, ...]:

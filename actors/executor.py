@@ -157,7 +157,7 @@ class ExecutorActor:
             core.sends.request_cancel(CancelIntent(name, symbol, self._clock.now_ns(), "detached"))
         await self._until(lambda: not core.state.orders.live(symbol), self._settings.detach_patience_s)
         if is_flatten:
-            left = await core.halts.flatten(symbol)
+            left = await core.flattener.flatten(frozenset({symbol}))
             if left:
                 core.alerts.raise_alert("warning", "not_flat", f"still held: {', '.join(left)}", symbol)
         await core.retire(symbol)
@@ -243,15 +243,23 @@ class ExecutorActor:
 
     async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
         """Stop the account or one symbol; see `HaltControl.halt`."""
-        return await self.core.halts.halt(scope, symbol, is_flatten, reason)
+        return await self.core.halts.halt(scope, _names(symbol), is_flatten, reason)
+
+    async def halt_group(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> HaltReport:
+        """Stop some symbols together; see `HaltControl.halt`."""
+        return await self.core.halts.halt("group", symbols, is_flatten, reason)
 
     async def resume(self, scope: str, symbol: str | None) -> HaltReport:
         """Lift a halt; see `HaltControl.resume`."""
-        return await self.core.halts.resume(scope, symbol)
+        return await self.core.halts.resume(scope, _names(symbol))
 
-    async def halt_report(self) -> HaltReport:
-        """Return where the account's halt stands."""
-        return self.core.halts.report()
+    async def resume_group(self, symbols: tuple[str, ...]) -> HaltReport:
+        """Lift the halts of some symbols; see `HaltControl.resume`."""
+        return await self.core.halts.resume("group", symbols)
+
+    async def halt_report(self, symbol: str | None = None) -> HaltReport:
+        """Return where the halt of the account, or of a symbol, stands; also while it is being carried out."""
+        return self.core.halts.report(symbol)
 
     async def set_limits(self, values: dict[str, str]) -> tuple[LimitValue, ...]:
         """Change account limits, whole or not at all; stored before they count. Raises: ConfigError, StoreError."""
@@ -312,3 +320,7 @@ class ExecutorActor:
             if is_done() or self._clock.monotonic_ns() >= deadline_ns:
                 return
             await asyncio.sleep(STEP_S)
+
+
+def _names(symbol: str | None) -> tuple[str, ...]:
+    return () if symbol is None else (symbol,)

@@ -102,6 +102,12 @@ class CancelPath:
         live = self._state.orders.live_records()
         self._sent_ns = {name: at_ns for name, at_ns in self._sent_ns.items() if name in live}
 
+    def is_under_way(self, client_order_id: str) -> bool:
+        """True while the cancel of an order waits, or was sent a moment ago."""
+        sent_ns = self._sent_ns.get(client_order_id)
+        is_fresh = sent_ns is not None and self._clock.now_ns() - sent_ns <= RECANCEL_AFTER_NS
+        return is_fresh or client_order_id in self._queued
+
     # --- carrying out -----------------------------------------------------------------------------------------------
 
     def is_void(self, job: CancelJob | SweepJob) -> bool:

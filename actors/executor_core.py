@@ -15,12 +15,14 @@ import structlog
 
 from actors.executor_books import BookKeeper
 from actors.executor_desk import OrderDesk
+from actors.executor_flatten import Flattener
 from actors.executor_halt import HaltControl
 from actors.executor_lanes import AlertLane, DeliveryLane, IntentLane, OutcomeLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_reconcile import Reconciler
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
+from actors.executor_sweep import Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, Account
@@ -94,19 +96,9 @@ class ExecutorCore:
             clock,
             crashpoints,
         )
-        self.halts = HaltControl(
-            settings,
-            self.state,
-            self.sends,
-            self.keeper,
-            journal,
-            gateway,
-            self.budget,
-            self.alerts,
-            clock,
-            self.retire,
-            self.spawn,
-        )
+        sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire)
+        self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)
+        self.halts = HaltControl(settings, self.state, journal, self.alerts, clock, sweeper, self.flattener, self.spawn)
         self.books = BookKeeper(settings, self.state, self.keeper, journal, self.alerts, clock, self._halt_account)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -260,4 +252,4 @@ class ExecutorCore:
                 self.desk.end_at_venue(tracker, "its paper venue is gone")
 
     async def _halt_account(self, reason: str) -> None:
-        await self.halts.halt(ACCOUNT_SCOPE, None, False, reason)
+        await self.halts.halt(ACCOUNT_SCOPE, (), False, reason)

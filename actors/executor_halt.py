@@ -1,4 +1,4 @@
-"""Halts: flag, persist, cancel, ask the venue, and say plainly whether nothing is open; and the sale of what is held.
+"""Halts: flag, persist, cancel, ask the venue, and say plainly whether nothing is open.
 
 May import `trading.model`, `trading.engine` and the executor's pieces. The flag is set before anything is awaited. A
 halt that another process persisted (API, `mexcbot halt --direct`) is found by polling. Only people resume (promise 5).
@@ -6,36 +6,30 @@ halt that another process persisted (API, `mexcbot halt --direct`) is found by p
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Task, sleep
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
+from actors.executor_flatten import Flattener
 from actors.executor_lanes import AlertLane
-from actors.executor_lease import LeaseKeeper
-from actors.executor_reconcile import READ_WEIGHT, SYMBOLS_A_READ
-from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
+from actors.executor_sweep import STEP_S, Scope, Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
-from trading.engine.budget import RateBudget
-from trading.engine.ports import Gateway, Journal
-from trading.engine.reconcile import OUR_PREFIX
-from trading.model.errors import ConfigError, RateLimited, StoreError, VenueUnavailable
-from trading.model.market import Side
-from trading.model.orders import CancelIntent, OrderIntent, OrderType, Purpose
+from trading.engine.ports import Journal, OrderRecord
+from trading.model.errors import ConfigError, StoreError
+from trading.model.orders import Purpose
 from trading.model.session import HaltReport, HaltState
-from trading.model.units import BPS, NS_PER_S, base36, ms_from_ns
+from trading.model.units import NS_PER_S
 
-STEP_S = 0.1
-# Longest wait for exits of a flatten, and how often an unfilled rest is offered again.
-FLATTEN_ROUNDS = 3
-FLATTEN_ROUND_S = 2.0
 # A restarted symbol actor is back within two seconds (field notes, Ray); after this its paper venue counts as gone.
 PAPER_PATIENCE_S = 3.0
+# A halt may take this many times its patience while orders keep ending (300 of them one by one take half a minute).
+PATIENCE_TIMES = 4
 log = structlog.get_logger("executor")
 
 
@@ -46,71 +40,86 @@ class HaltControl:
         self,
         settings: ExecutorSettings,
         state: ExecutorState,
-        sends: SendPath,
-        keeper: LeaseKeeper,
         journal: Journal,
-        gateway: Gateway,
-        budget: RateBudget,
         alerts: AlertLane,
         clock: Clock,
-        retire: Callable[[str], Coroutine[Any, Any, None]],
-        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        sweeper: Sweeper,
+        flattener: Flattener,
+        spawn: Callable[[Coroutine[Any, Any, None], str], Task[None]],
     ) -> None:
-        """Args: retire: fences a symbol's owner and ends its paper orders."""
         self._settings = settings
         self._state = state
-        self._sends = sends
-        self._keeper = keeper
         self._journal = journal
-        self._gateway = gateway
-        self._budget = budget
         self._alerts = alerts
         self._clock = clock
-        self._retire = retire
+        self._sweeper = sweeper
+        self._flattener = flattener
         self._spawn = spawn
         self._generation = 0
         self._halts_of: Counter[str] = Counter()
         self._unsaved: dict[str, tuple[HaltState, str]] = {}
-        self._exit_seq = 0
-        self._reports: dict[str | None, HaltReport] = {}
-        self._enforcing: set[str | None] = set()
+        self._reports: dict[Scope, HaltReport] = {}
+        self._enforcing: Counter[Scope] = Counter()
 
     # --- commands -------------------------------------------------------------------------------------------------
 
-    async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
-        """Stop trading of the account or of one symbol; answers when the venue shows nothing open, or time is up.
+    async def halt(self, scope: str, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> HaltReport:
+        """Stop trading of the account or of some symbols; answers when the venue shows nothing open, or time is up.
 
-        Args: scope: "account" or "symbol". is_flatten: exits run first (REDUCING), then everything stops (HALTED).
+        Args:
+            scope: "account", "symbol" or "group". symbols: the one, or those of the group.
+            is_flatten: exits run first (REDUCING), then everything stops (HALTED).
         Raises: ConfigError when the scope is none.
         """
-        key = _scope_key(scope, symbol)
-        only = symbol if key != ACCOUNT_SCOPE else None
-        await self._set(key, HaltState.REDUCING if is_flatten else HaltState.HALTED, reason)
-        self._alerts.raise_alert("warning", "halt", f"{key}: {reason}", only)
+        keys = _scope_keys(scope, symbols)
+        only = None if keys == (ACCOUNT_SCOPE,) else frozenset(symbols)
+        for key in keys:  # all flags, before anything is awaited
+            self._flag(key, HaltState.REDUCING if is_flatten else HaltState.HALTED, reason)
+        await self._save()
+        named = None if only is None or len(only) > 1 else symbols[0]
+        self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
-            left = await self.flatten(only)
+            left = await self._flattener.flatten(only)
             reason = "; ".join(filter(None, (reason, f"still held: {', '.join(left)}" if left else "")))
-            await self._set(key, HaltState.HALTED, reason)
+            for key in keys:
+                self._flag(key, HaltState.HALTED, reason)
+            await self._save()
         return await self._enforce(only, reason)
 
-    async def resume(self, scope: str, symbol: str | None) -> HaltReport:
+    async def reduce(self, symbol: str | None, reason: str) -> None:
+        """Allow exits only, of the account or of one symbol; persisted. A stricter halt stays as it is."""
+        key = ACCOUNT_SCOPE if symbol is None else symbol_scope(symbol)
+        if self._halted(symbol) is not HaltState.ACTIVE:
+            return
+        self._flag(key, HaltState.REDUCING, reason)
+        await self._save()
+        await self._adopt(key, reason)
+
+    async def resume(self, scope: str, symbols: tuple[str, ...]) -> HaltReport:
         """Lift a halt. Raises: ConfigError; StoreError when it could not be persisted (then it stays)."""
-        key = _scope_key(scope, symbol)
-        halts = self._halts_of[key]
-        await self._journal.save_halt(key, HaltState.ACTIVE, "", self._clock.now_ns())
-        if self._halts_of[key] != halts:
-            return self.report()  # a halt came meanwhile: it is written after this, and stays
-        self._generation += 1
-        self._unsaved.pop(key, None)
-        self._state.account.set_halt(key, HaltState.ACTIVE, "")
+        for key in _scope_keys(scope, symbols):
+            halts = self._halts_of[key]
+            await self._journal.save_halt(key, HaltState.ACTIVE, "", self._clock.now_ns())
+            if self._halts_of[key] != halts:
+                continue  # a halt came meanwhile: it is written after this, and stays
+            self._generation += 1
+            self._unsaved.pop(key, None)
+            self._state.account.set_halt(key, HaltState.ACTIVE, "")
         return self.report()
 
-    def report(self) -> HaltReport:
-        """Return where the account's halt stands; `confirmed` is of the last verification."""
-        state, reason = self._state.account.halt_state()
+    def report(self, symbol: str | None = None) -> HaltReport:
+        """Return where the halt of the account, or of a symbol, stands; `confirmed` is of the last verification.
+
+        While it is being carried out, the count and the reason tell how far it is.
+        """
+        state, reason = self._state.account.halt_state(symbol)
+        live = len(self._state.orders.live(symbol))
         if state is HaltState.ACTIVE:
-            return HaltReport(state, False, len(self._state.orders.live()), 0, reason)
-        last = self._reports.get(None, HaltReport(state, False, None, 0, reason))
+            return HaltReport(state, False, live, 0, reason)
+        if any(count and _covers(scope, symbol) for scope, count in self._enforcing.items()):
+            return HaltReport(state, False, live, 0, f"{reason} (under way: {live} orders are not over yet)".strip())
+        reports = [report for scope, report in self._reports.items() if _covers(scope, symbol)]
+        last = reports[-1] if reports else HaltReport(state, False, None, 0, reason)
         return HaltReport(state, last.confirmed, last.open_orders, last.verified_at_ns, reason)
 
     # --- polling --------------------------------------------------------------------------------------------------
@@ -118,7 +127,7 @@ class HaltControl:
     async def run(self) -> None:
         """Take over persisted states, save what could not be saved, verify what was not confirmed; for ever."""
         while True:
-            await asyncio.sleep(self._settings.halt_poll_s)
+            await sleep(self._settings.halt_poll_s)
             await self.poll()
 
     async def poll(self) -> None:
@@ -141,43 +150,65 @@ class HaltControl:
             state, reason = stored.get(key, (HaltState.ACTIVE, ""))
             if known.get(key, (HaltState.ACTIVE, ""))[0] is not state:
                 self._state.account.set_halt(key, state, reason)
-                self._reports.pop(_symbol_of(key), None)
+                self._forget_reports(key)
                 if state is not HaltState.ACTIVE:
                     self._spawn(self._adopt(key, reason), "halt")
         await self._verify_again()
 
     async def _verify_again(self) -> None:
-        """Confirm an account's halt late: an order of unknown outcome may have been resolved since."""
-        state, reason = self._state.account.halt_state()
-        last = self._reports.get(None)
-        if state is not HaltState.HALTED or last is None or last.confirmed or self._enforcing:
+        """Confirm a halt late: an order of unknown outcome may have been resolved since."""
+        if any(self._enforcing.values()):
             return
-        is_quiet = not self._sends.is_sending(None) and not self._state.orders.live()
-        if is_quiet and await self._count_at_venue(None) == 0 and not self._state.orders.live():
-            self._reports[None] = HaltReport(state, True, 0, self._clock.now_ns(), reason)
+        for scope, last in tuple(self._reports.items()):
+            state = self._still(scope)[1]
+            if state is not HaltState.HALTED or last.confirmed or not self._is_quiet(scope):
+                continue
+            shown = await self._sweeper.round(scope, self._is_spared)
+            if shown == 0 and self._is_quiet(scope) and self._reports.get(scope) is last:
+                self._reports[scope] = HaltReport(state, True, 0, self._clock.now_ns(), last.reason)
+
+    def _is_quiet(self, scope: Scope) -> bool:
+        return not self._sweeper.live(scope) and not self._sweeper.is_sending(scope)
 
     async def _adopt(self, key: str, reason: str) -> None:
         symbol = _symbol_of(key)
-        if self._halted(symbol) is HaltState.REDUCING:
-            self._cancel_all(symbol, set(), reason)
-        else:
-            await self._enforce(symbol, reason)
+        only = None if symbol is None else frozenset({symbol})
+        if self._halted(symbol) is not HaltState.REDUCING:
+            await self._enforce(only, reason)
+            return
+        deadline_ns = self._clock.monotonic_ns() + int(self._settings.halt_timeout_s * NS_PER_S)
+        while self._halted(symbol) is HaltState.REDUCING and self._clock.monotonic_ns() < deadline_ns:
+            await self._sweeper.round(only, self._is_spared)
+            if all(self._is_spared(item.record) for item in self._sweeper.live(only)):
+                return
+            await self._sweeper.quiet(only)
+            await sleep(STEP_S)
 
     # --- doing it -------------------------------------------------------------------------------------------------
 
-    async def _set(self, key: str, state: HaltState, reason: str) -> None:
+    def _flag(self, key: str, state: HaltState, reason: str) -> None:
         self._generation += 1
         self._halts_of[key] += 1
         self._state.account.set_halt(key, state, reason)
-        self._reports.pop(_symbol_of(key), None)  # what was verified before it says nothing of this one
+        self._forget_reports(key)
         self._unsaved[key] = (state, reason)
-        try:
-            await self._journal.save_halt(key, state, reason, self._clock.now_ns())
-        except StoreError as error:
-            self._state.is_journal_down = True
-            log.error("halt_not_persisted", scope=key, reason=str(error))
-            return
-        self._saved(key, state, reason)
+
+    def _forget_reports(self, key: str) -> None:
+        """What was verified before a change says nothing of what comes after it."""
+        symbol = _symbol_of(key)
+        for scope in [item for item in self._reports if symbol is None or item is None or symbol in item]:
+            del self._reports[scope]
+
+    async def _save(self) -> None:
+        """Persist what is not persisted yet; what the journal does not take now is saved by `poll`."""
+        for key, (state, reason) in tuple(self._unsaved.items()):
+            try:
+                await self._journal.save_halt(key, state, reason, self._clock.now_ns())
+            except StoreError as error:
+                self._state.is_journal_down = True
+                log.error("halt_not_persisted", scope=key, reason=str(error))
+                return
+            self._saved(key, state, reason)
 
     def _saved(self, key: str, state: HaltState, reason: str) -> None:
         # A newer one may have come while this one was being written.
@@ -189,187 +220,74 @@ class HaltControl:
         for key, _, reason in self._state.account.halts():
             self._spawn(self._adopt(key, reason), "halt")
 
-    async def _enforce(self, symbol: str | None, reason: str) -> HaltReport:
+    async def _enforce(self, scope: Scope, reason: str) -> HaltReport:
         """Cancel everything of ours in the scope and ask the venue until it shows nothing, or time is up."""
-        self._enforcing.add(symbol)
+        self._enforcing[scope] += 1
         try:
-            self._reports[symbol] = await self._verify(symbol, reason)
+            self._reports[scope] = report = await self._verify(scope, reason)
         finally:
-            self._enforcing.discard(symbol)
-        return self._reports[symbol]
+            self._enforcing[scope] -= 1
+        return report
 
-    def _cancel_all(self, symbol: str | None, asked: set[str], reason: str, *, with_exits: bool = False) -> None:
-        """Ask for the end of what the scope's state forbids: while REDUCING exits stay, unless `with_exits`."""
-        for tracker in self._state.orders.live(symbol):
-            record = tracker.record
-            is_allowed = record.purpose is Purpose.EXIT and self._halted(record.symbol) is HaltState.REDUCING
-            if record.client_order_id not in asked and (with_exits or not is_allowed):
-                asked.add(record.client_order_id)
-                cancel = CancelIntent(record.client_order_id, record.symbol, self._clock.now_ns(), reason)
-                self._sends.request_cancel(cancel)
-
-    async def _verify(self, symbol: str | None, reason: str) -> HaltReport:
-        deadline_ns = self._clock.monotonic_ns() + int(self._settings.halt_timeout_s * NS_PER_S)
-        open_orders: int | None = None
-        asked: set[str] = set()
-        retire_ns = self._clock.monotonic_ns() + int(PAPER_PATIENCE_S * NS_PER_S)
+    async def _verify(self, scope: Scope, reason: str) -> HaltReport:
+        began_ns = self._clock.monotonic_ns()
+        patience_ns = int(self._settings.halt_timeout_s * NS_PER_S)
+        retire_ns = began_ns + int(PAPER_PATIENCE_S * NS_PER_S)
+        deadline_ns = began_ns + patience_ns
+        fewest: int | None = None
         while True:
-            if self._halted(symbol) is HaltState.ACTIVE:
-                return HaltReport(HaltState.ACTIVE, False, len(self._state.orders.live(symbol)), 0, "resumed")
-            self._cancel_all(symbol, asked, reason)
-            if self._settings.is_paper and self._clock.monotonic_ns() >= retire_ns:
-                await self._count_at_venue(symbol)  # fences the paper venues that do not answer
-            if not self._sends.is_sending(symbol) and not self._state.orders.live(symbol):
-                open_orders = await self._count_at_venue(symbol)
-                if open_orders == 0 and not self._state.orders.live(symbol):
-                    return HaltReport(self._halted(symbol), True, 0, self._clock.now_ns(), reason)
-            if self._clock.monotonic_ns() >= deadline_ns:
+            scope, state = self._still(scope)
+            if state is HaltState.ACTIVE:
+                return HaltReport(state, False, len(self._sweeper.live(scope)), 0, "resumed")
+            gives_up = self._clock.monotonic_ns() >= retire_ns
+            shown = await self._sweeper.round(scope, self._is_spared, gives_up=gives_up)
+            ours = len(self._sweeper.live(scope))
+            if shown == 0 and self._is_quiet(scope):
+                return HaltReport(self._still(scope)[1], True, 0, self._clock.now_ns(), reason)
+            now_ns = self._clock.monotonic_ns()
+            if fewest is None or ours < fewest:
+                fewest = ours
+                deadline_ns = min(now_ns + patience_ns, began_ns + PATIENCE_TIMES * patience_ns)
+            if now_ns >= deadline_ns:
                 break
-            await asyncio.sleep(STEP_S)
-        ours = len(self._state.orders.live(symbol))
-        known = None if open_orders is None and not ours else max(ours, open_orders or 0)
-        self._alerts.raise_alert("alert", "halt_not_confirmed", f"{known} orders may still be open", symbol)
-        return HaltReport(self._halted(symbol), False, known, 0, reason)
+            await self._sweeper.quiet(scope)
+            await sleep(STEP_S)
+        known = None if shown is None and not ours else max(ours, shown or 0)
+        named = next(iter(scope)) if scope is not None and len(scope) == 1 else None
+        self._alerts.raise_alert("alert", "halt_not_confirmed", f"{known} orders may still be open", named)
+        return HaltReport(state, False, known, 0, reason)
 
-    async def _count_at_venue(self, symbol: str | None) -> int | None:
-        """Count our open orders at the venue; None when it does not answer."""
-        symbols = [symbol] if symbol is not None else sorted(self._state.epochs)
-        count = 0
-        try:
-            if not self._settings.is_paper:
-                if not await self._may_ask(len(symbols)):
-                    return None
-                orders = await self._gateway.open_orders(symbols)
-                return sum(1 for order in orders if order.client_order_id.startswith(OUR_PREFIX))
-        except VenueUnavailable as error:
-            if isinstance(error, RateLimited):
-                self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
-            log.warning("halt_waits", reason=str(error))
-            return None
-        for name in symbols:
-            try:
-                count += len(await self._gateway.open_orders((name,)))
-            except VenueUnavailable:
-                # A paper venue without its actor: fence the owner, so that nothing it does can count any more.
-                try:
-                    await self._retire(name)
-                except StoreError:
-                    return None
-        return count
+    def _still(self, scope: Scope) -> tuple[Scope, HaltState]:
+        """Return what of the scope is still halted, and how strictly; ACTIVE when a person has resumed all of it."""
+        if scope is None:
+            return None, self._halted(None)
+        left = {symbol: self._halted(symbol) for symbol in scope if self._halted(symbol) is not HaltState.ACTIVE}
+        if not left:
+            return scope, HaltState.ACTIVE
+        is_reducing = HaltState.REDUCING in left.values()
+        return frozenset(left), HaltState.REDUCING if is_reducing else HaltState.HALTED
 
-    async def _may_ask(self, symbols: int) -> bool:
-        """Wait for what reading the open orders of so many symbols costs; False while the venue wants a pause."""
-        for _ in range(0, symbols, SYMBOLS_A_READ):
-            while not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
-                if self._budget.is_paused(self._clock.now_ns()):
-                    return False
-                await asyncio.sleep(STEP_S)
-        return True
+    def _is_spared(self, record: OrderRecord) -> bool:
+        """While REDUCING exits stay."""
+        return record.purpose is Purpose.EXIT and self._halted(record.symbol) is HaltState.REDUCING
 
     def _halted(self, symbol: str | None) -> HaltState:
         return self._state.account.halt_state(symbol)[0]
 
-    # --- flatten --------------------------------------------------------------------------------------------------
 
-    async def flatten(self, symbol: str | None) -> tuple[str, ...]:
-        """Sell what is held, by IOC orders at a bounded price below the bid; return what could not be sold, as text."""
-        for _ in range(FLATTEN_ROUNDS):
-            self._cancel_all(symbol, set(), "flatten", with_exits=True)
-            await self._until_quiet(symbol)
-            await self._until_free(symbol)
-            if not self._offer_exits(symbol):
-                break
-            await self._until_quiet(symbol)
-        return tuple(
-            f"{item.qty.normalize():f} {item.symbol}"
-            for item in self._state.account.positions()
-            if self._is_held(item.symbol, symbol)
-        )
-
-    async def _until_quiet(self, symbol: str | None) -> None:
-        """Wait until nothing of the scope is open, one round at the longest."""
-        deadline_ns = self._clock.monotonic_ns() + int(FLATTEN_ROUND_S * NS_PER_S)
-        while True:
-            if not self._state.orders.live(symbol) or self._clock.monotonic_ns() >= deadline_ns:
-                return
-            await asyncio.sleep(STEP_S)
-
-    async def _until_free(self, symbol: str | None) -> None:
-        """Wait until all that is held can be sold, one round at the longest.
-
-        A cancel's answer overtakes the venue's word on the balance: what a cancelled exit had locked is free only
-        a moment later.
-        """
-        deadline_ns = self._clock.monotonic_ns() + int(FLATTEN_ROUND_S * NS_PER_S)
-        account = self._state.account
-        while any(
-            self._is_held(item.symbol, symbol) and account.sellable_lots(item.symbol) <= 0
-            for item in account.positions()
-        ):
-            if self._clock.monotonic_ns() >= deadline_ns:
-                return
-            await asyncio.sleep(STEP_S)
-
-    def _is_held(self, symbol: str, only: str | None) -> bool:
-        if only is not None and symbol != only:
-            return False
-        account = self._state.account
-        bid_ticks = account.bid_ticks(symbol, self._clock.now_ns()) or 1
-        instrument = self._state.instruments[symbol]
-        price_ticks = _bounded(bid_ticks, self._settings.flatten_bound_bps)
-        lots = instrument.qty_lots_floor(account.position(symbol).qty)
-        return lots > 0 and (bid_ticks == 1 or lots >= instrument.min_lots(price_ticks))
-
-    def _exit_stem(self, now_ns: int) -> str:
-        # Epochs count an account's executors: with the time too, ids of two accounts in one database differ, and those
-        # of a new database differ from what the venue has seen before.
-        return f"{OUR_PREFIX}x{base36(ms_from_ns(now_ns))}-{base36(self._keeper.epoch)}"
-
-    def _offer_exits(self, only: str | None) -> bool:
-        """Propose one exit for each position that can be sold; True when there was any."""
-        account, now_ns, is_any = self._state.account, self._clock.now_ns(), False
-        for position in account.positions():
-            symbol = position.symbol
-            if not self._is_held(symbol, only):
-                continue
-            bid_ticks = account.bid_ticks(symbol, now_ns)
-            lots = account.sellable_lots(symbol)
-            if bid_ticks is None or lots <= 0:
-                self._alerts.raise_alert("alert", "flatten_impossible", "no fresh bid, or nothing free to sell", symbol)
-                continue
-            is_any = True
-            self._exit_seq += 1
-            self._sends.propose(
-                OrderIntent(
-                    client_order_id=f"{self._exit_stem(now_ns)}-{base36(self._exit_seq)}",
-                    symbol=symbol,
-                    side=Side.SELL,
-                    type=OrderType.IOC,
-                    price_ticks=_bounded(bid_ticks, self._settings.flatten_bound_bps),
-                    qty_lots=lots,
-                    purpose=Purpose.EXIT,
-                    created_ns=now_ns,
-                    valid_until_ns=now_ns + int(FLATTEN_ROUND_S * NS_PER_S),
-                    owner_epoch=self._state.epochs.get(symbol, 0),
-                    strategy="flatten",
-                    decision=(("reason", "flatten"), ("bid_ticks", str(bid_ticks))),
-                ),
-                "",
-            )
-        return is_any
-
-
-def _bounded(bid_ticks: int, bound_bps: int) -> int:
-    return max(1, int(bid_ticks * (BPS - bound_bps) / BPS))
+def _covers(scope: Scope, symbol: str | None) -> bool:
+    return scope is None or (symbol is not None and symbol in scope)
 
 
 def _symbol_of(key: str) -> str | None:
     return None if key == ACCOUNT_SCOPE else key.removeprefix("symbol:")
 
 
-def _scope_key(scope: str, symbol: str | None) -> str:
-    if scope == ACCOUNT_SCOPE:
-        return ACCOUNT_SCOPE
-    if scope == "symbol" and symbol:
-        return symbol_scope(symbol)
-    raise ConfigError(f"halt: expected scope account, or symbol with its name, was {scope!r} and {symbol!r}")
+def _scope_keys(scope: str, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if scope == ACCOUNT_SCOPE and not symbols:
+        return (ACCOUNT_SCOPE,)
+    if (scope == "symbol" and len(symbols) == 1) or (scope == "group" and symbols):
+        return tuple(symbol_scope(symbol) for symbol in dict.fromkeys(symbols))
+    raise ConfigError(
+        f"halt: expected scope account, symbol with its name, or group with names, was {scope!r} {symbols!r}"
+    )

@@ -68,6 +68,10 @@ class OrderTable:
         """Return the live orders' records by id."""
         return {name: tracker.record for name, tracker in self._live.items()}
 
+    def symbols(self) -> set[str]:
+        """Return the symbols that have live orders."""
+        return {item.record.symbol for item in self._live.values()}
+
     def unknown(self) -> Iterator[OrderTracker]:
         """Iterate over the orders of unknown outcome."""
         return (item for item in tuple(self._live.values()) if item.record.status is OrderStatus.UNKNOWN)

@@ -37,37 +37,46 @@ class HaltDesk:
         self._operations: OrderedDict[str, Row] = OrderedDict()
         self._tasks: set[asyncio.Task[Row]] = set()
 
-    async def halt(self, symbol: str | None, is_flatten: bool, reason: str) -> Row:
-        """Halt the account, or one symbol; return where it stands after at most `wait_s`.
+    async def halt(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> Row:
+        """Halt the account (no symbols), or these; return where it stands after at most `wait_s`.
 
         Raises: UnknownSymbol; NotRunning when it could neither be persisted nor carried out.
         """
         reason = reason or NO_REASON
-        if symbol is not None:
-            await self._check(symbol)
-        operation = self._begin("halt", symbol)
-        task = asyncio.create_task(self._halt(operation, symbol, is_flatten, reason), name=f"halt {symbol}")
+        await self._check(symbols)
+        operation = self._begin("halt")
+        task = asyncio.create_task(self._halt(operation, symbols, is_flatten, reason), name="halt")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=self._wait_s)
         if done:
             return task.result()
-        going_on = HaltReport(HaltState.HALTED, False, None, 0, "NOT CONFIRMED yet: the executor is still at it")
-        return {**halt_body(going_on), **self._operations[operation]}
+        return {**await self.standing(symbols[0] if symbols else None), **self._operations[operation]}
 
-    async def resume(self, symbol: str | None, reason: str) -> Row:
-        """Trade again. Raises: UnknownSymbol, NotRunning, OutcomeUnknown, Refused, StoreError."""
-        if symbol is not None:
-            await self._check(symbol)
-        operation = self._begin("resume", symbol)
+    async def standing(self, symbol: str | None) -> Row:
+        """Return where the halt of the account, or of a symbol, stands now; what cannot be read counts as HALTED."""
         try:
-            report = await self._deps.executor.resume(_scope(symbol), symbol)
+            report = await self._deps.executor.halt_report(symbol)
+        except TradingError as error:
+            report = HaltReport(HaltState.HALTED, False, None, 0, f"the halt state cannot be read: {_text(error)}")
+        return halt_body(report)
+
+    async def resume(self, symbols: tuple[str, ...], reason: str) -> Row:
+        """Trade again. Raises: UnknownSymbol, NotRunning, OutcomeUnknown, Refused, StoreError."""
+        await self._check(symbols)
+        operation = self._begin("resume")
+        executor = self._deps.executor
+        try:
+            if len(symbols) > 1:
+                report = await executor.resume_group(symbols)
+            else:
+                report = await executor.resume(*_scope(symbols))
         except TradingError as error:
             self._move(operation, "failed", _text(error))
             raise
         finally:
             self._view.forget_halt()
-        await self._write_down("resume", symbol, {"reason": reason})
+        await self._write_down("resume", symbols, {"reason": reason})
         return {**halt_body(report), **self._move(operation, "succeeded", None)}
 
     def operation(self, operation_id: str) -> Row | None:
@@ -81,18 +90,22 @@ class HaltDesk:
 
     # --- pieces -----------------------------------------------------------------------------------------------------
 
-    async def _halt(self, operation: str, symbol: str | None, is_flatten: bool, reason: str) -> Row:
+    async def _halt(self, operation: str, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> Row:
         # A flatten needs exits: it runs in REDUCING, and the executor goes on to HALTED (promise 5).
         state = HaltState.REDUCING if is_flatten else HaltState.HALTED
-        scope = "account" if symbol is None else f"symbol:{symbol}"
+        executor = self._deps.executor
         not_stored = ""
         try:
-            await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns())
+            for scope in [f"symbol:{symbol}" for symbol in symbols] or ["account"]:
+                await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns())
         except StoreError as error:
             not_stored = f"not persisted: {_text(error)}"
-        await self._write_down("halt", symbol, {"reason": reason, "flatten": is_flatten})
+        await self._write_down("halt", symbols, {"reason": reason, "flatten": is_flatten})
         try:
-            report = await self._deps.executor.halt(_scope(symbol), symbol, is_flatten, reason)
+            if len(symbols) > 1:
+                report = await executor.halt_group(symbols, is_flatten, reason)
+            else:
+                report = await executor.halt(*_scope(symbols), is_flatten, reason)
         except TradingError as error:
             if not_stored:
                 text = f"the halt could neither be persisted nor carried out: {not_stored}; {_text(error)}"
@@ -109,21 +122,26 @@ class HaltDesk:
             return {**body, **self._move(operation, "succeeded", None)}
         return {**body, **self._move(operation, "failed", report.reason or "NOT CONFIRMED")}
 
-    async def _check(self, symbol: str) -> None:
-        """Refuse a symbol that this session does not know; while the supervisor is away every symbol may be halted."""
+    async def _check(self, symbols: tuple[str, ...]) -> None:
+        """Refuse symbols that this session does not know; while the supervisor is away every symbol may be halted."""
+        if not symbols:
+            return
         try:
             await self._view.table()
         except TradingError:
             return
-        await self._view.require(symbol)
+        for symbol in symbols:
+            await self._view.require(symbol)
 
-    async def _write_down(self, action: str, symbol: str | None, detail: Mapping[str, Any]) -> None:
-        try:
-            await self._deps.fleet.append_audit(BY, action, symbol, detail, self._deps.now_ns())
-        except StoreError as error:
-            _log.error("audit_not_written", action=action, symbol=symbol, reason=_text(error))
+    async def _write_down(self, action: str, symbols: tuple[str, ...], detail: Mapping[str, Any]) -> None:
+        for symbol in symbols or (None,):
+            try:
+                await self._deps.fleet.append_audit(BY, action, symbol, detail, self._deps.now_ns())
+            except StoreError as error:
+                _log.error("audit_not_written", action=action, symbol=symbol, reason=_text(error))
+                return
 
-    def _begin(self, kind: Literal["halt", "resume"], symbol: str | None) -> str:
+    def _begin(self, kind: Literal["halt", "resume"]) -> str:
         now_ns = self._deps.now_ns()
         operation_id = uuid.uuid4().hex
         self._operations[operation_id] = {
@@ -150,8 +168,8 @@ class HaltDesk:
             _log.error("halt_failed", reason=_text(error))
 
 
-def _scope(symbol: str | None) -> str:
-    return "account" if symbol is None else "symbol"
+def _scope(symbols: tuple[str, ...]) -> tuple[str, str | None]:
+    return ("symbol", symbols[0]) if symbols else ("account", None)
 
 
 def _text(error: BaseException) -> str:

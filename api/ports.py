@@ -151,12 +151,20 @@ class ExecutorPort(Protocol):
         """Halt and verify; see `ExecutorActor.halt`."""
         ...
 
+    async def halt_group(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> HaltReport:
+        """Halt some symbols together, and verify; see `ExecutorActor.halt_group`."""
+        ...
+
     async def resume(self, scope: str, symbol: str | None) -> HaltReport:
         """Lift a halt."""
         ...
 
-    async def halt_report(self) -> HaltReport:
-        """Say where the account's halt stands."""
+    async def resume_group(self, symbols: tuple[str, ...]) -> HaltReport:
+        """Lift the halts of some symbols."""
+        ...
+
+    async def halt_report(self, symbol: str | None = None) -> HaltReport:
+        """Say where the halt of the account, or of a symbol, stands."""
         ...
 
     async def limits(self) -> tuple[LimitValue, ...]:

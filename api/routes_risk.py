@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from actors.executor_values import ExecutorStatus, LimitValue
 from api.context import Here
@@ -55,17 +55,17 @@ def _risk_body(limits: tuple[LimitValue, ...], status: ExecutorStatus) -> Row:
     }
 
 
-@router.get("/halt", response_model=HaltBody, summary="Where the account's halt stands")
-async def read_halt(context: Here) -> Row:
-    """What cannot be read counts as HALTED."""
-    return await context.view.halt()
+@router.get("/halt", response_model=HaltBody, summary="Where the halt of the account, or of a symbol, stands")
+async def read_halt(context: Here, symbol: Annotated[str | None, Query(max_length=64)] = None) -> Row:
+    """Also while it is carried out: `open_orders` counts down. What cannot be read counts as HALTED."""
+    return await (context.view.halt() if symbol is None else context.halts.standing(symbol))
 
 
 @router.post("/halt", status_code=202, response_model=HaltOutcome, summary="Stop: cancel everything, verify")
 async def halt(context: Here, body: Annotated[HaltRequest | None, Body()] = None, *, response: Response) -> Row:
     """Persisted first, then carried out. Answers when the venue confirmed, or after 28 s with what is known."""
     body = body or HaltRequest()
-    outcome = await context.halts.halt(body.symbol, body.flatten, body.reason)
+    outcome = await context.halts.halt(body.names, body.flatten, body.reason)
     response.headers["Location"] = f"/v1/operations/{outcome['operation_id']}"
     return outcome
 
@@ -74,6 +74,6 @@ async def halt(context: Here, body: Annotated[HaltRequest | None, Body()] = None
 async def resume(context: Here, body: Annotated[ResumeRequest | None, Body()] = None, *, response: Response) -> Row:
     """Lifts a halt; symbols that were paused by a person stay paused."""
     body = body or ResumeRequest()
-    outcome = await context.halts.resume(body.symbol, body.reason)
+    outcome = await context.halts.resume(body.names, body.reason)
     response.headers["Location"] = f"/v1/operations/{outcome['operation_id']}"
     return outcome

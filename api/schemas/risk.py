@@ -52,16 +52,24 @@ class RiskRequest(BaseModel):
 
 
 class ScopedRequest(Request):
-    """Something for the whole account or for one symbol."""
+    """Something for the whole account, for one symbol, or for a group of symbols."""
 
-    scope: Literal["account", "symbol"] = "account"
+    scope: Literal["account", "symbol", "group"] = "account"
     symbol: SymbolName | None = None
+    symbols: tuple[SymbolName, ...] = Field((), max_length=2_000)
 
     @model_validator(mode="after")
     def _belong_together(self) -> ScopedRequest:
         if (self.scope == "symbol") != (self.symbol is not None):
             raise ValueError("scope symbol needs a symbol, scope account takes none")
+        if (self.scope == "group") != bool(self.symbols):
+            raise ValueError("scope group needs symbols, the other scopes take none")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols that are meant; none for the whole account."""
+        return tuple(dict.fromkeys(self.symbols)) or (() if self.symbol is None else (self.symbol,))
 
 
 class HaltRequest(ScopedRequest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -268,17 +269,35 @@ async def test_halt_of_one_symbol_leaves_the_account_active(system: ApiSystem, c
     assert (await client.get("/v1/halt")).json()["symbols"] == {}
 
 
+async def test_halt_of_a_group_stops_its_symbols_and_each_can_be_asked_about(
+    system: ApiSystem, client: httpx.AsyncClient
+) -> None:
+    await system.spawn(client, "BTCUSDT", "ETHUSDT")
+    group = {"scope": "group", "symbols": ["BTCUSDT", "ETHUSDT"]}
+    body = (await client.post("/v1/halt", json={**group, "reason": "odd"})).json()
+    assert (body["state"], body["confirmed"], body["open_orders"]) == ("HALTED", True, 0)
+    assert (await client.get("/v1/halt")).json()["symbols"] == {"BTCUSDT": "HALTED", "ETHUSDT": "HALTED"}
+    one = (await client.get("/v1/halt", params={"symbol": "ETHUSDT"})).json()
+    assert (one["state"], one["confirmed"], one["reason"]) == ("HALTED", True, "odd")
+    await client.post("/v1/resume", json=group)
+    assert (await client.get("/v1/halt")).json()["symbols"] == {}
+    assert [row["symbol"] for row in (await client.get("/v1/audit")).json()["items"][:2]] == ["ETHUSDT", "BTCUSDT"]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
         ({"scope": "symbol"}, 422),
+        ({"scope": "group"}, 422),
+        ({"scope": "account", "symbols": ["BTCUSDT"]}, 422),
+        ({"scope": "group", "symbols": ["NOPEUSDT"]}, 404),
         ({"scope": "account", "symbol": "BTCUSDT"}, 422),
         ({"scope": "symbol", "symbol": "NOPEUSDT"}, 404),
         ({"scope": "galaxy"}, 422),
     ],
 )
 async def test_halt_that_names_nothing_halts_nothing(
-    system: ApiSystem, client: httpx.AsyncClient, body: dict[str, str], status: int
+    system: ApiSystem, client: httpx.AsyncClient, body: dict[str, Any], status: int
 ) -> None:
     assert (await client.post("/v1/halt", json=body)).status_code == status
     assert await system.fleet.halts() == ()

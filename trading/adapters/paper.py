@@ -111,13 +111,21 @@ class PaperGateway:
         return is_taken
 
     async def cancel_all(self, symbols: Sequence[str]) -> None:
-        """Cancel every open order of these symbols. Raises: VenueUnavailable."""
-        for symbol in symbols:
-            orders = await self._orders(symbol)
-            try:
-                await self._symbols(symbol).paper_cancel(tuple(item.client_order_id for item in orders))
-            except TradingError as error:
-                raise _unavailable(symbol, error)
+        """Cancel every open order of these symbols; one that does not answer holds up no other.
+
+        Raises: VenueUnavailable when one of them did not answer.
+        """
+        answers = await asyncio.gather(*(self._clear(symbol) for symbol in symbols), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _clear(self, symbol: str) -> None:
+        orders = await self._orders(symbol)
+        try:
+            await self._symbols(symbol).paper_cancel(tuple(item.client_order_id for item in orders))
+        except TradingError as error:
+            raise _unavailable(symbol, error)
 
     async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return one order; None when the paper venue does not hold it. Raises: VenueUnavailable."""

@@ -6,7 +6,7 @@ Pure decisions over what was read; the executor asks the questions and carries o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -134,3 +134,47 @@ def compare(
         and record.updated_ns < asked_ns
     )
     return Comparison(tuple(reports), missing, tuple(orphans), tuple(foreign))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """How to end what is ours in some symbols.
+
+    Attributes:
+        bulk: symbols that one call may clear: everything open there is ours, and none of it may stay.
+        mixed: symbols with foreign orders, or with some of ours that stay: there ours end one by one.
+        single: the open orders of ours to end in the mixed ones.
+    """
+
+    bulk: tuple[str, ...]
+    mixed: frozenset[str]
+    single: tuple[VenueOrder, ...]
+
+
+def plan_sweep(
+    symbols: Iterable[str],
+    venue_open: Sequence[VenueOrder],
+    held: Collection[str],
+    spared: Mapping[str, str],
+    prefix: str = OUR_PREFIX,
+) -> SweepPlan:
+    """Choose the fewest calls that end all our open orders of some symbols and no other.
+
+    Args:
+        symbols: those the venue was asked about. venue_open: what it shows there.
+        held: symbols where orders of ours may be that it does not show (on their way, or unknown).
+        spared: orders of ours that stay, shown or not, as symbol by client id.
+    """
+    foreign = {order.symbol for order in venue_open if not order.client_order_id.startswith(prefix)}
+    mixed = frozenset(foreign | set(spared.values()))
+    ours = [
+        order
+        for order in venue_open
+        if order.client_order_id.startswith(prefix) and order.client_order_id not in spared
+    ]
+    wanted = {order.symbol for order in ours} | set(held)
+    return SweepPlan(
+        bulk=tuple(symbol for symbol in symbols if symbol in wanted and symbol not in mixed),
+        mixed=mixed,
+        single=tuple(order for order in ours if order.symbol in mixed),
+    )

@@ -67,6 +67,7 @@ class FakeVenue:
         self.gate: asyncio.Event | None = None
         self.placed: list[OrderRecord] = []
         self.cancelled: list[str] = []
+        self.swept: list[tuple[str, ...]] = []
         self.book: dict[str, VenueOrder] = {}
         self.executions: list[VenueTrade] = []
         self.free = {"USDT": D(10_000)}
@@ -113,6 +114,13 @@ class FakeVenue:
             D(0),
             self.clock.now_ns(),
             self.clock.now_ns(),
+        )
+
+    def hold(self, name: str, symbol: str = "BTCUSDT") -> None:
+        """Let an order be open that did not come from us."""
+        now_ns = self.clock.now_ns()
+        self.book[name] = VenueOrder(
+            symbol, name, f"v-{name}", OrderStatus.OPEN, Side.BUY, OrderType.LIMIT, BID, 1000, 0, D(0), now_ns, now_ns
         )
 
     def fill(self, name: str, lots: int, *, pushes: bool = True, fee: str = "0") -> VenueTrade:
@@ -164,6 +172,7 @@ class FakeVenue:
         return True
 
     async def cancel_all(self, symbols: Sequence[str]) -> None:
+        self.swept.append(tuple(symbols))
         for word in await self.open_orders(symbols):
             await self.cancel(word.symbol, word.client_order_id, word.venue_order_id)
 

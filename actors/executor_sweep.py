@@ -1,0 +1,161 @@
+"""The sweep of a halt or flatten: withdraw what was not sent, cancel what is open by few calls, count what is left.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. Where everything open in a symbol is ours, one
+call ends up to five symbols; beside foreign orders, or exits that may stay, ours are cancelled one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+from actors.executor_reconcile import READ_WEIGHT, SYMBOLS_A_READ
+from actors.executor_send import SendPath
+from actors.executor_state import ExecutorState
+from actors.executor_values import ExecutorSettings
+from trading.adapters.clock import Clock
+from trading.engine.budget import RateBudget
+from trading.engine.order_tracker import OrderTracker
+from trading.engine.ports import Gateway, OrderRecord
+from trading.engine.reconcile import OUR_PREFIX, plan_sweep
+from trading.model.errors import RateLimited, StoreError, VenueUnavailable
+from trading.model.orders import VenueOrder
+
+STEP_S = 0.05
+# Without any progress for so many steps, the venue is asked again: a push may have been lost.
+STILL_STEPS = 20
+log = structlog.get_logger("executor")
+
+# The symbols of a halt; None is the whole account.
+Scope = frozenset[str] | None
+
+
+class Sweeper:
+    """Owned by one `ExecutorActor`. Invariant: it ends no foreign order, and none that `spares` lets live."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        state: ExecutorState,
+        sends: SendPath,
+        gateway: Gateway,
+        budget: RateBudget,
+        clock: Clock,
+        retire: Callable[[str], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Args: retire: fences a symbol's owner and ends its paper orders."""
+        self._settings = settings
+        self._state = state
+        self._sends = sends
+        self._gateway = gateway
+        self._budget = budget
+        self._clock = clock
+        self._retire = retire
+
+    def live(self, scope: Scope) -> list[OrderTracker]:
+        """List the orders of a scope that are not over, oldest first."""
+        return [item for item in self._state.orders.live() if scope is None or item.record.symbol in scope]
+
+    def is_sending(self, scope: Scope) -> bool:
+        """True while an order of the scope is between its token and its answer."""
+        return any(self._sends.is_sending(symbol) for symbol in (scope if scope is not None else (None,)))
+
+    async def round(self, scope: Scope, spares: Callable[[OrderRecord], bool], *, gives_up: bool = False) -> int | None:
+        """Withdraw and cancel everything of ours but what `spares`; do not wait for the end.
+
+        Args: gives_up: a paper venue that does not answer is fenced, its orders ended.
+        Returns: our open orders as the venue showed them before these cancels, None when a part of it did not answer.
+        """
+        for tracker in self.live(scope):
+            if not spares(tracker.record):
+                self._sends.withdraw(tracker.record.client_order_id)
+        symbols = sorted(scope if scope is not None else self._state.epochs.keys() | self._state.orders.symbols())
+        batches = [tuple(symbols[at : at + SYMBOLS_A_READ]) for at in range(0, len(symbols), SYMBOLS_A_READ)]
+        counts = await asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches))
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    async def quiet(self, scope: Scope) -> None:
+        """Wait until nothing of the scope is open or on its way, or until nothing has moved for a second."""
+        before, still = -1, 0
+        while still < STILL_STEPS:
+            now = len(self.live(scope))
+            is_on_its_way = self.is_sending(scope) or any(self._sends.cancels.is_sweeping(item) for item in scope or ())
+            if not now and not is_on_its_way:
+                return
+            still = still + 1 if now == before else 0
+            before = now
+            await asyncio.sleep(STEP_S)
+
+    # --- one batch of symbols -----------------------------------------------------------------------------------------
+
+    async def _batch(
+        self, symbols: tuple[str, ...], spares: Callable[[OrderRecord], bool], gives_up: bool
+    ) -> int | None:
+        own = [item.record for symbol in symbols for item in self._state.orders.live(symbol)]
+        try:
+            answer = await self._read(symbols, gives_up)
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            return None
+        except VenueUnavailable as error:
+            log.warning("sweep_waits", symbols=symbols, reason=str(error))
+            self._cancel_singly(record for record in own if not spares(record))
+            return None
+        if answer is None:
+            return None
+        asked, shown = answer
+        spared = {record.client_order_id: record.symbol for record in own if spares(record)}
+        held = {record.symbol for record in own if record.client_order_id not in spared}
+        plan = plan_sweep(asked, shown, held, spared)
+        self._sends.cancels.queue_sweep(plan.bulk)
+        self._cancel_singly(record for record in own if record.symbol in plan.mixed and not spares(record))
+        known = {record.client_order_id for record in own}
+        for order in plan.single:
+            if order.client_order_id not in known:
+                self._sends.cancels.queue(order.client_order_id, order.symbol, order.venue_order_id)
+        if len(asked) < len(symbols):
+            return None
+        return sum(order.client_order_id.startswith(OUR_PREFIX) for order in shown)
+
+    async def _read(self, symbols: tuple[str, ...], gives_up: bool) -> tuple[tuple[str, ...], list[VenueOrder]] | None:
+        """Return which symbols answered, and their open orders; None while the venue wants a pause.
+
+        Raises: VenueUnavailable.
+        """
+        if not self._settings.is_paper:
+            if not await self._may_ask():
+                return None
+            return symbols, list(await self._gateway.open_orders(symbols))
+        answers = await asyncio.gather(*(self._read_paper(symbol, gives_up) for symbol in symbols))
+        found = [(symbol, orders) for symbol, orders in zip(symbols, answers, strict=True) if orders is not None]
+        return tuple(symbol for symbol, _ in found), [order for _, orders in found for order in orders]
+
+    async def _read_paper(self, symbol: str, gives_up: bool) -> tuple[VenueOrder, ...] | None:
+        """Ask one symbol's paper venue; one that does not answer and holds nothing, or was waited for, is fenced."""
+        try:
+            return await self._gateway.open_orders((symbol,))
+        except VenueUnavailable:
+            if self._state.orders.live(symbol) and not gives_up:
+                return None
+        try:
+            await self._retire(symbol)
+        except StoreError:
+            return None
+        return ()
+
+    async def _may_ask(self) -> bool:
+        """Wait for what one read costs; False while the venue wants a pause."""
+        while not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
+            if self._budget.is_paused(self._clock.now_ns()):
+                return False
+            await asyncio.sleep(STEP_S)
+        return True
+
+    def _cancel_singly(self, records: Iterable[OrderRecord]) -> None:
+        for record in records:
+            name = record.client_order_id
+            if not self._sends.withdraw(name) and not self._sends.cancels.is_under_way(name):
+                self._sends.cancels.queue(name, record.symbol)

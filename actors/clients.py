@@ -176,6 +176,11 @@ class ExecutorHandle:
         status: ExecutorStatus = await self._handle.control("status")
         return status
 
+    async def ping(self) -> str:
+        """See `ExecutorActor.ping`."""
+        pid: str = await self._handle.call("ping")
+        return pid
+
     async def is_alive(self) -> bool:
         """Ask for a sign of life."""
         return await self._handle.is_alive()

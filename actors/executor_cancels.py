@@ -92,15 +92,16 @@ class CancelPath:
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
         now_ns = self._clock.now_ns()
-        for tracker in self._state.orders.live():
-            name = tracker.record.client_order_id
-            asked_ns = self._sent_ns.get(name)
-            if asked_ns is None and tracker.record.status is not OrderStatus.CANCELLING:
-                continue
-            if now_ns - (asked_ns or 0) > RECANCEL_AFTER_NS and not tracker.is_ended_at_venue:
+        orders = self._state.orders
+        self._sent_ns = {name: at_ns for name, at_ns in self._sent_ns.items() if orders.is_live(name)}
+        asked = {
+            item.record.client_order_id for item in orders.watched() if item.record.status is OrderStatus.CANCELLING
+        }
+        for name in sorted(asked | self._sent_ns.keys()):
+            tracker = orders.get(name)
+            is_due = now_ns - self._sent_ns.get(name, 0) > RECANCEL_AFTER_NS
+            if is_due and tracker is not None and not tracker.is_ended_at_venue:
                 self.queue(name, tracker.record.symbol)
-        live = self._state.orders.live_records()
-        self._sent_ns = {name: at_ns for name, at_ns in self._sent_ns.items() if name in live}
 
     def is_under_way(self, client_order_id: str) -> bool:
         """True while the cancel of an order waits, or was sent a moment ago."""

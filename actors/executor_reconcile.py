@@ -277,7 +277,7 @@ class Reconciler:
     async def _fetch_missing_fills(self) -> None:
         """Fetch the executions of orders of which the venue says that more has traded than is booked."""
         now_ns = self._clock.now_ns()
-        short = {item.record.client_order_id: item for item in self._state.orders.live() if item.missing_lots}
+        short = {item.record.client_order_id: item for item in self._state.orders.watched() if item.missing_lots}
         self._short_since = {name: self._short_since.get(name, now_ns) for name in short}
         for name, tracker in short.items():
             if now_ns - self._short_since[name] < FILL_PATIENCE_NS:

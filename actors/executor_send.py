@@ -221,15 +221,17 @@ class SendPath:
                 await self._not_committed(job, outcome)
                 return
             committed_ns = self._clock.now_ns()
-            tracker.record = replace(tracker.record, committed_ns=committed_ns, updated_ns=committed_ns)
             self._state.to_commit.add(max(0, committed_ns - tracker.record.created_ns))
             if denial := self._withheld(tracker.record):
+                tracker.record = replace(tracker.record, committed_ns=committed_ns, updated_ns=committed_ns)
                 self._finish_denied(job, denial)
                 return
             self._settle(job, True)
             self._crashpoints.reach("send.before")
             sent_ns = self._clock.now_ns()
-            tracker.record = replace(tracker.record, sent_ns=sent_ns)
+            tracker.record = replace(
+                tracker.record, committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns
+            )
             self._state.to_send.add(max(0, sent_ns - committed_ns))
             self._state.counters["placed"] += 1
             answer = await self._gateway.place(tracker.record)
@@ -325,7 +327,7 @@ class SendPath:
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
         self.cancels.recancel_due()
-        self._cancel_wanted.intersection_update(self._state.orders.live_records())
+        self._cancel_wanted = {name for name in self._cancel_wanted if self._state.orders.is_live(name)}
 
     def _push_cancel(self, symbol: str, job: CancelJob | SweepJob) -> None:
         self._queue.push(Priority.CANCEL, symbol, job)

@@ -20,6 +20,7 @@ from trading.model.units import NS_PER_MS, ZERO
 # Finished orders stay for late words about them; beyond this many they are read from the journal when needed.
 FINISHED_MAX = 5_000
 LATENCY_WINDOW = 2_000
+_WATCHED = frozenset({OrderStatus.UNKNOWN, OrderStatus.CANCELLING})
 
 
 class OrderTable:
@@ -29,6 +30,7 @@ class OrderTable:
         self._live: dict[str, OrderTracker] = {}
         self._finished: OrderedDict[str, OrderTracker] = OrderedDict()
         self._by_venue_id: dict[str, str] = {}
+        self._watched: dict[str, OrderTracker] = {}
 
     def get(self, client_order_id: str) -> OrderTracker | None:
         """Find an order by our id."""
@@ -45,6 +47,10 @@ class OrderTable:
         name = record.client_order_id
         if record.venue_order_id:
             self._by_venue_id[record.venue_order_id] = name
+        if record.status in _WATCHED or (tracker.missing_lots and not record.status.is_terminal):
+            self._watched[name] = tracker
+        else:
+            self._watched.pop(name, None)
         if not record.status.is_terminal:
             self._finished.pop(name, None)
             self._live[name] = tracker
@@ -58,7 +64,16 @@ class OrderTable:
     def drop(self, client_order_id: str) -> None:
         """Forget an order that was never written under this process."""
         self._live.pop(client_order_id, None)
+        self._watched.pop(client_order_id, None)
         self._finished.pop(client_order_id, None)
+
+    def is_live(self, client_order_id: str) -> bool:
+        """Tell whether an order is known and not over."""
+        return client_order_id in self._live
+
+    def watched(self) -> tuple[OrderTracker, ...]:
+        """List the live orders that somebody has to look after: unknown, being cancelled, or short of executions."""
+        return tuple(self._watched.values())
 
     def live(self, symbol: str | None = None) -> tuple[OrderTracker, ...]:
         """List live orders, of one symbol or of all, oldest first."""
@@ -74,7 +89,7 @@ class OrderTable:
 
     def unknown(self) -> Iterator[OrderTracker]:
         """Iterate over the orders of unknown outcome."""
-        return (item for item in tuple(self._live.values()) if item.record.status is OrderStatus.UNKNOWN)
+        return (item for item in self.watched() if item.record.status is OrderStatus.UNKNOWN)
 
 
 class LatencyWindow:

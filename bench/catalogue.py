@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bench import book, exchange, gates, journal, memory, order_latency, replay, start
+from bench import book, exchange, gates, journal, memory, order_flow, order_latency, replay, start
 from bench.figures import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     *book.BENCHMARKS,
     *replay.BENCHMARKS,
     *journal.BENCHMARKS,
+    *order_flow.BENCHMARKS,
     *exchange.BENCHMARKS,
     *order_latency.BENCHMARKS,
     *memory.BENCHMARKS,

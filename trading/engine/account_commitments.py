@@ -7,7 +7,7 @@ is known here until it is terminal; what has filled has moved to the position an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from trading.engine.ports import OrderRecord
@@ -35,12 +35,20 @@ class Commitment:
     is_unseen: bool
     is_unknown: bool
 
+    def is_of(self, order: OrderRecord) -> bool:
+        """Tell whether an order still claims as much as this."""
+        return self.open_lots == order.qty_lots - order.filled_lots and self.price_ticks == order.price_ticks
+
 
 @dataclass(slots=True)
 class _SymbolSums:
     buy_notional: Decimal = ZERO
     sell_lots: int = 0
-    orders: dict[str, Commitment] = field(default_factory=dict)
+    buys: dict[str, Commitment] = field(default_factory=dict)
+    sells: dict[str, Commitment] = field(default_factory=dict)
+
+    def of_side(self, side: Side) -> dict[str, Commitment]:
+        return self.buys if side is Side.BUY else self.sells
 
 
 class Commitments:
@@ -56,26 +64,43 @@ class Commitments:
 
     def put(self, order: OrderRecord) -> None:
         """Take an order's current state in place of the former one; a terminal order releases everything."""
-        sums = self._symbols.setdefault(order.symbol, _SymbolSums())
-        former = sums.orders.pop(order.client_order_id, None)
+        sums = self._symbols.get(order.symbol)
+        if sums is None:
+            sums = self._symbols[order.symbol] = _SymbolSums()
+        orders = sums.of_side(order.side)
+        former = orders.get(order.client_order_id)
+        if former is not None and not order.status.is_terminal and former.is_of(order):
+            self._restate(orders, former, order.status)
+            return
         if former is not None:
+            del orders[order.client_order_id]
             self._apply(sums, former, -1)
         if not order.status.is_terminal:
             commitment = self._commitment(order)
-            sums.orders[order.client_order_id] = commitment
+            orders[order.client_order_id] = commitment
             self._apply(sums, commitment, 1)
 
-    def of_symbol(self, symbol: str) -> Iterator[Commitment]:
-        """Iterate over the open claims of one symbol."""
+    def _restate(self, orders: dict[str, Commitment], former: Commitment, status: OrderStatus) -> None:
+        """Only the status moved: the sums stay, but for what the venue's locked balance can show."""
+        is_unseen, is_unknown = status in UNSEEN, status is OrderStatus.UNKNOWN
+        if (is_unseen, is_unknown) == (former.is_unseen, former.is_unknown):
+            return
+        if is_unseen is not former.is_unseen:
+            change = former.reserve if is_unseen else -former.reserve
+            self._unseen[former.asset] = self._unseen.get(former.asset, ZERO) + change
+        orders[former.client_order_id] = replace(former, is_unseen=is_unseen, is_unknown=is_unknown)
+
+    def of_side(self, symbol: str, side: Side) -> Iterator[Commitment]:
+        """Iterate over the open claims of one side of one symbol."""
         sums = self._symbols.get(symbol)
-        return iter(sums.orders.values() if sums is not None else ())
+        return iter(()) if sums is None else iter(sums.of_side(side).values())
 
     def count(self, symbol: str | None = None) -> int:
         """Count open orders, of one symbol or of all."""
         if symbol is None:
             return self._count
         sums = self._symbols.get(symbol)
-        return len(sums.orders) if sums is not None else 0
+        return len(sums.buys) + len(sums.sells) if sums is not None else 0
 
     def open_buy_notional(self, symbol: str) -> Decimal:
         """Return the quote value of a symbol's open buys."""

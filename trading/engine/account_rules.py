@@ -64,7 +64,7 @@ def refuse_exit(account: AccountView, intent: OrderIntent, instrument: Instrumen
     """Refuse an exit only for what cannot be: a buy, more than is sellable, a second one after an unknown."""
     if intent.side is not Side.SELL:
         return Denial(Refusal.NOTHING_TO_SELL, "an exit of a long position is a sell")
-    for item in account.commitments.of_symbol(intent.symbol):
+    for item in account.commitments.of_side(intent.symbol, Side.SELL):
         if item.is_unknown and item.purpose is Purpose.EXIT:
             return Denial(Refusal.EXIT_UNKNOWN, f"the outcome of exit {item.client_order_id} is unknown")
     return _refuse_sale(account, intent, instrument)
@@ -131,8 +131,8 @@ def _refuse_by_price(account: AccountView, intent: OrderIntent, bid_ticks: int) 
 
 
 def _refuse_self_trade(account: AccountView, intent: OrderIntent) -> Denial | None:
-    for item in account.commitments.of_symbol(intent.symbol):
-        if item.side is not intent.side and (intent.price_ticks - item.price_ticks) * intent.side.sign >= 0:
+    for item in account.commitments.of_side(intent.symbol, intent.side.opposite):
+        if (intent.price_ticks - item.price_ticks) * intent.side.sign >= 0:
             text = f"would meet our own {item.side} {item.client_order_id} at {item.price_ticks} ticks"
             return Denial(Refusal.SELF_TRADE, text)
     return None

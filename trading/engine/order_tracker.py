@@ -113,9 +113,7 @@ class OrderTracker:
     def on_answer(self, answer: PlaceAnswer, now_ns: int) -> Step | None:
         """Take the answer of the send; None when it tells nothing new."""
         if isinstance(answer, PlaceAccepted):
-            if not self.record.acked_ns:
-                self.record = replace(self.record, acked_ns=answer.acked_ns)
-            return self._acknowledge(answer.venue_order_id, now_ns)
+            return self._acknowledge(answer.venue_order_id, now_ns, answer.acked_ns)
         if isinstance(answer, PlaceRejected):
             self.record = replace(self.record, acked_ns=answer.acked_ns)
             event = OrderRejected(
@@ -188,17 +186,20 @@ class OrderTracker:
                 return True
         return False
 
-    def _acknowledge(self, venue_order_id: str, now_ns: int) -> Step | None:
+    def _acknowledge(self, venue_order_id: str, now_ns: int, acked_ns: int = 0) -> Step | None:
         before = self.record
         is_news = before.status in (OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN)
         is_back = (before.status, OrderEventKind.ACKNOWLEDGED) in CONTRADICTIONS
+        is_complete = bool(before.venue_order_id and before.acked_ns)
+        if is_complete and not is_back and next_status(before.status, OrderEventKind.ACKNOWLEDGED) is before.status:
+            return None  # it was told before
         event = OrderAccepted(before.symbol, before.client_order_id, venue_order_id, now_ns)
         step = self._move(
             OrderEventKind.ACKNOWLEDGED,
             now_ns,
             event if is_news or is_back else None,
             venue_order_id=before.venue_order_id or venue_order_id,
-            acked_ns=before.acked_ns or now_ns,
+            acked_ns=before.acked_ns or acked_ns or now_ns,
         )
         is_told = (
             step.event is not None or step.alert or replace(step.order, updated_ns=0) != replace(before, updated_ns=0)

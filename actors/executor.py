@@ -281,7 +281,9 @@ class ExecutorActor:
 
     def _takes_orders(self) -> bool:
         core = self._core
-        return core.keeper.is_valid() and not core.state.is_journal_down and core.state.is_reconciled
+        state = core.state
+        is_hindered = state.is_journal_down or state.is_venue_down
+        return core.keeper.is_valid() and not is_hindered and state.is_reconciled
 
     async def status(self) -> ExecutorStatus:
         """Return what the executor knows of itself."""
@@ -295,6 +297,10 @@ class ExecutorActor:
             is_lease_valid=core.keeper.is_valid(),
             is_journal_down=state.is_journal_down,
             is_stream_up=state.is_stream_up,
+            is_venue_down=state.is_venue_down,
+            clock_skew_ms=core.gateway.clock_skew_ms(),
+            drift=tuple(sorted(state.drift.items())),
+            cooldown_until_ns=core.account.cooldown_until_ns(),
             halts=core.account.halts(),
             open_orders=len(state.orders.live()),
             unknown_orders=sum(1 for _ in state.orders.unknown()),

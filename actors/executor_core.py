@@ -16,6 +16,7 @@ import structlog
 from actors.executor_books import BookKeeper
 from actors.executor_desk import OrderDesk
 from actors.executor_flatten import Flattener
+from actors.executor_guard import Guard
 from actors.executor_halt import HaltControl
 from actors.executor_lanes import AlertLane, DeliveryLane, IntentLane, OutcomeLane
 from actors.executor_lease import LeaseKeeper
@@ -99,6 +100,18 @@ class ExecutorCore:
         sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire)
         self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)
         self.halts = HaltControl(settings, self.state, journal, self.alerts, clock, sweeper, self.flattener, self.spawn)
+        self.guard = Guard(
+            settings,
+            self.state,
+            self.keeper,
+            journal,
+            gateway,
+            self.alerts,
+            clock,
+            sweeper,
+            self.halts.reduce,
+            self._halt_symbol,
+        )
         self.books = BookKeeper(settings, self.state, self.keeper, journal, self.alerts, clock, self._halt_account)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -128,6 +141,7 @@ class ExecutorCore:
             self.spawn(self.reconciler.run(), "reconcile")
             self.spawn(self.halts.run(), "halts")
             self.spawn(self.books.run(), "books")
+            self.spawn(self.guard.run(), "guard")
         await self.halts.enforce_stored()
 
     async def close(self) -> None:
@@ -169,6 +183,7 @@ class ExecutorCore:
             self.account.limits = parse(AccountLimits, dict(self.settings.limits))
             self.alerts.raise_alert("alert", "limits_unreadable", str(error))
         self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl)
+        self.account.restore_streak(loaded.streak)
         for scope, halt_state, reason in loaded.halts:
             self.account.set_halt(scope, halt_state, reason)
         for position in loaded.positions:
@@ -253,3 +268,10 @@ class ExecutorCore:
 
     async def _halt_account(self, reason: str) -> None:
         await self.halts.halt(ACCOUNT_SCOPE, (), False, reason)
+
+    async def _halt_symbol(self, symbol: str | None, reason: str) -> None:
+        scope, symbols = ("symbol", (symbol,)) if symbol is not None else (ACCOUNT_SCOPE, ())
+        self.spawn(self._halt_until_over(scope, symbols, reason), "halt")
+
+    async def _halt_until_over(self, scope: str, symbols: tuple[str, ...], reason: str) -> None:
+        await self.halts.halt(scope, symbols, False, reason)

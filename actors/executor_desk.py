@@ -73,6 +73,7 @@ class OrderDesk:
                 self._state.account.on_balance(event)
             case VenueStreamLost():
                 self._state.is_stream_up = False
+                self.is_reconcile_wanted = True  # is it the stream alone?
                 self._alerts.raise_alert("warning", "user_stream_lost", event.reason)
             case VenueStreamRestored():
                 self._state.is_stream_up = True

@@ -87,13 +87,16 @@ class HaltControl:
         return await self._enforce(only, reason)
 
     async def reduce(self, symbol: str | None, reason: str) -> None:
-        """Allow exits only, of the account or of one symbol; persisted. A stricter halt stays as it is."""
+        """Allow exits only, of the account or of one symbol; persisted. A halt that is on stays as it is.
+
+        Answers when it is persisted; entries that rest are cancelled meanwhile.
+        """
         key = ACCOUNT_SCOPE if symbol is None else symbol_scope(symbol)
         if self._halted(symbol) is not HaltState.ACTIVE:
             return
         self._flag(key, HaltState.REDUCING, reason)
+        self._spawn(self._adopt(key, reason), "reduce")
         await self._save()
-        await self._adopt(key, reason)
 
     async def resume(self, scope: str, symbols: tuple[str, ...]) -> HaltReport:
         """Lift a halt. Raises: ConfigError; StoreError when it could not be persisted (then it stays)."""

@@ -90,6 +90,8 @@ class Reconciler:
             self._desk.is_reconcile_wanted = True
         except VenueUnavailable as error:
             self._state.counters["reads_failed"] += 1
+            if not self._settings.is_paper:  # there each symbol is a venue of its own
+                self._state.on_venue_answer(False)
             self._desk.is_reconcile_wanted = True
             log.info("reconcile_waits", reason=str(error))
         except StoreError as error:
@@ -120,6 +122,7 @@ class Reconciler:
             foreign = await self._compare(tuple(sorted(with_orders | self._state.epochs.keys())))
         self._state.foreign_orders = foreign
         self._state.is_reconciled = True
+        self._state.on_venue_answer(True)
         self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)
         self._state.counters["reconciles"] += 1
 

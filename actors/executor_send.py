@@ -130,6 +130,8 @@ class SendPath:
             return Denial(Refusal.JOURNAL_DOWN, "the journal does not answer")
         if not state.is_reconciled:
             return Denial(Refusal.NOT_READY, "the account is not reconciled yet")
+        if state.is_venue_down:
+            return Denial(Refusal.NOT_READY, "the venue does not answer")
         return state.account.decide(intent, now_ns)
 
     def _withheld(self, record: OrderRecord) -> Denial | None:

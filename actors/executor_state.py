@@ -20,6 +20,8 @@ from trading.model.units import NS_PER_MS, ZERO
 # Finished orders stay for late words about them; beyond this many they are read from the journal when needed.
 FINISHED_MAX = 5_000
 LATENCY_WINDOW = 2_000
+# One lost answer is no outage. Refused connections make it within a second, silence within three timeouts.
+VENUE_FAILURES_MAX = 3
 _WATCHED = frozenset({OrderStatus.UNKNOWN, OrderStatus.CANCELLING})
 
 
@@ -128,12 +130,20 @@ class ExecutorState:
         self.is_reconciled = False
         self.is_journal_down = False
         self.is_stream_up = True
+        self.is_venue_down = False
+        self.venue_failures = 0
+        self.drift: dict[str, str] = {}
         self.foreign_orders = 0
         self.sending: set[str] = set()
         self.counters: Counter[str] = Counter()
         self.to_commit = LatencyWindow("created_to_committed")
         self.to_send = LatencyWindow("committed_to_sent")
         self.to_ack = LatencyWindow("sent_to_acked")
+
+    def on_venue_answer(self, is_answer: bool) -> None:
+        """Take whether the venue answered a read: after a few in a row that it did not, it is down."""
+        self.venue_failures = 0 if is_answer else self.venue_failures + 1
+        self.is_venue_down = self.venue_failures >= VENUE_FAILURES_MAX
 
     def on_ledger(self, lines: Iterable[LedgerLine]) -> None:
         """Add ledger lines to the running totals per asset."""

@@ -89,6 +89,13 @@ class Sweeper:
             before = now
             await asyncio.sleep(STEP_S)
 
+    def cancel_singly(self, records: Iterable[OrderRecord]) -> None:
+        """Withdraw what was not sent of these, and cancel the others one by one; harmless to repeat."""
+        for record in records:
+            name = record.client_order_id
+            if not self._sends.withdraw(name) and not self._sends.cancels.is_under_way(name):
+                self._sends.cancels.queue(name, record.symbol)
+
     # --- one batch of symbols -----------------------------------------------------------------------------------------
 
     async def _batch(
@@ -102,7 +109,7 @@ class Sweeper:
             return None
         except VenueUnavailable as error:
             log.warning("sweep_waits", symbols=symbols, reason=str(error))
-            self._cancel_singly(record for record in own if not spares(record))
+            self.cancel_singly(record for record in own if not spares(record))
             return None
         if answer is None:
             return None
@@ -111,7 +118,7 @@ class Sweeper:
         held = {record.symbol for record in own if record.client_order_id not in spared}
         plan = plan_sweep(asked, shown, held, spared)
         self._sends.cancels.queue_sweep(plan.bulk)
-        self._cancel_singly(record for record in own if record.symbol in plan.mixed and not spares(record))
+        self.cancel_singly(record for record in own if record.symbol in plan.mixed and not spares(record))
         known = {record.client_order_id for record in own}
         for order in plan.single:
             if order.client_order_id not in known:
@@ -153,9 +160,3 @@ class Sweeper:
                 return False
             await asyncio.sleep(STEP_S)
         return True
-
-    def _cancel_singly(self, records: Iterable[OrderRecord]) -> None:
-        for record in records:
-            name = record.client_order_id
-            if not self._sends.withdraw(name) and not self._sends.cancels.is_under_way(name):
-                self._sends.cancels.queue(name, record.symbol)

@@ -50,6 +50,7 @@ class ExecutorSettings:
     resolve_interval_s: float = 0.25
     halt_poll_s: float = 0.5
     equity_interval_s: float = 5.0
+    guard_interval_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class ExecutorStatus:
 
     Attributes:
         is_ready: lease held, journal up, first reconcile done: entries are possible.
+        is_venue_down: several reads in a row had no answer. clock_skew_ms: the venue's clock minus the host's.
+        drift: (asset, units) of which the venue shows less than positions hold. cooldown_until_ns: of a loss streak.
         halts: every scope that is not ACTIVE, as (scope, state, reason).
         counters: events since the start by name ("placed", "denied:<reason>", "fills", "foreign", "orphans", ...).
         order_tokens: order operations that could go out now; queue: requests waiting for tokens.
@@ -103,6 +106,10 @@ class ExecutorStatus:
     is_lease_valid: bool
     is_journal_down: bool
     is_stream_up: bool
+    is_venue_down: bool
+    clock_skew_ms: int
+    drift: tuple[tuple[str, str], ...]
+    cooldown_until_ns: int
     halts: tuple[tuple[str, HaltState, str], ...]
     open_orders: int
     unknown_orders: int

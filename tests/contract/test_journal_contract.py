@@ -24,7 +24,7 @@ from tests.contract.journals import (
     postgres_server,
     reopen,
 )
-from trading.engine.ports import EquityPoint, Journal, JournalEntry, LedgerLine
+from trading.engine.ports import EquityPoint, Journal, JournalEntry, LedgerLine, LossStreak
 from trading.model.errors import FencedOut, InvariantViolated
 from trading.model.orders import (
     Delivery,
@@ -94,6 +94,7 @@ async def test_every_leased_write_with_an_old_epoch_writes_nothing(journal: Jour
             lambda held: journal.append_ledger(held, [line]),
             lambda held: journal.save_balances(held, [VenueBalance("USDT", D(1), D(0), 1, 1)]),
             lambda held: journal.save_limits(held, [("max_open_orders", "3")], 1),
+            lambda held: journal.save_streak(held, LossStreak(2, 5), 1),
             lambda held: journal.save_equity(held, point),
             lambda held: journal.next_symbol_epoch(held, SYMBOL, "b"),
         ):
@@ -182,12 +183,15 @@ async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, 
     await journal.save_balances(lease, [VenueBalance("USDT", D("5.5"), D(0), 5, 6)])
     await journal.save_limits(lease, [("max_open_orders", "3"), ("daily_loss", "2")], 1)
     await journal.save_limits(lease, [("max_open_orders", "4")], 2)
+    await journal.save_streak(lease, LossStreak(19, 0), 1)
+    await journal.save_streak(lease, LossStreak(1, 1_800_000_000_000_000_000), 2)
     await journal.save_halt("account", HaltState.HALTED, "test", 1)
     await journal.save_halt("symbol:BTCUSDT", HaltState.REDUCING, "", 1)
     await journal.save_halt("account", HaltState.ACTIVE, "resumed", 2)
     state = await reopen().load("main")
     assert state.balances == (VenueBalance("BTC", D(0), D(0), 3, 4), VenueBalance("USDT", D("5.5"), D(0), 5, 6))
     assert state.limits == (("daily_loss", "2"), ("max_open_orders", "4"))
+    assert state.streak == LossStreak(1, 1_800_000_000_000_000_000)
     assert state.halts == (("account", HaltState.ACTIVE, "resumed"), ("symbol:BTCUSDT", HaltState.REDUCING, ""))
     assert await reopen().halts() == state.halts
 

@@ -157,6 +157,10 @@ class PaperGateway:
         """Return the host's clock, in ms."""
         return ms_from_ns(self._clock.now_ns())
 
+    def clock_skew_ms(self) -> int:
+        """Return 0: the paper venues run on the host's clock."""
+        return 0
+
     def _symbols(self, symbol: str) -> PaperSymbolPort:
         port = self._ports.get(symbol)
         if port is None:

@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from trading.engine.account_commitments import Commitments
 from trading.engine.account_limits import AccountLimits
-from trading.engine.account_rules import Denial, refuse_entry, refuse_exit, refuse_shape
+from trading.engine.account_rules import Denial, refuse_by_limits, refuse_entry, refuse_exit, refuse_shape
 from trading.engine.accounting import book_fill
-from trading.engine.ports import EquityPoint, LedgerLine, OrderRecord
+from trading.engine.ports import EquityPoint, LedgerLine, LossStreak, OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
@@ -259,6 +259,32 @@ class Account:
         while self._entries and now_ns - self._entries[0] >= _ENTRY_WINDOW_NS:
             self._entries.popleft()
         return len(self._entries)
+
+    def breach(self, now_ns: int) -> Denial | None:
+        """Return the loss limit that is broken (daily loss, drawdown), which stops more than single entries."""
+        return refuse_by_limits(self, now_ns)
+
+    def shortfalls(self) -> tuple[tuple[str, Decimal], ...]:
+        """Return (base asset, units) of which positions hold more than the balance shows, beyond a lot of each."""
+        held: dict[str, Decimal] = {}
+        slack: dict[str, Decimal] = {}
+        for position in self._positions.values():
+            instrument = self.instruments[position.symbol]
+            held[instrument.base] = held.get(instrument.base, ZERO) + position.qty
+            slack[instrument.base] = slack.get(instrument.base, ZERO) + instrument.lot_size
+        return tuple(
+            (asset, qty - self.total(asset))
+            for asset, qty in sorted(held.items())
+            if asset in self._balances and qty - self.total(asset) > slack[asset]
+        )
+
+    def streak(self) -> LossStreak:
+        """Return the loss streak as it is stored."""
+        return LossStreak(self._losses_in_row, self._cooldown_until_ns)
+
+    def restore_streak(self, streak: LossStreak) -> None:
+        """Bring the loss streak back after a restart."""
+        self._losses_in_row, self._cooldown_until_ns = streak.losses_in_row, streak.cooldown_until_ns
 
     def cooldown_until_ns(self) -> int:
         """Return until when a loss streak stops entries; 0 when none did."""

@@ -40,17 +40,29 @@ class AccountLimits:
     daily_loss: Decimal = parameter(
         Decimal(200),
         "quote",
-        "net loss since 00:00 UTC, open positions at the bid, that ends entries for the day",
+        "net loss since 00:00 UTC, open positions at the bid, that stops entries until a person resumes",
         0,
         _MANY,
     )
     max_drawdown: Decimal = parameter(
-        Decimal(500), "quote", "fall of the net P&L from its highest point that ends entries", 0, _MANY
+        Decimal(500),
+        "quote",
+        "fall of the net P&L from its highest point that stops entries until a person resumes",
+        0,
+        _MANY,
     )
     loss_streak: int = parameter(
         20, "count", "losing sales in a row, over all symbols, that start the cooldown; 0 switches it off", 0, 100_000
     )
     loss_cooldown_s: int = parameter(600, "s", "pause of entries after a loss streak", 0, 604_800)
+    max_clock_skew_ms: int = parameter(
+        1_000,
+        "ms",
+        "difference of the venue's and the host's clock that stops entries: what is signed follows the venue's clock, "
+        "but ages and the day are counted on the host's; 0 switches it off",
+        0,
+        3_600_000,
+    )
     price_collar_bps: int = parameter(
         500, "bps", "how far an entry's price may be from the bid; a stray price is refused", 1, 100_000
     )

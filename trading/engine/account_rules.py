@@ -99,7 +99,8 @@ def refuse_entry(account: AccountView, intent: OrderIntent, instrument: Instrume
     )
 
 
-def _refuse_by_losses(account: AccountView, now_ns: int) -> Denial | None:
+def refuse_by_limits(account: AccountView, now_ns: int) -> Denial | None:
+    """Refuse entries by what the account has lost: today, or since its best moment."""
     limits = account.limits
     today = account.net_pnl_today(now_ns)
     if -today >= limits.daily_loss:
@@ -107,6 +108,12 @@ def _refuse_by_losses(account: AccountView, now_ns: int) -> Denial | None:
     drawdown = account.drawdown(now_ns)
     if drawdown >= limits.max_drawdown:
         return Denial(Refusal.DRAWDOWN, f"{drawdown} below the peak, the limit is {limits.max_drawdown}")
+    return None
+
+
+def _refuse_by_losses(account: AccountView, now_ns: int) -> Denial | None:
+    if denial := refuse_by_limits(account, now_ns):
+        return denial
     if now_ns < account.cooldown_until_ns():
         return Denial(Refusal.LOSS_STREAK, f"cooling down until {account.cooldown_until_ns()}")
     return None

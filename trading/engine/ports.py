@@ -125,6 +125,14 @@ class EquityPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class LossStreak:
+    """Losing round trips in a row, and until when the last streak stops entries (0: none did)."""
+
+    losses_in_row: int = 0
+    cooldown_until_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JournalState:
     """What a starting executor reads: everything needed to go on as if nothing had happened.
 
@@ -145,6 +153,7 @@ class JournalState:
     symbol_epochs: tuple[tuple[str, int], ...] = ()
     day_open: EquityPoint | None = None
     peak_net_pnl: Decimal | None = None
+    streak: LossStreak = LossStreak()
 
 
 class Journal(Protocol):
@@ -198,6 +207,10 @@ class Journal(Protocol):
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
         """Store account limits by name; `load` gives them back."""
+        ...
+
+    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
+        """Replace the stored loss streak, so that a cooldown survives a restart."""
         ...
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
@@ -294,6 +307,10 @@ class Gateway(Protocol):
 
     def now_ms(self) -> int:
         """Return the venue's clock as we know it, in ms (what to sign with)."""
+        ...
+
+    def clock_skew_ms(self) -> int:
+        """Return the venue's clock minus the host's, in ms, as far as it is known; 0 before it was asked."""
         ...
 
 

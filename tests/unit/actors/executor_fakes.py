@@ -71,6 +71,7 @@ class FakeVenue:
         self.book: dict[str, VenueOrder] = {}
         self.executions: list[VenueTrade] = []
         self.free = {"USDT": D(10_000)}
+        self.skew_ms = 0
         self._sink: Callable[[VenueEvent], None] | None = None
 
     async def start(self, sink: Callable[[VenueEvent], None]) -> None:
@@ -213,6 +214,9 @@ class FakeVenue:
 
     def now_ms(self) -> int:
         return self.clock.now_ns() // NS_PER_MS
+
+    def clock_skew_ms(self) -> int:
+        return self.skew_ms
 
     def _check_up(self) -> None:
         if self.is_down:

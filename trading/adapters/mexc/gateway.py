@@ -150,6 +150,10 @@ class MexcGateway:
         """Return the venue's clock as we know it, in ms (what to sign with)."""
         return self._venue_clock.now_ms()
 
+    def clock_skew_ms(self) -> int:
+        """Return the venue's clock minus the host's, in ms; 0 before it was asked."""
+        return self._venue_clock.skew_ms if self._venue_clock.is_known else 0
+
     def status(self) -> MexcGatewayStatus:
         """Return counters and the clock's state."""
         return MexcGatewayStatus(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, LiteralString
 
@@ -30,7 +31,7 @@ from trading.adapters.store.journal_rows import (
     uncommitted,
 )
 from trading.adapters.store.lane import Lane, Rows
-from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
+from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, LossStreak, OrderRecord
 from trading.model.errors import ConfigError, FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, VenueBalance
@@ -203,9 +204,15 @@ class PostgresJournal:
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
         """Store account limits by name; `load` gives them back."""
-        chosen = dict(limits)
-        values = self._values(lease, names=list(chosen), values=list(chosen.values()), at_ns=now_ns)
-        await self._leased(self._control, lease, sql.SAVE_LIMITS, values)
+        await self._save_risk(lease, "limit", dict(limits), now_ns)
+
+    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
+        """Replace the stored loss streak, so that a cooldown survives a restart."""
+        await self._save_risk(lease, "streak", {name: str(value) for name, value in asdict(streak).items()}, now_ns)
+
+    async def _save_risk(self, lease: Lease, kind: str, chosen: dict[str, str], now_ns: int) -> None:
+        values = self._values(lease, kind=kind, names=list(chosen), values=list(chosen.values()), at_ns=now_ns)
+        await self._leased(self._control, lease, sql.SAVE_RISK, values)
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
         """Append a point to the P&L curve."""
@@ -229,6 +236,7 @@ class PostgresJournal:
         positions = await self._reads.read(sql.READ_POSITIONS, key)
         last_seq = await self._reads.read(sql.READ_LAST_SEQ, key)
         limits = await self._reads.read(sql.READ_RISK, {**key, "kind": "limit"})
+        streak = await self._reads.read(sql.READ_RISK, {**key, "kind": "streak"})
         balances = await self._reads.read(sql.READ_BALANCES, key)
         ledger_totals = await self._reads.read(sql.READ_LEDGER_TOTALS, key)
         symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
@@ -248,6 +256,7 @@ class PostgresJournal:
             symbol_epochs=tuple((symbol, epoch) for symbol, epoch in symbol_epochs),
             day_open=EquityPoint(*day_open[0]) if day_open else None,
             peak_net_pnl=peak_net_pnl,
+            streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

@@ -168,10 +168,10 @@ WITH {LEASE}, wrote AS (
 )
 SELECT EXISTS (SELECT FROM lease)"""
 
-SAVE_LIMITS: Final[LiteralString] = f"""
+SAVE_RISK: Final[LiteralString] = f"""
 WITH {LEASE}, wrote AS (
     INSERT INTO risk_state (account, kind, name, value, reason, updated_ns)
-    SELECT %(account)s, 'limit', name, value, '', %(at_ns)s
+    SELECT %(account)s, %(kind)s, name, value, '', %(at_ns)s
     FROM lease, unnest(%(names)s::text[], %(values)s::text[]) AS rows (name, value)
     ON CONFLICT (account, kind, name) DO UPDATE SET value = excluded.value, updated_ns = excluded.updated_ns
 )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.adapters.store.journal_rows import fill_identity, uncommitted
-from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
+from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, LossStreak, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, OrderStatus, VenueBalance
@@ -54,6 +54,7 @@ class MemoryJournal:
         self._limits: dict[str, str] = {}
         self._halts: dict[str, tuple[HaltState, str]] = {}
         self._equity: list[EquityPoint] = []
+        self._streaks: list[LossStreak] = []
 
     @property
     def ledger(self) -> tuple[LedgerLine, ...]:
@@ -187,6 +188,12 @@ class MemoryJournal:
         self._limits.update(limits)
         self._answer()
 
+    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
+        """Replace the stored loss streak."""
+        self._check_lease(lease)
+        self._streaks.append(streak)
+        self._answer()
+
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
         """Append a point to the P&L curve."""
         self._check_lease(lease)
@@ -219,6 +226,7 @@ class MemoryJournal:
             symbol_epochs=tuple(sorted(epochs.items())),
             day_open=self._day_open(day_start),
             peak_net_pnl=max((point.net_pnl for point in self._equity), default=None),
+            streak=self._streaks[-1] if self._streaks else LossStreak(),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

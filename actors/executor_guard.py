@@ -1,0 +1,198 @@
+"""The guard: what stops an account by itself, and tells people why. Only people let it trade again.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. Each trigger acts when it begins, once:
+
+    daily loss, drawdown           exits only, account     (`Account.breach`)
+    venue's clock off              exits only, account     (limit `max_clock_skew_ms`)
+    balance short of a position    exits only, the symbols (drift; live only)
+    negative position              halt, the symbol        (an invariant; broken books halt in `executor_books`)
+    journal down                   nothing goes out but cancels; entries that rest are cancelled; lifts by itself
+    venue down                     nothing new goes out, cancels are repeated; lifts by itself
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from actors.executor_lanes import AlertLane
+from actors.executor_lease import LeaseKeeper
+from actors.executor_state import ExecutorState
+from actors.executor_sweep import Sweeper
+from actors.executor_values import ExecutorSettings
+from trading.adapters.clock import Clock
+from trading.engine.ports import Gateway, Journal, LossStreak
+from trading.model.errors import FencedOut, StoreError
+from trading.model.orders import Purpose
+from trading.model.units import NS_PER_S, plain
+
+# Symbols report their bid about once a second; before the first one a position counts at cost, and so its loss as none.
+MARKS_PATIENCE_NS = 30 * NS_PER_S
+# A commit that was lost is no outage; resting entries are called back when nobody could follow a fill for so long.
+JOURNAL_PATIENCE_NS = 2 * NS_PER_S
+# The venue's word on a balance comes by push, or within the minute's comparison; a difference has to outlive both.
+DRIFT_PATIENCE_NS = 75 * NS_PER_S
+# One sample of a clock may be off by its round trip.
+SKEW_PATIENCE_NS = 2 * NS_PER_S
+log = structlog.get_logger("executor")
+
+Stop = Callable[[str | None, str], Awaitable[None]]
+
+
+class Guard:
+    """Owned by one `ExecutorActor`."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        state: ExecutorState,
+        keeper: LeaseKeeper,
+        journal: Journal,
+        gateway: Gateway,
+        alerts: AlertLane,
+        clock: Clock,
+        sweeper: Sweeper,
+        reduce: Stop,
+        halt: Stop,
+    ) -> None:
+        """Args: reduce, halt: stop the account (None) or one symbol, with a reason; both persist it."""
+        self._settings = settings
+        self._state = state
+        self._keeper = keeper
+        self._journal = journal
+        self._gateway = gateway
+        self._alerts = alerts
+        self._clock = clock
+        self._sweeper = sweeper
+        self._reduce = reduce
+        self._halt = halt
+        self._started_ns = clock.now_ns()
+        self._since_ns: dict[str, int] = {}
+        self._told: set[str] = set()
+        self._saved = state.account.streak()
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.guard_interval_s)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once at everything that may stop the account."""
+        await self._journal_down()
+        self._venue_down()
+        await self._losses()
+        await self._clock_skew()
+        await self._positions()
+        await self._drift()
+        await self._save_streak()
+
+    # --- what stops it ------------------------------------------------------------------------------------------------
+
+    async def _losses(self) -> None:
+        now_ns, account = self._clock.now_ns(), self._state.account
+        if account.has_unmarked() and now_ns - self._started_ns < MARKS_PATIENCE_NS:
+            return
+        breach = account.breach(now_ns)
+        for name in ("daily_loss", "drawdown"):
+            is_broken = breach is not None and breach.reason.value == name
+            if self._begins(name, is_broken, 0) and breach is not None:
+                self._alerts.raise_alert("alert", name, breach.text)
+                await self._reduce(None, f"{name}: {breach.text}")
+
+    async def _clock_skew(self) -> None:
+        limit_ms, skew_ms = self._state.account.limits.max_clock_skew_ms, self._gateway.clock_skew_ms()
+        if self._begins("clock_skew", 0 < limit_ms < abs(skew_ms), SKEW_PATIENCE_NS):
+            text = f"the venue's clock is {skew_ms} ms from ours, the limit is {limit_ms}: set this host's clock"
+            self._alerts.raise_alert("alert", "clock_skew", text)
+            await self._reduce(None, f"clock_skew: {text}")
+
+    async def _positions(self) -> None:
+        for position in self._state.account.positions():
+            if self._begins(f"negative:{position.symbol}", position.qty < 0, 0):
+                text = f"invariant broken: {position.qty} held, which cannot be"
+                self._alerts.raise_alert("alert", "invariant_broken", text, position.symbol)
+                await self._halt(position.symbol, text)
+
+    async def _drift(self) -> None:
+        """Stop entries where the venue shows less than we hold, and nothing under way explains it."""
+        if self._settings.is_paper or not self._state.is_reconciled:
+            return
+        short = dict(self._state.account.shortfalls())
+        self._state.drift = {asset: plain(missing) for asset, missing in short.items()}
+        for position in self._state.account.positions():
+            symbol, base = position.symbol, self._state.instruments[position.symbol].base
+            is_short = base in short and position.qty > 0 and not self._state.orders.live(symbol)
+            if self._begins(f"drift:{symbol}", is_short, DRIFT_PATIENCE_NS):
+                text = f"the venue holds {plain(short[base])} {base} less than the positions say"
+                self._alerts.raise_alert("alert", "drift", text, symbol)
+                await self._reduce(symbol, f"drift: {text}")
+
+    # --- what lifts by itself -----------------------------------------------------------------------------------------
+
+    async def _journal_down(self) -> None:
+        is_down = self._state.is_journal_down
+        if self._begins("journal_down", is_down, 0):
+            text = "the journal does not answer: no orders go out, cancels do and are written down later"
+            self._alerts.raise_alert("alert", "journal_down", text)
+        if is_down and self._lasts("journal_down", JOURNAL_PATIENCE_NS):
+            live = (item.record for item in self._sweeper.live(None))
+            self._sweeper.cancel_singly(record for record in live if record.purpose is Purpose.ENTRY)
+        self._tell_end("journal_down", is_down, "journal_back", "the journal answers again")
+
+    def _venue_down(self) -> None:
+        is_down = self._state.is_venue_down
+        if self._begins("venue_down", is_down, 0):
+            text = "the venue does not answer: no orders go out, cancels are repeated"
+            self._alerts.raise_alert("alert", "venue_down", text)
+        self._tell_end("venue_down", is_down, "venue_back", "the venue answers again")
+
+    async def _save_streak(self) -> None:
+        streak: LossStreak = self._state.account.streak()
+        if streak == self._saved or self._state.is_journal_down:
+            return
+        if streak.cooldown_until_ns > self._saved.cooldown_until_ns:
+            text = (
+                f"no entries until {streak.cooldown_until_ns}: {self._state.account.limits.loss_streak} losses in a row"
+            )
+            self._alerts.raise_alert("warning", "loss_streak", text)
+        try:
+            await self._journal.save_streak(self._keeper.lease, streak, self._clock.now_ns())
+        except FencedOut as error:
+            log.warning("streak_not_saved", reason=str(error))  # the lease's own loop tells a lapse from a loss
+            return
+        except StoreError as error:
+            self._state.is_journal_down = True
+            log.warning("streak_not_saved", reason=str(error))
+            return
+        self._saved = streak
+
+    # --- edges --------------------------------------------------------------------------------------------------------
+
+    def _begins(self, name: str, is_on: bool, patience_ns: int) -> bool:
+        """True once, when a condition has lasted for `patience_ns`; again only after it has ended."""
+        if not is_on:
+            if name not in _TOLD_AT_END:
+                self._since_ns.pop(name, None)
+                self._told.discard(name)
+            return False
+        self._since_ns.setdefault(name, self._clock.monotonic_ns())
+        if name in self._told or not self._lasts(name, patience_ns):
+            return False
+        self._told.add(name)
+        return True
+
+    def _lasts(self, name: str, patience_ns: int) -> bool:
+        since_ns = self._since_ns.get(name)
+        return since_ns is not None and self._clock.monotonic_ns() - since_ns >= patience_ns
+
+    def _tell_end(self, name: str, is_on: bool, alert: str, text: str) -> None:
+        if not is_on and name in self._told:
+            lasted_s = (self._clock.monotonic_ns() - self._since_ns.pop(name)) / NS_PER_S
+            self._told.discard(name)
+            self._alerts.raise_alert("info", alert, f"{text} after {lasted_s:.1f} s")
+
+
+_TOLD_AT_END = frozenset({"journal_down", "venue_down"})

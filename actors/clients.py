@@ -11,7 +11,7 @@ from typing import Any
 from actors.executor_values import ExecutorStatus, LimitValue
 from actors.fleet import DrainReport, FleetCommand, Operation, ShutdownReport, SupervisorStatus, SymbolRow
 from actors.handles import SUPERVISOR, Handle, executor_name, symbol_name
-from actors.symbol_ports import SubmitReceipt, SymbolAttachment
+from actors.symbol_ports import MarkAnswer, SubmitReceipt, SymbolAttachment
 from trading.engine.ports import OrderRecord, Submission
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, PlaceAnswer, VenueEvent, VenueOrder
@@ -126,10 +126,10 @@ class ExecutorHandle:
         taken: int = await self._handle.call("paper_reports", symbol, owner_epoch, events)
         return taken
 
-    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> int:
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
         """See `ExecutorActor.mark`."""
-        seq: int = await self._handle.call("mark", symbol, bid_ticks, at_ns)
-        return seq
+        answer: MarkAnswer = await self._handle.call("mark", symbol, bid_ticks, at_ns)
+        return answer
 
     async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
         """See `ExecutorActor.halt`."""

@@ -14,7 +14,7 @@ import structlog
 
 from actors.executor_core import ExecutorCore
 from actors.executor_values import ExecutorSettings, ExecutorStatus, LimitValue, limit_values
-from actors.symbol_ports import SubmitReceipt, SymbolAttachment
+from actors.symbol_ports import MarkAnswer, SubmitReceipt, SymbolAttachment
 from trading.adapters.clock import Clock
 from trading.engine.bootstrap import SymbolBootstrap
 from trading.engine.parameters import as_texts, parse
@@ -232,12 +232,12 @@ class ExecutorActor:
         await core.outcomes.flush()
         return len(events)
 
-    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> int:
-        """Take the price one could sell at (0: the book is not proven); return the symbol's last committed sequence."""
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
+        """Take the price one could sell at (0: the book is not proven); tell where the symbol stands."""
         core = self.core
         # Arrival counts, not the sender's clock: a node with a slow clock must not look stale.
         core.account.on_mark(symbol, bid_ticks, self._clock.now_ns())
-        return core.state.committed_seq.get(symbol, 0)
+        return MarkAnswer(core.state.committed_seq.get(symbol, 0), core.account.halt_state(symbol)[0])
 
     # --- control --------------------------------------------------------------------------------------------------
 

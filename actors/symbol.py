@@ -18,6 +18,7 @@ import structlog
 
 from actors.fleet import DrainReport
 from actors.recipes import SymbolSpec
+from actors.symbol_gate import TradingGate
 from actors.symbol_heartbeat import NO_FEED, book_body, running_heartbeat, starting_heartbeat
 from actors.symbol_outbox import Outbox
 from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment
@@ -37,7 +38,6 @@ from trading.engine.messages import (
     PlaceOrder,
     ReportPaper,
     TimerFired,
-    TradingSwitched,
 )
 from trading.engine.ports import OrderRecord
 from trading.engine.strategy.registry import parse_parameters
@@ -90,7 +90,7 @@ class SymbolActor:
         self._outbox: Outbox | None = None
         self._feed: FeedPort | None = None
         self._is_rereading = False
-        self._is_paused = spec.is_paused
+        self._gate = TradingGate(spec.is_paused)
         self._is_draining = False
         self._drained = asyncio.Event()
         self._state = RunState.STARTING
@@ -140,9 +140,9 @@ class SymbolActor:
         self._outbox = Outbox(self._spec.symbol, run_id, epoch, self._executor, self._on_buried, filters)
         self._snapshots = self._make_snapshots(attachment, self._step)
         self._set_state(RunState.SYNCING)
-        now_ns = self._clock.now_ns()
-        if self._is_paused:
-            self._step(TradingSwitched(False, "paused", now_ns))
+        self._gate.take_halt(attachment.bootstrap.halt)
+        if not self._gate.is_open:
+            self._step(self._gate.event(self._clock.now_ns()))
         self._feed = self._make_feed(attachment)
         for name, loop in self._outbox.loops():
             self._spawn(loop, name)
@@ -279,15 +279,15 @@ class SymbolActor:
 
     async def pause(self, reason: str) -> None:
         """No entries, quotes cancelled, exits go on; idempotent."""
-        self._is_paused = True
+        self._gate.is_paused = True
         if self._engine is not None:
-            self._step(TradingSwitched(False, reason, self._clock.now_ns()))
+            self._step(self._gate.event(self._clock.now_ns(), reason))
 
     async def resume(self) -> None:
         """Allow entries again; idempotent."""
-        self._is_paused = False
+        self._gate.is_paused = False
         if self._engine is not None:
-            self._step(TradingSwitched(True, "", self._clock.now_ns()))
+            self._step(self._gate.event(self._clock.now_ns()))
 
     async def set_params(self, values: dict[str, str]) -> None:
         """Change parameters, whole or not at all. Raises: ConfigError."""
@@ -348,13 +348,15 @@ class SymbolActor:
         view = engine.view()
         bid_ticks = view.bid[0] if view.book_state is BookState.PROVEN and view.bid is not None else 0
         try:
-            last_seq = await self._executor.mark(self._spec.symbol, bid_ticks, self._clock.now_ns())
+            answer = await self._executor.mark(self._spec.symbol, bid_ticks, self._clock.now_ns())
         except FencedOut:
             raise
         except TradingError as error:
             log.debug("mark_lost", symbol=self._spec.symbol, reason=str(error))
             return
-        if last_seq > engine.last_seq:
+        if self._gate.take_halt(answer.halt):
+            self._step(self._gate.event(self._clock.now_ns()))
+        if answer.last_seq > engine.last_seq:
             self._reread()
         if view.unanswered:
             await self._ask(view.unanswered)
@@ -376,18 +378,18 @@ class SymbolActor:
         if engine is None or attachment is None:
             return starting_heartbeat(self._spec, self._state, self._since_ns, self._settings.node, now_ns)
         view = engine.view()
-        self._observe(view.is_enabled, view.book_state, view.fault)
+        self._observe(view.book_state, view.fault)
         stats = self._feed.stats() if self._feed is not None else NO_FEED
         start = starting_heartbeat(self._spec, self._state, self._since_ns, self._settings.node, now_ns)
         return running_heartbeat(start, attachment, view, stats)
 
-    def _observe(self, is_enabled: bool, book_state: BookState, fault: str) -> None:
+    def _observe(self, book_state: BookState, fault: str) -> None:
         """Name the state that the engine is in; SYNCING only until the first proof."""
         if self._is_draining:
             return
         if fault:
             self._set_state(RunState.FAILED)
-        elif not is_enabled:
+        elif self._gate.is_paused:
             self._set_state(RunState.PAUSED)
         elif self._state is not RunState.SYNCING or book_state is BookState.PROVEN:
             self._set_state(RunState.TRADING)

@@ -12,7 +12,7 @@ from trading.engine.ports import OrderRecord, Submission
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, MarketEvent
 from trading.model.orders import Delivery, VenueEvent
-from trading.model.session import Heartbeat
+from trading.model.session import HaltState, Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ class SubmitReceipt:
 
     durable: tuple[str, ...]
     denied: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkAnswer:
+    """What a symbol hears once a second: its last delivery's sequence, and the stricter of the halts that bind it."""
+
+    last_seq: int
+    halt: HaltState
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +85,8 @@ class ExecutorPort(Protocol):
         """Journal what the paper venue did; answers after the commit. Repeating is harmless."""
         ...
 
-    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> int:
-        """Tell the price one could sell at now; returns the symbol's last delivery sequence."""
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
+        """Tell the price one could sell at now; hear where the symbol stands."""
         ...
 
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 from actors.clients import ExecutorHandle, SymbolHandle
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
+from actors.ip_turns import IpTurns
 from actors.recipes import SymbolSpec
 from actors.symbol import SymbolActor, SymbolSettings
 from actors.symbol_ports import FeedStats, SymbolAttachment
@@ -103,6 +104,10 @@ class _NoSupervisor:
 
     async def lease_ip(self, node: str, kind: str, weight: float) -> float:
         """Whenever you like."""
+        return 0.0
+
+    async def ip_held(self, node: str) -> float:
+        """Nobody holds back."""
         return 0.0
 
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
@@ -214,7 +219,7 @@ class FlowSymbolRecipe:
         market = _StillMarket(_instrument(self.symbol))
 
         def snapshots(attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
-            return SnapshotFetcher(attachment.instrument, "flow", market, supervisor, clock, sink, crash)
+            return SnapshotFetcher(attachment.instrument, market, IpTurns("flow", supervisor), clock, sink, crash)
 
         actor = FlowSymbol(
             SymbolSpec(self.symbol, f"run-{self.number}", self.number, "spread_capture", (), is_paused=True),

@@ -50,7 +50,7 @@ class SymbolBootstrap:
     """What the journal knows of the symbol: start-up and crash recovery are the same.
 
     `open_orders` are all orders that are not terminal, oldest first; every fill up to `last_seq` is in `position`.
-    `halt` is for people to see: the executor denies what a halt forbids, and a denied slot waits ever longer.
+    `halt`: the stricter of the halts that bind it; the shell keeps the engine from proposing what the executor denies.
     """
 
     position: Position

@@ -280,7 +280,7 @@ async def test_lost_delivery_is_reread_by_sequence(system: System) -> None:
     system.symbol.is_down = True
     await submit(system, system.intent())
     assert system.symbol.deliveries == []
-    assert await system.executor.mark("BTCUSDT", BID, 0) == 1
+    assert (await system.executor.mark("BTCUSDT", BID, 0)).last_seq == 1
     assert [item.seq for item in await system.executor.read_events("BTCUSDT", 0)] == [1]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from actors.recipes import SymbolSpec
 from actors.symbol import SymbolActor, SymbolSettings
-from actors.symbol_ports import FeedStats, SymbolAttachment
+from actors.symbol_ports import FeedStats, MarkAnswer, SymbolAttachment
 from tests.unit.actors.executor_fakes import BID, BTC, settle
 from trading.adapters.clock import ManualClock
 from trading.engine.bootstrap import SymbolBootstrap
@@ -29,7 +29,7 @@ from trading.model.orders import (
     VenueEvent,
 )
 from trading.model.position import Position
-from trading.model.session import HaltState, Heartbeat
+from trading.model.session import HaltState, Heartbeat, RunState
 
 EPOCH = 7
 
@@ -47,6 +47,7 @@ class FakeExecutor:
     def __init__(self, open_orders: tuple[OrderRecord, ...] = ()) -> None:
         self.open_orders = open_orders
         self.marks = 0
+        self.halt = HaltState.ACTIVE
 
     async def attach_symbol(self, symbol: str, run_id: str, run_number: int, owner: str) -> SymbolAttachment:
         bootstrap = SymbolBootstrap(Position("BTCUSDT"), self.open_orders, 0, HaltState.ACTIVE)
@@ -58,9 +59,9 @@ class FakeExecutor:
     async def paper_reports(self, symbol: str, owner_epoch: int, events: tuple[VenueEvent, ...]) -> int:
         return len(events)
 
-    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> int:
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
         self.marks += 1
-        return 0
+        return MarkAnswer(0, self.halt)
 
 
 class HungSupervisor:
@@ -80,6 +81,13 @@ class SilentFeed:
         return FeedStats(0, 0, 0, 0, 0)
 
 
+class SilentSnapshots:
+    """Fetches nothing."""
+
+    def fetch(self, not_before_ns: int) -> None:
+        """Take the wish."""
+
+
 class Shell:
     """A started symbol actor in paper mode."""
 
@@ -93,7 +101,7 @@ class Shell:
             executor,
             HungSupervisor(),
             lambda attachment: SilentFeed(),
-            lambda attachment, sink: None,
+            lambda attachment, sink: SilentSnapshots(),
             ManualClock(),
             self.crashes.append,
         )
@@ -143,3 +151,30 @@ async def test_step_that_fails_ends_the_actor_whoever_called() -> None:
 async def test_marks_go_on_while_the_supervisor_hangs() -> None:
     async with Shell(FakeExecutor()) as shell:
         assert shell.executor.marks == 1
+
+
+@pytest.mark.parametrize("halt", [HaltState.HALTED, HaltState.REDUCING])
+async def test_halted_symbol_proposes_no_entries_until_the_halt_is_lifted(halt: HaltState) -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+        assert actor._engine.view().is_enabled
+        shell.executor.halt = halt
+        await actor._mark()
+        assert not actor._engine.view().is_enabled
+        await actor.resume()  # of a pause, not of the halt
+        assert not actor._engine.view().is_enabled
+        assert (await actor.view()).state is RunState.SYNCING  # a halt is no pause of the run
+        shell.executor.halt = HaltState.ACTIVE
+        await actor._mark()
+        assert actor._engine.view().is_enabled
+
+
+async def test_pause_outlasts_a_halt() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+        await actor.pause("by hand")
+        for halt in (HaltState.HALTED, HaltState.ACTIVE):
+            shell.executor.halt = halt
+            await actor._mark()
+            assert not actor._engine.view().is_enabled
+        assert (await actor.view()).state is RunState.PAUSED

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from actors import cli_fleet, cli_lists, cli_tools, cli_up
+from actors import cli_fleet, cli_lists, cli_risk, cli_tools, cli_up
 from actors.cli_output import FAILED, OK, USAGE, exit_code, keep_traceback, say, sentence
 from actors.foreground import become_foreground, is_launcher
 from trading.model.errors import TradingError
@@ -31,6 +31,7 @@ app = typer.Typer(
 cli_up.register(app)
 cli_fleet.register(app)
 cli_lists.register(app)
+cli_risk.register(app)
 cli_tools.register(app)
 
 

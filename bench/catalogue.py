@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import book, exchange, gates, journal, memory, order_flow, order_latency, replay, start
+from bench import book, exchange, gates, halt, journal, memory, order_flow, order_latency, replay, start
 from bench.figures import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -10,6 +10,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *replay.BENCHMARKS,
     *journal.BENCHMARKS,
     *order_flow.BENCHMARKS,
+    *halt.BENCHMARKS,
     *exchange.BENCHMARKS,
     *order_latency.BENCHMARKS,
     *memory.BENCHMARKS,

@@ -222,7 +222,21 @@ def test_assignments_and_symbols_are_read_whole_or_not_at_all() -> None:
 
 
 VERBS = (
-    *("up", "down", "status", "doctor", "spawn", "kill", "pause", "resume", "set", "halt", "resume-trading", "orders"),
+    *(
+        "up",
+        "down",
+        "status",
+        "doctor",
+        "spawn",
+        "kill",
+        "pause",
+        "resume",
+        "set",
+        "halt",
+        "resume-trading",
+        "risk",
+        "orders",
+    ),
     *("fills", "positions", "pnl", "sessions", "explain", "recover", "import", "replay", "migrate", "simulator"),
 )
 SNAPSHOT: dict[str, Any] = {

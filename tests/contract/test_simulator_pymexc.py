@@ -1,54 +1,53 @@
-"""pymexc trades on the simulator with nothing changed but its addresses."""
+"""What pymexc makes of the simulator's errors, and its calls beyond the common suite (test_trading_clients.py)."""
 
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import pymexc.base
-import pymexc.base_websocket
 import pytest
 from pymexc import spot
 from simulator_process import RunningSimulator
 
 
 @pytest.fixture
-def client(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(pymexc.base, "SPOT", simulator.rest)
-    monkeypatch.setattr(pymexc.base_websocket, "SPOT", simulator.ws)
-    return spot.HTTP(api_key=simulator.api_key, api_secret=simulator.secret)
+def client(simulator: RunningSimulator) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pymexc.base, "SPOT", simulator.rest)
+        yield spot.HTTP(api_key=simulator.api_key, api_secret=simulator.secret)
 
 
-def test_pymexc_order_life(client: Any, simulator: RunningSimulator) -> None:
-    placed = client.order("XRPUSDT", "BUY", "LIMIT", quantity="100", price="0.4", new_client_order_id="py-1")
-    assert client.query_order("XRPUSDT", order_id=placed["orderId"])["status"] == "NEW"
-    assert client.cancel_order("XRPUSDT", order_id=placed["orderId"])["clientOrderId"] == "py-1"
-    assert client.current_open_orders("XRPUSDT") == []
-    free = {balance["asset"]: balance["free"] for balance in client.account_information()["balances"]}
-    truth = simulator.state("XRPUSDT")["accounts"][simulator.api_key]["balances"]
-    assert free["USDT"] == truth["USDT"]["free"]
+def test_pymexc_reads_account_routes(client: Any) -> None:
+    assert client.get_default_symbols()["data"] == ["BTCUSDT", "XRPUSDT", "DOGEUSDT", "MXUSDT"]
+    assert client.query_symbol_commission("XRPUSDT")["data"] == {"makerCommission": 0.0, "takerCommission": 0.0005}
+    assert client.get_kyc_status()["status"] == "1"
+    assert client.get_currency_info() == []
+    # It signs True and sends true, so that a bool is refused, here as at MEXC.
+    assert client.enable_mx_deduct("true")["data"] == {"mxDeductEnable": True}
+    assert client.query_mx_deduct_status()["data"] == {"mxDeductEnable": True}
+    client.enable_mx_deduct("false")
 
 
-def wait_for(gathered: list[Any], timeout_s: float) -> Any:
-    until = time.monotonic() + timeout_s
-    while not gathered:
-        assert time.monotonic() < until, "nothing came"
-        time.sleep(0.02)
-    return gathered[0]
+def test_pymexc_keeps_strategy_groups_and_listen_keys(client: Any) -> None:
+    own = client.get_uid()["uid"]
+    group = client.create_stp_strategy_group("py")["data"]["tradeGroupId"]
+    assert client.add_uid_to_stp_strategy_group(own, group)["data"]["tradeGroupUid"] == own
+    assert client.query_stp_strategy_group("py")["data"][0]["tradeGroupId"] == group
+    assert client.delete_uid_from_stp_strategy_group(own, group)["data"] is True
+    key = client.create_listen_key()["listenKey"]
+    assert key in client.get_listen_keys()["listenKey"]
+    assert client.keep_alive_listen_key(key) == client.close_listen_key(key) == {"listenKey": key}
 
 
-def test_pymexc_streams_depth_and_own_orders(client: Any, simulator: RunningSimulator) -> None:
-    depths: list[Any] = []
-    orders: list[Any] = []
-    public = spot.WebSocket(proto=True)
-    private = spot.WebSocket(api_key=simulator.api_key, api_secret=simulator.secret, proto=True)
-    try:
-        public.endpoint = simulator.ws
-        public.depth_stream(depths.append, "XRPUSDT", "100ms")
-        assert wait_for(depths, 10).toVersion
-        private.endpoint = f"{simulator.ws}?listenKey={private.listenKey}"
-        private.account_orders(orders.append)
-        time.sleep(0.5)
-        placed = client.order("XRPUSDT", "SELL", "MARKET", quantity="20")
-        assert wait_for(orders, 10).id == placed["orderId"]
-    finally:
-        public.exit()
-        private.exit()
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"quantity": "1000000"}, 10101),
+        ({"quantity": "1"}, 30002),
+        ({"price": "0.05"}, 30087),
+        ({"symbol": "NOPEUSDT"}, 10007),
+    ],
+)
+def test_pymexc_raises_with_the_code_of_a_wrong_order(client: Any, changes: dict[str, str], code: int) -> None:
+    order = {"symbol": "XRPUSDT", "side": "BUY", "order_type": "LIMIT", "quantity": "100", "price": "0.5"}
+    with pytest.raises(pymexc.base.MexcAPIError, match=f"code={code}"):
+        client.order(**order | changes)

@@ -134,37 +134,12 @@ def simulator(context: typer.Context) -> int:
     return main(list(context.args))
 
 
-def recover(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recorded segments.")], json: Json = False
-) -> int:
-    """Seal what a killed recorder left into whole recordings."""
-    from trading.adapters.recording.seal import recover as seal_all
-
-    report = seal_all(folder)
-    if json:
-        sealed = [{name: _plain(value) for name, value in asdict(item).items()} for item in report.sealed]
-        answer_json({"sealed": sealed, "busy": [str(path) for path in report.busy]})
-        return OK
-    for item in report.sealed:
-        answer(" ".join(f"{name}={_plain(value)}" for name, value in asdict(item).items()))
-    for path in report.busy:
-        answer(f"{path}: left alone, a recorder writes it now")
-    if not report.sealed and not report.busy:
-        answer(f"{folder} holds nothing to recover")
-    return OK
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
-
-
 def register(app: typer.Typer) -> None:
     """Add these verbs."""
     app.command()(doctor)
     app.command()(migrate)
     app.command("import")(import_recording)
     app.command()(replay)
-    app.command()(recover)
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(
         simulator
     )

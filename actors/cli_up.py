@@ -127,6 +127,7 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
     ray_environment.prepare(None)
     from actors import handles
     from actors.launcher_fleet import shut_down
+    from actors.launcher_recordings import seal_recordings
 
     handles.connect(run.ray_address, run.namespace)
     server = _own_database(folder)
@@ -136,6 +137,7 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
         handles.disconnect()
         if server is not None:
             server.stop()
+    asyncio.run(seal_recordings(folder / "recordings", asyncio.Event(), say))
     still = read_run_file(folder)
     if still is not None and still.pid == run.pid:
         (folder / "run.json").unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from actors.foreground import HASTY
 from actors.launcher_config import api_child, check_decisions, child_environment, dashboard_child, system_config
 from actors.launcher_database import LauncherDatabase
 from actors.launcher_guard import Guard, hide_keys
+from actors.launcher_recordings import seal_recordings
 from actors.launcher_venue import (
     Venue,
     await_simulator,
@@ -294,6 +295,8 @@ class Launcher:
         if self._fleet is not None:
             await self._fleet.close()
         is_left = self._fleet is not None and self._fleet.is_left_running
+        if self._settings.record and self._fleet is not None and not is_left and not self._is_hasty:
+            await seal_recordings(self._dir.recordings, self._at_once, self._progress.say)
         self._stop_child("simulator")
         with contextlib.suppress(StoreError, NotRunning):
             self._database.stop()

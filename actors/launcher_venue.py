@@ -174,7 +174,7 @@ def choose_symbols(settings: Settings, instruments: Mapping[str, Instrument]) ->
     for symbol in asked:
         instrument = instruments.get(symbol)
         if instrument is None:
-            raise ConfigError(f"the venue has no symbol {symbol}{_nearest(symbol, instruments)}")
+            raise ConfigError(f"the venue has no symbol {symbol}{nearest(symbol, instruments)}")
         if instrument.exclusion is not None:
             raise ConfigError(f"{symbol} cannot be traded now ({instrument.exclusion}): choose another symbol")
         if instrument.quote != settings.quote_asset:
@@ -211,7 +211,8 @@ async def most_traded(settings: Settings, top: int) -> tuple[str, ...]:
     return tuple(item.symbol for item in ranked[:top])
 
 
-def _nearest(symbol: str, instruments: Mapping[str, Instrument]) -> str:
+def nearest(symbol: str, instruments: Mapping[str, Instrument]) -> str:
+    """Say what may have been meant by an unknown symbol."""
     near = difflib.get_close_matches(symbol.upper(), instruments, n=1)
     some = ", ".join(list(instruments)[:5])
     return f": did you mean {near[0]}?" if near else f": it lists {some}{' …' if len(instruments) > 5 else ''}"

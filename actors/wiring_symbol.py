@@ -26,31 +26,33 @@ from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.mexc.topics import market_topics
 from trading.adapters.plugins import load_strategies
-from trading.adapters.recording.recorder import SegmentRecorder
+from trading.adapters.recording.recorder import FLUSH_S, SegmentRecorder
+from trading.adapters.recording.sealer import BackgroundSealer
 from trading.engine.messages import EngineEvent
 from trading.engine.strategy.registry import register
 from trading.model.market import MarketEvent
 from trading.model.session import Mode
 
-FLUSH_S = 1.0
 log = structlog.get_logger("symbol")
 
 
 class _Feed:
     """A `MarketStream` with the counters the heartbeat wants, and the recorder that listens to it, if any."""
 
-    def __init__(self, stream: MarketStream, recorder: SegmentRecorder | None) -> None:
+    def __init__(self, stream: MarketStream, recorder: SegmentRecorder | None, sealer: BackgroundSealer) -> None:
         self._stream = stream
         self._recorder = recorder
+        self._sealer = sealer
 
     async def run(self, sink: Callable[[MarketEvent], None]) -> None:
-        """Push events for ever; what is recorded reaches the disk once a second."""
+        """Push events for ever; what is recorded reaches the disk within a second, and Parquet at each rotation."""
         if self._recorder is None:
             await self._stream.run(sink)
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._stream.run(sink))
             group.create_task(self._flush(self._recorder))
+            group.create_task(self._sealer.run())
 
     async def _flush(self, recorder: SegmentRecorder) -> None:
         fault = ""
@@ -106,15 +108,16 @@ class _Wiring:
     def feed(self, attachment: SymbolAttachment) -> _Feed:
         """Make the market-data connection, and the recorder when this instance records."""
         config, instrument = self._config, attachment.instrument
+        sealer = BackgroundSealer(lambda reason: log.error("recording_not_sealed", reason=reason))
         if config.record_dir:
             topics = market_topics(instrument.symbol, config.depth_interval)
             self._recorder = SegmentRecorder(
-                Path(config.record_dir), instrument, topics, self.clock, on_rotated=self._on_rotated
+                Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, sealer.submit
             )
         rng = random.Random(f"{instrument.symbol}:{self._spec.run_number}:{attachment.owner_epoch}")  # jitter only
         settings = MarketStreamSettings(interval=config.depth_interval)
         stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, self._recorder, self._pace)
-        return _Feed(stream, self._recorder)
+        return _Feed(stream, self._recorder, sealer)
 
     def snapshots(self, attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
         """Make the way to REST snapshots."""

@@ -22,8 +22,8 @@ from trading.model.market import FeedConnected, FeedDisconnected, MarketEvent, S
 def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> Iterator[tuple[int, MarketEvent]]:
     """Decode rows to (recv_ts_ns, event), in the order of the rows.
 
-    The first depth frame of a connection is preceded by FeedConnected; `event:disconnected` becomes FeedDisconnected;
-    an undecodable frame costs the proof, as it does live.
+    The first depth frame or snapshot of a connection is preceded by FeedConnected: on a quiet symbol the snapshot comes
+    first. `event:disconnected` becomes FeedDisconnected; an undecodable frame costs the proof, as it does live.
 
     Args:
         instrument: whose events are wanted, and its scale. None: that of the first rest:exchangeInfo row.
@@ -48,6 +48,9 @@ def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> 
         elif row.stream == REST_DEPTH:
             event = _snapshot(row, codec.instrument)
             if event is not None:
+                if not is_connected:
+                    is_connected = True
+                    yield now_ns, FeedConnected(symbol, now_ns)
                 yield now_ns, event
         elif not row.stream.startswith(("rest:", "event:")) and symbol_of(row.stream) == symbol:
             if not is_connected and is_depth(row.stream):

@@ -21,7 +21,11 @@ from trading.adapters.recording.segments import SEGMENT_SUFFIX, SegmentWriter
 from trading.model.instrument import Instrument
 from trading.model.units import NS_PER_S, ms_from_ns
 
-_FLUSH_NS = NS_PER_S
+FLUSH_S = 0.5
+"""How often to call `flush`. A kill loses what came since: half of the second that may be lost, since a busy loop is
+late now and then."""
+
+_FLUSH_NS = int(FLUSH_S * NS_PER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class RecorderStatus:
 class SegmentRecorder:
     """Writes what a symbol hears. Implements the taps of `MarketStream` and `PublicRest`; none of its methods raises.
 
-    Each segment starts with the listing, so that it can be read alone. Call `flush` about each second: then a kill
-    loses at most that second.
+    Each segment starts with the listing, so that it can be read alone. Call `flush` every `FLUSH_S` seconds: then a
+    kill loses less than a second.
     """
 
     def __init__(
@@ -57,17 +61,20 @@ class SegmentRecorder:
         clock: Clock,
         settings: RecorderSettings | None = None,
         on_rotated: Callable[[], None] | None = None,
+        on_finished: Callable[[Path], None] | None = None,
     ) -> None:
         """
         Args:
             directory: made if missing. topics: what the stream subscribes to; frames of other channels are kept as raw.
-            on_rotated: called when a later segment began: it wants a REST snapshot of its own.
+            on_rotated: called when a later segment begins: it wants a REST snapshot of its own.
+            on_finished: called with each segment that is whole: it can be sealed.
         """
         self._directory = directory
         self._instrument = instrument
         self._clock = clock
         self._settings = settings or RecorderSettings()
         self._on_rotated = on_rotated
+        self._on_finished = on_finished
         self._names = {topic.encode(): topic.encode() for topic in topics}
         self._raw = f"{RAW_FRAME}@{instrument.symbol}".encode()
         self._writer: SegmentWriter | None = None
@@ -115,6 +122,9 @@ class SegmentRecorder:
                 writer.close()
             except OSError as error:
                 self._fail(error)
+                return
+            if self._on_finished is not None:
+                self._on_finished(writer.path)
 
     def status(self) -> RecorderStatus:
         """Return the counters."""

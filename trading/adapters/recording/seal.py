@@ -5,12 +5,13 @@ A segment goes only after its Parquet file is whole and on disk; doing it twice 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from trading.adapters.recording.parquet import write_recording
-from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX, SegmentReader, is_being_written
+from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX, SegmentReader, claimed
 from trading.model.errors import ConfigError
 
 
@@ -32,22 +33,27 @@ class RecoverReport:
     busy: tuple[Path, ...]
 
 
-def seal_segment(path: Path) -> SealedSegment:
-    """Write a segment's rows into a Parquet file beside it and remove the segment.
+def seal_segment(path: Path) -> SealedSegment | None:
+    """Write a segment's rows into a Parquet file beside it and remove the segment; None when somebody else has it.
 
     Raises: ConfigError when the segment cannot be read or the Parquet file cannot be written; the segment stays then.
     """
+    try:
+        with claimed(path) as is_ours:
+            return _seal(path) if is_ours else None
+    except OSError as error:
+        raise ConfigError(f"cannot seal {path}: {error.strerror or error}")
+
+
+def _seal(path: Path) -> SealedSegment:
     reader = SegmentReader(path)
     stem = path.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX)
     target = path.with_name(f"{stem}.parquet")
-    try:
-        rows = iter(reader)
-        first = next(rows, None)
-        if first is not None:
-            write_recording(target, chain((first,), rows))
-        path.unlink()
-    except OSError as error:
-        raise ConfigError(f"cannot seal {path}: {error.strerror or error}")
+    rows = iter(reader)
+    first = next(rows, None)
+    if first is not None:
+        write_recording(target, chain((first,), rows))
+    path.unlink()
     return SealedSegment(path, target if first is not None else None, reader.rows, reader.dropped_bytes)
 
 
@@ -62,12 +68,25 @@ def recover(directory: Path | str) -> RecoverReport:
     sealed, busy = [], []
     found = (path for path in directory.rglob(f"*{SEGMENT_SUFFIX}*") if path.is_file())
     for path in sorted(path for path in found if path.name.endswith((SEGMENT_SUFFIX, SEGMENT_SUFFIX + OPEN_SUFFIX))):
-        try:
-            is_busy = is_being_written(path)
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror or error}")
-        if is_busy:
+        done = seal_segment(path)
+        if done is None:
             busy.append(path)
         else:
-            sealed.append(seal_segment(path))
+            sealed.append(done)
     return RecoverReport(tuple(sealed), tuple(busy))
+
+
+def main(arguments: list[str]) -> int:
+    """Seal the named segments: `python -m trading.adapters.recording.seal FILE…`, as `sealer` starts it."""
+    code = 0
+    for name in arguments:
+        try:
+            seal_segment(Path(name))
+        except ConfigError as error:
+            sys.stderr.write(f"{error}\n")
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,8 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EEXIST
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -42,11 +44,16 @@ class SegmentWriter:
         """Create `path` + ".open"; its folder exists. Raises: OSError, also when the file exists."""
         self.path = path
         self._open_path = path.with_name(path.name + OPEN_SUFFIX)
-        self._file: BinaryIO = self._open_path.open("xb", buffering=_BUFFER_BYTES)
+        if self._open_path.exists():
+            raise FileExistsError(EEXIST, "the segment exists already", str(self._open_path))
+        # Under its own name it is locked from the first moment on: nobody takes it for a dead one.
+        unnamed = path.with_name(path.name + ".new")
+        self._file: BinaryIO = unnamed.open("xb", buffering=_BUFFER_BYTES)
         if sys.platform != "win32":
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._file.write(MAGIC)
         self._file.flush()
+        unnamed.rename(self._open_path)
         self.bytes_written = len(MAGIC)
         self.rows = 0
 
@@ -96,16 +103,30 @@ class SegmentReader:
             self.dropped_bytes = size - good
 
 
-def is_being_written(path: Path) -> bool:
-    """True when a living writer holds the segment's lock. Raises: OSError."""
-    if sys.platform == "win32":
-        return False
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold a segment for sealing; gives False when somebody else has it (it is written, or sealed, just now).
+
+    Raises: OSError, also when the file is gone.
+    """
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        yield _is_lockable(file)
+
+
+def is_being_written(path: Path) -> bool:
+    """True when a living writer (or a sealing) holds the segment's lock. Raises: OSError."""
+    with claimed(path) as is_ours:
+        return not is_ours
+
+
+def _is_lockable(file: BinaryIO) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _next_row(file: BinaryIO) -> Row | None:

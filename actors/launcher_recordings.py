@@ -1,0 +1,39 @@
+"""What `up --record` leaves: whole recordings. May import the recordings' sealer and the standard library.
+
+Sealing runs in processes of its own: at the end of a start there may be a segment for each symbol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from trading.adapters.recording.sealer import seal_apart
+from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX
+
+SEGMENTS_A_PROCESS = 50
+
+
+async def seal_recordings(folder: Path, at_once: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Seal every segment below `folder` that nobody writes, until `at_once` is set; never raises.
+
+    What is left, because somebody could not wait or a disk is full, `mexcbot recover` takes.
+    """
+    found = sorted(
+        path for path in folder.rglob(f"*{SEGMENT_SUFFIX}*") if path.name.endswith((SEGMENT_SUFFIX, OPEN_SUFFIX))
+    )
+    for begin in range(0, len(found), SEGMENTS_A_PROCESS):
+        work = asyncio.create_task(seal_apart(*found[begin : begin + SEGMENTS_A_PROCESS]))
+        hurry = asyncio.create_task(at_once.wait())
+        await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            say(f"recordings were left as segments: run mexcbot recover {folder}")
+            return
+        if (fault := work.result()) is not None:
+            say(fault)
+    if found:
+        say(f"recordings: {len(found)} sealed in {folder}")

@@ -71,13 +71,14 @@ def import_recording(
     lot: Annotated[str | None, typer.Option("--lot", help="Quantity step (default: the finest that occurs).")] = None,
     maker_fee: Annotated[str | None, typer.Option("--maker-fee", help="As a fraction (default 0).")] = None,
     taker_fee: Annotated[str | None, typer.Option("--taker-fee", help="As a fraction (default 0.0005).")] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out, and count them.")] = False,
     json: Json = False,
 ) -> int:
     """Turn a public recording of another venue into one of ours."""
     from trading.adapters.recording.importer import import_public
 
     began = time.monotonic()
-    report = import_public(file, out, symbol, tick, lot, maker_fee, taker_fee)
+    report = import_public(file, out, symbol, tick, lot, maker_fee, taker_fee, skip_broken)
     if json:
         answer_json(asdict(report))
     else:
@@ -87,6 +88,8 @@ def import_recording(
             f"trades, {report.quotes} quotes, {report.snapshots} snapshots, {report.gaps} gaps), "
             f"tick {report.tick_size}, lot {report.lot_size}, written in {time.monotonic() - began:.1f} s"
         )
+        if report.skipped:
+            answer("left out: " + ", ".join(f"{kind} {count}" for kind, count in sorted(report.skipped.items())))
     return OK
 
 

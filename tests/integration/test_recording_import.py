@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -100,8 +101,8 @@ def test_recording_import_takes_given_symbol_steps_and_fees(tmp_path: Path) -> N
     lines = [item for item in GOOD if "lastUpdateId" not in item]
     with pytest.raises(ConfigError, match="several symbols"):
         import_public(write(tmp_path / "in.jsonl", [*GOOD, other]), out)
-    with pytest.raises(ConfigError, match="snapshot names no symbol"):
-        import_public(write(tmp_path / "in.jsonl", [*GOOD, other]), out, symbol="ABCUSDT")
+    with pytest.raises(ConfigError, match="no order book snapshot of XYZUSDT"):
+        import_public(write(tmp_path / "in.jsonl", [*GOOD, other]), out, symbol="XYZUSDT")
     with pytest.raises(ConfigError, match="no order book snapshot"):
         import_public(write(tmp_path / "in.jsonl", lines), out)
     assert not out.exists()
@@ -135,13 +136,18 @@ def test_recording_import_twice_gives_the_same_rows(tmp_path: Path) -> None:
 BROKEN: dict[str, tuple[Sequence[str], str]] = {
     "broken JSON": ([*GOOD, "1700000000000000000 {oops"], "line 7 is broken: expected JSON"),
     "no time": ([*GOOD, '{"e":"trade"}'], "line 7 is broken: expected a receive time"),
-    "unknown event": ([*GOOD, line(40, push("kline", e="kline"))], "line 7 is broken: unknown event 'kline'"),
     "field missing": (
         [*GOOD, line(40, push("trade", e="trade", t=1, p="1"))],
         "line 7 is broken: field 'm' is missing",
     ),
     "number as JSON number": ([line(0, depth(1, 2, [[10.5, 1]])), *GOOD], "line 1 is broken: expected price"),
     "no decimal number": ([line(0, depth(1, 2, [["1e5", "1"]])), *GOOD], "line 1 is broken: expected a plain decimal"),
+    "only unknown events": ([line(0, push("kline", e="kline"))], "no market data of any symbol (only kline)"),
+    "a time beyond 64 bits": (
+        [*GOOD, '9999999999999999999 {"e":"trade"}'],
+        "line 7 is broken: expected a receive time",
+    ),
+    "too many decimals": ([line(0, depth(1, 2, [["1.0000000000000000001", "1"]])), *GOOD], "at most 18 decimals"),
     "versions backwards": ([*GOOD, line(40, depth(9, 8))], "line 7 is broken: expected versions in order"),
     "another form": (["timestamp,price,qty", "1,2,3"], "line 1 is of no known form"),
     "empty": ([], "is empty"),
@@ -161,6 +167,65 @@ def test_recording_import_of_a_broken_file_is_one_sentence_and_leaves_nothing(tm
     assert "\n" not in str(caught.value)
     assert out.read_bytes() == b"what was here before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.parquet"]
+
+
+def test_recording_import_leaves_out_what_it_has_no_use_for_and_counts_it(tmp_path: Path) -> None:
+    extra = [
+        line(32, push("kline_1m", e="kline", k={})),
+        line(33, {"stream": "abcusdt@depth20@100ms", "data": {"lastUpdateId": 9, "bids": [], "asks": []}}),
+        line(34, {"stream": "!miniTicker@arr", "data": [1, 2]}),
+        line(35, push("trade", e="trade", E=T0_MS, t=78, p="0", q="0", T=T0_MS, m=True)),
+    ]
+    report = import_public(write(tmp_path / "in.jsonl", [*GOOD, *extra]), tmp_path / "out.parquet")
+    assert report.skipped == {"kline": 1, "depth20@100ms": 1, "arr": 1, "trade of nothing": 1}
+    import_public(write(tmp_path / "plain.jsonl", GOOD), tmp_path / "plain.parquet")
+    assert list(read_recording(tmp_path / "out.parquet")) == list(read_recording(tmp_path / "plain.parquet"))
+
+
+def test_recording_import_leaves_broken_lines_out_when_asked_and_counts_the_gaps(tmp_path: Path) -> None:
+    lines = [*GOOD[:4], line(28, depth(102, 104))[:-9], "garbage", line(29, depth(105, 106)), *GOOD[5:]]
+    source = write(tmp_path / "in.jsonl", lines)
+    with pytest.raises(ConfigError, match=r"line 5 is broken: .*; --skip-broken leaves such lines out"):
+        import_public(source, tmp_path / "out.parquet")
+    report = import_public(source, tmp_path / "out.parquet", is_lenient=True)
+    assert (report.skipped, report.gaps, report.depth) == ({"broken": 2}, 1, 2)
+
+    whole = write(tmp_path / "in.jsonl.gz", GOOD * 200).read_bytes()
+    (tmp_path / "cut.gz").write_bytes(whole[:-20])
+    assert import_public(tmp_path / "cut.gz", tmp_path / "cut.parquet", is_lenient=True).depth > 100
+
+
+def test_recording_import_of_several_symbols_gives_each_its_own_steps_gaps_and_snapshot(tmp_path: Path) -> None:
+    def other(body: dict[str, object]) -> dict[str, object]:
+        data = body["data"]
+        assert isinstance(data, dict)
+        return {"stream": "xyzbtc@depth", "data": {**data, "s": "XYZBTC"}}
+
+    mixed = [
+        *GOOD[:2],
+        line(11, other(depth(9001, 9002, [["0.00001234", "7"]]))),
+        line(12, {"lastUpdateId": 9002, "bids": [["0.00001234", "7"]], "asks": [["0.00001300", "9"]]}),
+        *GOOD[2:],
+        line(40, other(depth(9004, 9005, [["0.00001234", "8"]]))),
+    ]
+    source, out = write(tmp_path / "in.jsonl", mixed), tmp_path / "out.parquet"
+    report = import_public(source, out, symbol="ABCUSDT")
+    assert (report.tick_size, report.lot_size, report.gaps, report.snapshots) == ("0.01", "0.1", 0, 1)
+    report = import_public(source, out, symbol="XYZBTC")
+    assert (report.tick_size, report.lot_size, report.gaps, report.snapshots) == ("0.00000001", "1", 1, 1)
+    instrument = recording_instrument(out)
+    assert (instrument.base, instrument.quote, instrument.min_notional) == ("XYZ", "BTC", Decimal("0.000005"))
+
+    twins = [*mixed, line(50, other(depth(100, 200)))]
+    with pytest.raises(ConfigError, match=r"line 3: .* its version fits several \(ABCUSDT, XYZBTC\)"):
+        import_public(write(tmp_path / "in.jsonl", [twins[-1], *twins[:-1]]), out, symbol="ABCUSDT")
+
+
+def test_recording_import_of_a_clock_that_was_set_back_keeps_the_order_of_arrival(tmp_path: Path) -> None:
+    lines = [*GOOD[:4], GOOD[4].replace(str(T0 + 30_000_000), str(T0 + 5)), GOOD[5]]
+    import_public(write(tmp_path / "in.jsonl", lines), tmp_path / "out.parquet")
+    times = [row.recv_ts_ns for row in read_recording(tmp_path / "out.parquet")]
+    assert times == sorted(times)
 
 
 def test_recording_import_off_the_given_grid_names_line_and_flag(tmp_path: Path) -> None:
@@ -183,7 +248,7 @@ def test_recording_import_off_the_given_grid_names_line_and_flag(tmp_path: Path)
         ({"taker": "inf"}, "--taker-fee: expected a finite number"),
     ],
 )
-def test_recording_import_with_a_bad_argument_says_which(tmp_path: Path, arguments: dict[str, str], words: str) -> None:
+def test_recording_import_with_a_bad_argument_says_which(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         import_public(write(tmp_path / "in.jsonl", GOOD), tmp_path / "out.parquet", **arguments)
     assert words in str(caught.value)

@@ -57,13 +57,26 @@ def test_rest_public_listing_gives_the_instruments_steps_and_bounds() -> None:
     [
         ({"status": "2"}, "paused by the venue"),
         ({"status": "3"}, "offline"),
-        ({"status": None}, "status None"),
+        ({"status": None}, "missing status"),
+        ({"status": "7"}, "status 7"),
         ({"isSpotTradingAllowed": False}, "not tradable through the API"),
-        ({"isSpotTradingAllowed": None}, "not tradable through the API"),
+        ({"isSpotTradingAllowed": None}, "missing word on spot trading through the API"),
         ({"permissions": []}, "no spot permission"),
         ({"permissions": None}, "no spot permission"),
         ({"tradeSideType": 2}, "buying only"),
         ({"tradeSideType": 4}, "closed"),
+        ({"tradeSideType": None}, "missing trade side type"),
+        ({"tradeSideType": "9"}, "trade side type '9'"),
+        ({"tradeSideType": True}, "trade side type True"),
+        ({"status": "3", "makerCommission": None}, "offline; missing maker fee"),
+        ({"quoteAmountPrecision": "-1"}, "negative minimum notional -1"),
+        ({"baseSizePrecision": "-0.1"}, "negative minimum quantity -0.1"),
+        ({"maxQuoteAmount": "0.5"}, "maximum notional 0.5 below the minimum 1"),
+        ({"takerCommission": "5"}, "taker fee of 5, expected a fraction from -0.01 to 0.1"),
+        ({"makerCommission": "Infinity"}, "missing maker fee"),
+        ({"quotePrecision": True}, "missing price precision"),
+        ({"quotePrecision": -1}, "missing price precision"),
+        ({"quoteAsset": 5}, "missing quote asset"),
         ({"quoteAmountPrecision": None}, "missing minimum notional"),
         ({"maxQuoteAmount": ""}, "missing maximum notional"),
         ({"baseSizePrecision": "NaN"}, "missing minimum quantity"),
@@ -78,14 +91,25 @@ def test_rest_public_listing_excludes_with_a_reason_instead_of_a_guess(changes: 
     assert one(**changes).exclusion == exclusion
 
 
+@pytest.mark.parametrize("name", sorted(set(BTCUSDT) - {"symbol", "quoteAssetPrecision", "filters"}))
+def test_rest_public_listing_without_a_field_excludes_the_symbol(name: str) -> None:
+    row = {field: value for field, value in BTCUSDT.items() if field != name}
+    (instrument,) = instruments_of({"symbols": [row]}).values()
+    assert instrument.exclusion is not None
+    (instrument,) = instruments_of({"symbols": [{**BTCUSDT, name: None}]}).values()
+    assert instrument.exclusion is not None
+
+
 @pytest.mark.parametrize("changes", [{"status": "ENABLED"}, {"baseSizePrecision": "0"}, {"makerCommission": 0.0}])
 def test_rest_public_listing_takes_older_spellings(changes: dict[str, Any]) -> None:
     assert one(**changes).exclusion is None
 
 
 def test_rest_public_listing_keeps_symbols_of_any_script_and_skips_nameless_rows() -> None:
-    body = {"symbols": [{**BTCUSDT, "symbol": "龙虾USDT"}, {**BTCUSDT, "symbol": None}, 5, {}]}
-    assert list(instruments_of(body)) == ["龙虾USDT"]
+    named = [{**BTCUSDT, "symbol": symbol} for symbol in ("龙虾USDT", "GOLD(PAXG)USDT", "1000[X]USDT")]
+    found = instruments_of({"symbols": [*named, {**BTCUSDT, "symbol": None}, 5, {}]})
+    assert list(found) == ["龙虾USDT", "GOLD(PAXG)USDT", "1000[X]USDT"]
+    assert all(instrument.exclusion is None for instrument in found.values())
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"symbols": None}, "x"])

@@ -5,7 +5,7 @@ May import `trading.model` and the standard library. Source: mexc-protocol §3.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,6 +18,8 @@ _DECIMALS_MAX = 18
 _ONLINE = ("1", "ENABLED")
 _OFFLINE = {"2": "paused by the venue", "3": "offline"}
 _ONE = Decimal(1)
+# Fees are fractions: no spot fee is above 10 %, and no rebate above 1 %. Percents would be a hundred times too much.
+_FEE_RATE_MIN, _FEE_RATE_MAX = Decimal("-0.01"), Decimal("0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _instrument(row: dict[str, Any]) -> Instrument:
     min_qty, min_notional = _number(row.get("baseSizePrecision")), _number(row.get("quoteAmountPrecision"))
     max_notional = _number(row.get("maxQuoteAmount"))
     maker, taker = _number(row.get("makerCommission")), _number(row.get("takerCommission"))
-    base, quote = row.get("baseAsset"), row.get("quoteAsset")
+    base, quote = _name(row.get("baseAsset")), _name(row.get("quoteAsset"))
     missing = [
         name
         for name, value in (
@@ -149,12 +151,12 @@ def _instrument(row: dict[str, Any]) -> Instrument:
             ("maker fee", maker),
             ("taker fee", taker),
         )
-        if value is None or value == ""
+        if value is None
     ]
-    return Instrument(
+    instrument = Instrument(
         symbol=row["symbol"],
-        base=str(base or ""),
-        quote=str(quote or ""),
+        base=base or "",
+        quote=quote or "",
         tick_size=_ONE.scaleb(-(price_decimals or 0)),
         lot_size=_ONE.scaleb(-(qty_decimals or 0)),
         min_qty=min_qty or Decimal(0),
@@ -162,24 +164,53 @@ def _instrument(row: dict[str, Any]) -> Instrument:
         max_notional=max_notional or Decimal(0),
         maker_fee_rate=maker or Decimal(0),
         taker_fee_rate=taker or Decimal(0),
-        exclusion=f"missing {', '.join(missing)}" if missing else _closed(row),
     )
+    unfit = f"missing {', '.join(missing)}" if missing else _implausible(instrument)
+    reasons = [reason for reason in (_closed(row), unfit) if reason]
+    return replace(instrument, exclusion="; ".join(reasons)) if reasons else instrument
+
+
+def _implausible(instrument: Instrument) -> str | None:
+    """Say which figure cannot be meant as it stands; None when all may be."""
+    for name, bound in (
+        ("minimum quantity", instrument.min_qty),
+        ("minimum notional", instrument.min_notional),
+        ("maximum notional", instrument.max_notional),
+    ):
+        if bound < 0:
+            return f"negative {name} {plain(bound)}"
+    if 0 < instrument.max_notional < instrument.min_notional:
+        return f"maximum notional {plain(instrument.max_notional)} below the minimum {plain(instrument.min_notional)}"
+    for name, rate in (("maker fee", instrument.maker_fee_rate), ("taker fee", instrument.taker_fee_rate)):
+        if not _FEE_RATE_MIN <= rate <= _FEE_RATE_MAX:
+            return f"{name} of {plain(rate)}, expected a fraction from {_FEE_RATE_MIN} to {_FEE_RATE_MAX}"
+    return None
 
 
 def _closed(row: dict[str, Any]) -> str | None:
     """Say why the venue takes no orders for a symbol; None when it does (mexc-protocol §3.3, "Tradable set")."""
-    status = str(row.get("status"))
-    if status not in _ONLINE:
-        return _OFFLINE.get(status, f"status {status}")
-    if row.get("isSpotTradingAllowed") is not True:
+    status = row.get("status")
+    if status is None:
+        return "missing status"
+    if str(status) not in _ONLINE:
+        return _OFFLINE.get(str(status), f"status {status}")
+    if row.get("isSpotTradingAllowed") is None:
+        return "missing word on spot trading through the API"
+    if row["isSpotTradingAllowed"] is not True:
         return "not tradable through the API"
     permissions = row.get("permissions")
     if not isinstance(permissions, list) or "SPOT" not in permissions:
         return "no spot permission"
-    side_type = row.get("tradeSideType", 1)
-    if side_type != 1:
-        return {2: "buying only", 3: "selling only", 4: "closed"}.get(side_type, f"trade side type {side_type}")
+    side_type = row.get("tradeSideType")
+    if side_type is None:
+        return "missing trade side type"
+    if isinstance(side_type, bool) or side_type not in (1, "1"):
+        return {2: "buying only", 3: "selling only", 4: "closed"}.get(side_type, f"trade side type {side_type!r}")
     return None
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _decimals(value: Any) -> int | None:

@@ -1,12 +1,13 @@
 """One public form of recordings: lines of `<receive time, ns> <json>` from Binance's combined streams.
 
 Pure: lines in, source events out; may import orjson and `trading.model`. Known events: depthUpdate, trade, aggTrade,
-bookTicker and REST depth snapshots, spot and USDT-margined futures (whose chain is `pu`). It is the form of the
-examples of nkaz001/hftbacktest (MIT) and of its collector.
+bookTicker and REST depth snapshots, spot and USDT-margined futures (whose chain is `pu`); other events are told as
+skipped. It is the form of the examples of nkaz001/hftbacktest (MIT) and of its collector.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,11 @@ Texts = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """Levels as (price, quantity) texts, valid after `version`."""
+    """Levels as (price, quantity) texts, valid after `version`. symbol: "" when the answer names none (REST)."""
 
     line: int
     recv_ts_ns: int
+    symbol: str
     version: int
     bids: tuple[Texts, ...]
     asks: tuple[Texts, ...]
@@ -70,7 +72,19 @@ class SourceQuote:
     exch_ms: int
 
 
-SourceEvent = SourceSnapshot | SourceDepth | SourceTrade | SourceQuote
+@dataclass(frozen=True, slots=True)
+class SourceSkipped:
+    """A line that carries nothing for us. kind: its event, or `BROKEN`."""
+
+    line: int
+    kind: str
+
+
+SourceEvent = SourceSnapshot | SourceDepth | SourceTrade | SourceQuote | SourceSkipped
+
+BROKEN = "broken"
+_INT64_MAX = 2**63 - 1
+_PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,30})?")
 
 
 def is_binance_line(line: str) -> bool:
@@ -79,10 +93,12 @@ def is_binance_line(line: str) -> bool:
     return time_text.isdecimal() and body.lstrip().startswith("{")
 
 
-def binance_events(lines: Iterable[str]) -> Iterator[SourceEvent]:
-    """Read lines in order; subscription answers and blank lines are passed over.
+def binance_events(lines: Iterable[str], is_lenient: bool = False) -> Iterator[SourceEvent]:
+    """Read lines in order; subscription answers and blank lines are passed over, events we have no use for are skipped.
 
-    Raises: ConfigError naming the first line that is broken or of an unknown kind.
+    Args:
+        is_lenient: tell a broken line as skipped instead of refusing the file. A lost depth push shows as a gap.
+    Raises: ConfigError naming the first broken line.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -90,15 +106,18 @@ def binance_events(lines: Iterable[str]) -> Iterator[SourceEvent]:
         try:
             event = _event(number, line)
         except (KeyError, TypeError, ValueError) as error:
+            if is_lenient:
+                yield SourceSkipped(number, BROKEN)
+                continue
             missing = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ConfigError(f"line {number} is broken: {missing}")
+            raise ConfigError(f"line {number} is broken: {missing}; --skip-broken leaves such lines out")
         if event is not None:
             yield event
 
 
 def _event(number: int, line: str) -> SourceEvent | None:
     time_text, _, text = line.partition(" ")
-    if not time_text.isdecimal() or len(time_text) > 19:
+    if not (time_text.isascii() and time_text.isdecimal()) or not 0 < int(time_text) <= _INT64_MAX:
         raise ValueError(f"expected a receive time in ns first, was {time_text[:40]!r}")
     try:
         body = orjson.loads(text)
@@ -110,18 +129,24 @@ def _event(number: int, line: str) -> SourceEvent | None:
         return None
     data = body.get("data", body)
     if not isinstance(data, dict):
-        raise ValueError("expected an object as data")
+        return SourceSkipped(number, _kind(body, {}))
     recv_ts_ns = int(time_text)
-    if "lastUpdateId" in data:
-        return SourceSnapshot(
-            number, recv_ts_ns, _integer(data, "lastUpdateId"), _levels(data["bids"]), _levels(data["asks"])
-        )
-    # Spot book tickers name no event type; their stream does.
-    kind = str(data.get("e") or str(body.get("stream", "")).partition("@")[2])
+    if "lastUpdateId" in data and "@depth" not in str(body.get("stream", "")):
+        return _snapshot(number, recv_ts_ns, data)
+    kind = _kind(body, data)
     reader = _READERS.get(kind)
-    if reader is None:
-        raise ValueError(f"unknown event {kind!r}; known are {', '.join(_READERS)} and depth snapshots")
-    return reader(number, recv_ts_ns, data)
+    return reader(number, recv_ts_ns, data) if reader is not None else SourceSkipped(number, kind)
+
+
+def _kind(body: dict[str, Any], data: dict[str, Any]) -> str:
+    """Name the event. Spot book tickers name no event type; their stream does."""
+    return str(data.get("e") or str(body.get("stream", "")).partition("@")[2] or "unnamed")[:40]
+
+
+def _snapshot(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceSnapshot:
+    symbol = str(data.get("symbol") or data.get("s") or "")
+    bids, asks = _levels(data["bids"]), _levels(data["asks"])
+    return SourceSnapshot(number, recv_ts_ns, symbol, _integer(data, "lastUpdateId"), bids, asks)
 
 
 def _depth(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceDepth:
@@ -135,12 +160,15 @@ def _depth(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceDepth:
     )
 
 
-def _trade(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceTrade:
+def _trade(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceTrade | SourceSkipped:
     is_buyer_maker = data["m"]
     if not isinstance(is_buyer_maker, bool):
         raise ValueError(f"expected m as true or false, was {is_buyer_maker!r}")
     trade_id = str(data["a"] if data.get("e") == "aggTrade" else data["t"])
     price, qty = _texts(data["p"], data["q"])
+    if not price.strip("0.") or not qty.strip("0."):
+        # Futures tell transfers of the insurance fund as trades of nothing.
+        return SourceSkipped(number, "trade of nothing")
     return SourceTrade(number, recv_ts_ns, _symbol(data), price, qty, is_buyer_maker, trade_id, _integer(data, "T"))
 
 
@@ -160,7 +188,7 @@ _READERS: dict[str, Callable[[int, int, dict[str, Any]], SourceEvent]] = {
 
 def _integer(data: dict[str, Any], name: str) -> int:
     value = data[name]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _INT64_MAX:
         raise ValueError(f"expected {name} as a whole number, was {value!r}")
     return value
 
@@ -173,8 +201,11 @@ def _symbol(data: dict[str, Any]) -> str:
 
 
 def _texts(price: Any, qty: Any) -> Texts:
-    if not isinstance(price, str) or not isinstance(qty, str):
-        raise ValueError(f"expected price and quantity as texts, was {price!r}, {qty!r}")
+    for text in (price, qty):
+        if not isinstance(text, str):
+            raise ValueError(f"expected price and quantity as texts, was {price!r}, {qty!r}")
+        if _PLAIN.fullmatch(text) is None:
+            raise ValueError(f"expected a plain decimal number, was {text[:40]!r}")
     return price, qty
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_never
@@ -18,6 +18,7 @@ from trading.adapters.recording.binance_lines import (
     SourceDepth,
     SourceEvent,
     SourceQuote,
+    SourceSkipped,
     SourceSnapshot,
     SourceTrade,
     Texts,
@@ -31,7 +32,10 @@ from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 from trading.model.units import NS_PER_MS, parse_decimal, plain
 
-FORMS: tuple[tuple[str, Callable[[str], bool], Callable[[Iterable[str]], Iterator[SourceEvent]]], ...] = (
+Reader = Callable[[Iterable[str], bool], Iterator[SourceEvent]]
+"""Lines, and whether broken ones are left out, to events."""
+
+FORMS: tuple[tuple[str, Callable[[str], bool], Reader], ...] = (
     ("lines of '<receive time, ns> <json>' from Binance's combined streams", is_binance_line, binance_events),
 )
 
@@ -42,20 +46,29 @@ TAKER_FEE = "0.0005"
 # Assets that pairs are quoted in, longest first where one ends another.
 # fmt: off
 _QUOTES = (
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "USDE", "USD1", "DAI", "USD",
-    "EUR", "GBP", "TRY", "BRL", "JPY", "BTC", "ETH", "BNB", "SOL", "MX",
+    "FDUSD", "AEUR", "BIDR", "EURI", "IDRT", "USDT", "USDC", "TUSD", "BUSD", "USDP", "USDE", "USD1", "USDS", "XUSD",
+    "DAI", "PAX", "UST", "VAI", "USD", "EUR", "GBP", "TRY", "BRL", "JPY", "ARS", "AUD", "COP", "CZK", "IDR", "MXN",
+    "NGN", "PLN", "RON", "RUB", "UAH", "ZAR", "BTC", "ETH", "BNB", "SOL", "XRP", "TRX", "DOGE", "DOT", "MX",
 )
 # fmt: on
 _GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = "\ufeff"
 _DECIMALS_MAX = 18
-# MEXC's bounds of an order's value on USDT markets (mexc-protocol §3.3 and §4): 1 and 4,000,000.
-_MIN_NOTIONAL = Decimal(1)
+# MEXC's bounds of an order's value (mexc-protocol §3.3 and §4): from 1 to 4,000,000 on USDT markets; 0.000005 on BTC
+# and 0.0001 on ETH markets at least. Where nothing is known, none is stated.
+_MIN_NOTIONAL = {"BTC": Decimal("0.000005"), "ETH": Decimal("0.0001")}
+_NO_MIN_NOTIONAL = ("BNB", "SOL", "XRP", "TRX", "DOGE", "DOT", "MX")
 _MAX_NOTIONAL = Decimal(4_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import wrote. `gaps`: breaks in the source's own version chain, which a replay will show as gaps too."""
+    """What an import wrote.
+
+    Attributes:
+        gaps: breaks in the source's own version chain, which a replay will show as gaps too.
+        skipped: lines that were left out, by event ("kline", "broken", …).
+    """
 
     symbol: str
     rows: int
@@ -64,6 +77,7 @@ class ImportReport:
     quotes: int
     snapshots: int
     gaps: int
+    skipped: dict[str, int]
     tick_size: str
     lot_size: str
     first_recv_ns: int
@@ -72,9 +86,8 @@ class ImportReport:
 
 @dataclass(slots=True)
 class _Survey:
-    """What the first pass saw."""
+    """What the first pass saw of one symbol, or of the snapshots that name none."""
 
-    symbols: set[str]
     price_decimals: int = 0
     qty_decimals: int = 0
     depth: int = 0
@@ -82,15 +95,71 @@ class _Survey:
     quotes: int = 0
     snapshots: int = 0
     gaps: int = 0
+    first_version: int = 0
     last_version: int = 0
     first_recv_ns: int = 0
     last_recv_ns: int = 0
     clock_offset_ms: int | None = None
 
-    def add_levels(self, line: int, levels: Iterable[Texts]) -> None:
+    def take(self, event: SourceDepth | SourceTrade | SourceQuote | SourceSnapshot) -> None:
+        """Count an event, and the decimals of its numbers."""
+        self.first_recv_ns = self.first_recv_ns or event.recv_ts_ns
+        self.last_recv_ns = max(self.last_recv_ns, event.recv_ts_ns)
+        match event:
+            case SourceSnapshot():
+                self.snapshots += 1
+                self._add_levels(event.line, (*event.bids, *event.asks))
+                return
+            case SourceDepth():
+                self.depth += 1
+                self.first_version = self.first_version or event.from_version
+                if self.last_version and event.from_version > self.last_version + 1:
+                    self.gaps += 1
+                self.last_version = max(self.last_version, event.to_version)
+                self._add_levels(event.line, (*event.bids, *event.asks))
+            case SourceTrade():
+                self.trades += 1
+                self._add_levels(event.line, ((event.price, event.qty),))
+            case SourceQuote():
+                self.quotes += 1
+                self._add_levels(event.line, (event.bid, event.ask))
+            case _:
+                assert_never(event)
+        if self.clock_offset_ms is None and event.exch_ms:
+            self.clock_offset_ms = event.exch_ms - event.recv_ts_ns // NS_PER_MS
+
+    def _add_levels(self, line: int, levels: Iterable[Texts]) -> None:
         for price, qty in levels:
             self.price_decimals = max(self.price_decimals, _decimals(price, line))
             self.qty_decimals = max(self.qty_decimals, _decimals(qty, line))
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What a file holds: a survey for each symbol, and the snapshots that name none."""
+
+    symbols: dict[str, _Survey] = field(default_factory=dict)
+    unnamed: list[SourceSnapshot] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def owns(self, symbol: str, snapshot: SourceSnapshot) -> bool:
+        """Tell whether a snapshot is a symbol's: it says so, the file holds no other, or only its versions fit.
+
+        Raises: ConfigError when nobody can know.
+        """
+        if snapshot.symbol or len(self.symbols) == 1:
+            return snapshot.symbol in ("", symbol)
+        fitting = [
+            name
+            for name, survey in self.symbols.items()
+            if survey.depth and survey.first_version - 1 <= snapshot.version <= survey.last_version
+        ]
+        if len(fitting) > 1:
+            raise ConfigError(
+                f"line {snapshot.line}: a snapshot names no symbol, and its version fits several "
+                f"({', '.join(sorted(fitting))}): split the file"
+            )
+        return fitting == [symbol]
 
 
 def import_public(
@@ -101,26 +170,32 @@ def import_public(
     lot: str | None = None,
     maker: str | None = None,
     taker: str | None = None,
+    is_lenient: bool = False,
 ) -> ImportReport:
     """Read `path` (plain or gzip) and write the recording `out`, whole or not at all.
 
     Args:
         symbol: which one, when the file holds several. tick, lot: price and quantity steps, powers of ten; by default
             the finest that occur. maker, taker: fee rates as fractions, by default MEXC's standard 0 and 0.0005.
+        is_lenient: leave broken lines and a cut-off end out, and count them, instead of refusing the file.
     Raises: ConfigError with one sentence that names the line, for a broken file, an unknown form, a value off the
         given steps, or an argument that makes no sense.
     """
     path = Path(path)
-    reader = _reader(path)
-    survey = _survey(reader(_lines(path)))
-    name = _chosen_symbol(path, survey, symbol)
+    reader = _reader(path, is_lenient)
+    contents = _contents(reader(_lines(path, is_lenient), is_lenient))
+    name = _chosen_symbol(path, contents, symbol)
+    survey = contents.symbols[name]
+    for snapshot in contents.unnamed:
+        if contents.owns(name, snapshot):
+            survey.take(snapshot)
     if not survey.snapshots:
         raise ConfigError(
-            f"{path} holds no order book snapshot, so no book can be built from it; choose another recording"
+            f"{path} holds no order book snapshot of {name}, so no book can be built from it; choose another recording"
         )
     instrument = _instrument(name, survey, tick, lot, maker, taker)
     transcoder = Transcoder(instrument, survey.clock_offset_ms or 0)
-    rows = _transcoded(transcoder, reader(_lines(path)), survey, len(survey.symbols) > 1)
+    rows = _transcoded(transcoder, reader(_lines(path, is_lenient), is_lenient), contents)
     count = write_recording(out, rows)
     return ImportReport(
         symbol=name,
@@ -130,6 +205,7 @@ def import_public(
         quotes=survey.quotes,
         snapshots=survey.snapshots,
         gaps=survey.gaps,
+        skipped=contents.skipped,
         tick_size=plain(instrument.tick_size),
         lot_size=plain(instrument.lot_size),
         first_recv_ns=survey.first_recv_ns,
@@ -137,57 +213,44 @@ def import_public(
     )
 
 
-def _transcoded(
-    transcoder: Transcoder, events: Iterable[SourceEvent], survey: _Survey, is_mixed: bool
-) -> Iterator[Row]:
+def _transcoded(transcoder: Transcoder, events: Iterable[SourceEvent], contents: _Contents) -> Iterator[Row]:
     symbol = transcoder.instrument.symbol
-    yield transcoder.listing(survey.first_recv_ns)
+    last_ns = 0
     for event in events:
+        if isinstance(event, SourceSkipped):
+            continue
         if isinstance(event, SourceSnapshot):
-            if is_mixed:
-                raise ConfigError(
-                    f"line {event.line}: a snapshot names no symbol, and the file holds several; split it"
-                )
+            if not contents.owns(symbol, event):
+                continue
         elif event.symbol != symbol:
             continue
-        yield transcoder.row(event)
+        row = transcoder.row(event)
+        if not last_ns:
+            yield transcoder.listing(row.recv_ts_ns)
+        # The recorder's clock may have been set back; the order of the lines is the order of arrival.
+        last_ns = max(last_ns, row.recv_ts_ns)
+        yield row if row.recv_ts_ns == last_ns else Row(last_ns, row.stream, row.payload)
 
 
-def _survey(events: Iterable[SourceEvent]) -> _Survey:
-    survey = _Survey(set())
+def _contents(events: Iterable[SourceEvent]) -> _Contents:
+    found = _Contents()
     for event in events:
-        survey.first_recv_ns = survey.first_recv_ns or event.recv_ts_ns
-        survey.last_recv_ns = event.recv_ts_ns
-        if not isinstance(event, SourceSnapshot):
-            survey.symbols.add(event.symbol)
-            if survey.clock_offset_ms is None and event.exch_ms:
-                survey.clock_offset_ms = event.exch_ms - event.recv_ts_ns // NS_PER_MS
-        match event:
-            case SourceSnapshot():
-                survey.snapshots += 1
-                survey.add_levels(event.line, (*event.bids, *event.asks))
-            case SourceDepth():
-                survey.depth += 1
-                if survey.last_version and event.from_version > survey.last_version + 1:
-                    survey.gaps += 1
-                survey.last_version = event.to_version
-                survey.add_levels(event.line, (*event.bids, *event.asks))
-            case SourceTrade():
-                survey.trades += 1
-                survey.add_levels(event.line, ((event.price, event.qty),))
-            case SourceQuote():
-                survey.quotes += 1
-                survey.add_levels(event.line, (event.bid, event.ask))
-            case _:
-                assert_never(event)
-    return survey
+        if isinstance(event, SourceSkipped):
+            found.skipped[event.kind] = found.skipped.get(event.kind, 0) + 1
+        elif isinstance(event, SourceSnapshot) and not event.symbol:
+            found.unnamed.append(event)
+        else:
+            found.symbols.setdefault(event.symbol, _Survey()).take(event)
+    return found
 
 
-def _chosen_symbol(path: Path, survey: _Survey, symbol: str | None) -> str:
-    held = sorted(survey.symbols)
+def _chosen_symbol(path: Path, contents: _Contents, symbol: str | None) -> str:
+    held = sorted(contents.symbols)
     if not held:
-        raise ConfigError(f"{path} holds no market data of any symbol; choose another recording")
-    if symbol is not None and symbol not in survey.symbols:
+        kinds = ", ".join(sorted(contents.skipped))
+        only = f" (only {kinds})" if kinds else ""
+        raise ConfigError(f"{path} holds no market data of any symbol{only}; choose another recording")
+    if symbol is not None and symbol not in contents.symbols:
         raise ConfigError(f"{path} holds {', '.join(held)}, not {symbol}; choose one of them with --symbol")
     if symbol is None and len(held) > 1:
         raise ConfigError(f"{path} holds several symbols ({', '.join(held)}); choose one with --symbol")
@@ -197,7 +260,8 @@ def _chosen_symbol(path: Path, survey: _Survey, symbol: str | None) -> str:
 def _instrument(
     symbol: str, survey: _Survey, tick: str | None, lot: str | None, maker: str | None, taker: str | None
 ) -> Instrument:
-    quote = next((asset for asset in _QUOTES if symbol.endswith(asset) and symbol != asset), None)
+    pair = symbol.partition("_")[0]  # a delivery date or PERP comes after the pair
+    quote = next((asset for asset in _QUOTES if pair.endswith(asset) and pair != asset), None)
     if quote is None:
         raise ConfigError(
             f"{symbol}: its quote asset is none of {', '.join(_QUOTES)}; import a pair quoted in one of them"
@@ -205,12 +269,12 @@ def _instrument(
     lot_size = _step(lot, survey.qty_decimals, "--lot")
     return Instrument(
         symbol=symbol,
-        base=symbol.removesuffix(quote),
+        base=pair.removesuffix(quote),
         quote=quote,
         tick_size=_step(tick, survey.price_decimals, "--tick"),
         lot_size=lot_size,
         min_qty=lot_size,
-        min_notional=_MIN_NOTIONAL,
+        min_notional=Decimal(0) if quote in _NO_MIN_NOTIONAL else _MIN_NOTIONAL.get(quote, Decimal(1)),
         max_notional=_MAX_NOTIONAL,
         maker_fee_rate=_rate(maker, MAKER_FEE, "--maker-fee"),
         taker_fee_rate=_rate(taker, TAKER_FEE, "--taker-fee"),
@@ -234,8 +298,8 @@ def _rate(text: str | None, default: str, name: str) -> Decimal:
     return rate
 
 
-def _reader(path: Path) -> Callable[[Iterable[str]], Iterator[SourceEvent]]:
-    first = next((line for line in _lines(path) if line.strip()), None)
+def _reader(path: Path, is_lenient: bool) -> Reader:
+    first = next((line for line in _lines(path, is_lenient) if line.strip()), None)
     if first is None:
         raise ConfigError(f"{path} is empty; choose another recording")
     for _, is_form, reader in FORMS:
@@ -245,7 +309,7 @@ def _reader(path: Path) -> Callable[[Iterable[str]], Iterator[SourceEvent]]:
     raise ConfigError(f"{path}: line 1 is of no known form; known are: {known}")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, is_lenient: bool) -> Iterator[str]:
     """Read text lines of a plain or gzip file. Raises: ConfigError saying how far it could be read."""
     number = 0
     try:
@@ -255,22 +319,23 @@ def _lines(path: Path) -> Iterator[str]:
             with gzip.GzipFile(fileobj=raw) if is_gzip else raw as source:
                 for line in source:
                     number += 1
-                    yield line.decode()
+                    text = line.decode(errors="replace" if is_lenient else "strict")
+                    yield text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
     except FileNotFoundError:
         raise ConfigError(f"no file at {path}")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: line {number} is broken: it is no UTF-8 text")
     except (EOFError, zlib.error, gzip.BadGzipFile):
+        if is_lenient and number:
+            return
         raise ConfigError(f"{path} is broken: its compressed data ends or fails after line {number}; fetch it again")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}")
 
 
 def _decimals(text: str, line: int) -> int:
-    head, point, tail = text.partition(".")
-    if not (head.isascii() and head.isdecimal()) or (point and not (tail.isascii() and tail.isdecimal())):
-        raise ConfigError(f"line {line} is broken: expected a plain decimal number, was {text[:40]!r}")
-    places = len(tail.rstrip("0"))
+    """Count the decimals of a plain decimal number, trailing zeros left out."""
+    places = len(text.partition(".")[2].rstrip("0"))
     if places > _DECIMALS_MAX:
         raise ConfigError(f"line {line}: expected at most {_DECIMALS_MAX} decimals, was {text[:40]!r}")
     return places

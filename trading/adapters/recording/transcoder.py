@@ -20,7 +20,6 @@ from trading.adapters.mexc.topics import (
 )
 from trading.adapters.recording.binance_lines import (
     SourceDepth,
-    SourceEvent,
     SourceQuote,
     SourceSnapshot,
     SourceTrade,
@@ -58,7 +57,7 @@ class Transcoder:
         body = listing_of(self.instrument, self._clock_ms(recv_ts_ns))
         return Row(recv_ts_ns, REST_EXCHANGE_INFO, orjson.dumps(body))
 
-    def row(self, event: SourceEvent) -> Row:
+    def row(self, event: SourceDepth | SourceTrade | SourceQuote | SourceSnapshot) -> Row:
         """Return the row of an event. Raises: ConfigError naming the line of a value that is off the steps."""
         match event:
             case SourceDepth():

@@ -43,9 +43,17 @@ SESSION_COLUMNS = (
     ("session", "session"), ("mode", "mode"), ("venue", "venue"), ("started", "started_ns"), ("ended", "ended_ns"),
     ("how", "end_reason"),
 )  # fmt: skip
+SCAN_COLUMNS = (
+    ("", "rank"), ("symbol", "symbol"), ("tier", "tier"), ("net bps", "net_edge_bps"), ("spread", "spread_bps"),
+    ("fees", "fees_bps"), ("adverse", "adverse_bps"), ("trades/min", "trades_per_min"),
+    ("minute range", "volatility_bps"), ("bid depth", "bid_depth_quote"), ("24 h turnover", "volume_quote"),
+    ("why not", "reason"),
+)  # fmt: skip
 _RIGHT = frozenset(
     {"price", "qty", "filled_qty", "avg_price", "quote_qty", "fee", "mark_price", "realized_pnl", "unrealized_pnl"}
     | {"fees", "fills", "quote_volume", "realized", "unrealized", "net"}
+    | {"net_edge_bps", "spread_bps", "fees_bps", "adverse_bps", "trades_per_min", "volatility_bps"}
+    | {"bid_depth_quote", "volume_quote"}
 )
 
 

@@ -34,7 +34,9 @@ def up(
     mode: Annotated[str | None, typer.Option("--mode", help="paper (default) or live.")] = None,
     symbols: Annotated[str | None, typer.Option("--symbols", help="Symbols, separated by commas.")] = None,
     count: Annotated[int | None, typer.Option("--count", min=1, help="The venue's first N symbols.")] = None,
-    top: Annotated[int | None, typer.Option("--top", min=1, help="The N most traded symbols of 24 hours.")] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, help="The scanner's best N symbols (mexcbot scan).")
+    ] = None,
     strategy: Annotated[str | None, typer.Option("--strategy", help="Strategy (default spread_capture).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Strategy parameter.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the generated market.")] = None,
@@ -81,9 +83,10 @@ def up(
         raise ConfigError("give one of --symbols, --count and --top")
     settings = load_settings(without_none(values))
     if top is not None:
-        from actors.launcher_venue import most_traded
+        from actors.launcher_venue import best_by_edge
 
-        names = asyncio.run(most_traded(settings, top))
+        names = asyncio.run(best_by_edge(settings, top))
+        say(f"--top {top}: {', '.join(names)}")
         settings = load_settings(without_none({**values, "symbols": ",".join(names)}))
     progress = Progress(say, _announce_json if json else _announce)
     return run_up(settings, progress)

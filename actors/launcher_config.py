@@ -115,6 +115,7 @@ def api_child(
         "mode": config.mode.value,
         "venue": config.venue.value,
         "quote_asset": config.quote_asset,
+        "rest_url": config.rest_url,
         "control_token_file": str(data_dir.control_token_file),
         "read_token_file": str(data_dir.read_token_file),
         "dashboard_url": dashboard,

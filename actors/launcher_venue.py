@@ -16,11 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from actors.node_budget import NodeBudget
 from actors.processes import STOP_TIMEOUT_S, Child, check_port, last_words
 from simulator.market.profiles import default_symbols
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET
+from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.rest_public import PublicRest
 from trading.adapters.recording.events import recording_instrument
+from trading.adapters.scanner import Scan, Scanner, rules_for
 from trading.adapters.settings import Settings
 from trading.model.errors import ConfigError, NotRunning, VenueError
 from trading.model.instrument import Instrument
@@ -185,30 +188,34 @@ def choose_symbols(settings: Settings, instruments: Mapping[str, Instrument]) ->
     return asked
 
 
-async def most_traded(settings: Settings, top: int) -> tuple[str, ...]:
-    """Return the `top` tradable symbols of the reporting asset by quote volume of the last 24 hours.
+async def best_by_edge(settings: Settings, top: int) -> tuple[str, ...]:
+    """Return the `top` symbols of the reporting asset by net expected edge, as `mexcbot scan` ranks them.
 
-    Our own generated market lists its symbols in that order already. Raises: NotRunning, ConfigError.
+    Our own generated market begins with its start, so that there is nothing to scan yet: its first symbols.
+    Raises: NotRunning, ConfigError.
     """
     if settings.venue_urls() is None:
         if settings.replay is not None:
             raise ConfigError("a recording holds its own symbols: leave --top out, or name --symbols")
         return default_symbols(min(top, SYMBOLS_MAX))
-    venue = joined_venue(settings)
-    instruments = await read_instruments(venue)
-    rest = PublicRest(venue.rest)
+    scan = await scan_venue(settings, joined_venue(settings).rest, top)
+    fit = [item.symbol for item in scan.items if item.is_fit and item.stage > 1]
+    if not fit:
+        raise ConfigError(f"the scanner finds no symbol in {settings.quote_asset} fit to trade: see mexcbot scan")
+    return tuple(fit[:top])
+
+
+async def scan_venue(settings: Settings, rest_url: str, top: int) -> Scan:
+    """Scan a venue at the pace of this address' budget. Raises: NotRunning when it does not answer."""
+    clock = SystemClock()
+    rest, budget = PublicRest(rest_url, clock), NodeBudget(settings.ip_request_rate, clock)
+    rules = rules_for(settings.venue, settings.quote_asset)
     try:
-        tickers = await rest.tickers_24h()
+        return await Scanner(rest, budget.pace_request, clock, rules).scan(top)
     except VenueError as error:
-        raise NotRunning(f"the venue {venue.rest} does not answer: {error}") from error
+        raise NotRunning(f"the venue {rest_url} does not answer: {error}") from error
     finally:
         await rest.close()
-    listed = [item for item in tickers if (found := instruments.get(item.symbol)) and found.exclusion is None]
-    in_quote = [item for item in listed if instruments[item.symbol].quote == settings.quote_asset]
-    ranked = sorted(in_quote, key=lambda item: (-(item.volume_quote or 0), item.symbol))
-    if not ranked:
-        raise ConfigError(f"the venue lists no tradable symbol in {settings.quote_asset}")
-    return tuple(item.symbol for item in ranked[:top])
 
 
 def nearest(symbol: str, instruments: Mapping[str, Instrument]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.ip_budget import IpBudget
+from actors.node_budget import NodeBudget
 from actors.symbol_snapshots import SnapshotFetcher
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.market_connection import MarketStreamSettings
@@ -37,13 +37,9 @@ from trading.model.market import (
     MarketTrade,
     SnapshotFailed,
 )
-from trading.model.session import Heartbeat
 from trading.model.units import NS_PER_S
 
 TIMER_S = 0.1
-# Of the address' public requests a second, the shares that a fleet takes for the same.
-SNAPSHOT_SHARE = 0.3
-CONNECT_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +71,6 @@ class SymbolReport:
     losses: int
     proven: float
     fault: str
-
-
-class NodeBudget:
-    """The pace of this process' requests: `SupervisorPort` for who has no supervisor. Lives on one loop."""
-
-    def __init__(self, ip_request_rate: float, clock: SystemClock) -> None:
-        self._clock = clock
-        self._budget = IpBudget(
-            {"snapshot": ip_request_rate * SNAPSHOT_SHARE, "connect": ip_request_rate * CONNECT_SHARE}
-        )
-
-    async def heartbeat(self, beat: Heartbeat) -> None:
-        """Nobody listens."""
-
-    async def lease_ip(self, node: str, kind: str, weight: float) -> float:
-        """See `IpBudget.lease`."""
-        return self._budget.lease(node, kind, weight, self._clock.monotonic_ns())
-
-    async def ip_blocked(self, node: str, retry_after_s: float) -> None:
-        """See `IpBudget.block`."""
-        self._budget.block(node, retry_after_s, self._clock.monotonic_ns())
-
-    async def pace_connect(self) -> None:
-        """Wait for the turn to connect."""
-        await asyncio.sleep(await self.lease_ip("", "connect", 1))
 
 
 class SymbolRecording:

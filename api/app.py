@@ -16,12 +16,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import routes_books, routes_risk, routes_symbols, routes_system
+from api import routes_books, routes_market, routes_risk, routes_symbols, routes_system
 from api.auth import OPEN_PATHS, AuthMiddleware, Tokens
 from api.context import Context
 from api.fleet_view import FleetView
 from api.halt_desk import HaltDesk
 from api.idempotency import IdempotencyMiddleware
+from api.market_desk import MarketDesk
 from api.metrics import ApiMetrics
 from api.ports import Dependencies
 from api.problems import INTERNAL, MEDIA_TYPE, install, problem
@@ -59,6 +60,7 @@ def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None) ->
         halts=HaltDesk(deps, view),
         readiness=ReadinessCheck(deps, view, dashboard_url),
         metrics=ApiMetrics(),
+        market=MarketDesk(deps),
     )
     app = FastAPI(
         title="mexcbot",
@@ -72,7 +74,7 @@ def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None) ->
     )
     app.state.context = context
     install(app)
-    for module in (routes_system, routes_symbols, routes_books, routes_risk):
+    for module in (routes_system, routes_symbols, routes_market, routes_books, routes_risk):
         app.include_router(module.router)
     # Added last is passed first.
     app.add_middleware(IdempotencyMiddleware, fleet=deps.fleet, now_ns=deps.now_ns)
@@ -93,6 +95,7 @@ def _lifespan(context: Context) -> Any:
             feed.cancel()
             with suppress(asyncio.CancelledError):
                 await feed
+            await context.market.close()
             await context.halts.close()
 
     return lifespan

@@ -22,6 +22,7 @@ class ApiConfig(BaseModel):
     Attributes:
         ray_address, namespace, account: where the actors live and whose they are.
         control_token_file, read_token_file: one token each; control includes read.
+        rest_url: the venue's base address.
         dashboard_url: None when there is none to wait for. symbols: what must have been accepted to be ready.
     """
 
@@ -37,6 +38,7 @@ class ApiConfig(BaseModel):
     mode: Mode
     venue: VenueName
     quote_asset: str = "USDT"
+    rest_url: str
     control_token_file: Path
     read_token_file: Path
     dashboard_url: str | None = None

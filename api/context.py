@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from api.fleet_view import FleetView
 from api.halt_desk import HaltDesk
+from api.market_desk import MarketDesk
 from api.metrics import ApiMetrics
 from api.ports import Dependencies
 from api.readiness import ReadinessCheck
@@ -28,6 +29,7 @@ class Context:
     halts: HaltDesk
     readiness: ReadinessCheck
     metrics: ApiMetrics
+    market: MarketDesk
 
 
 def _context_of(connection: HTTPConnection) -> Context:

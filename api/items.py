@@ -9,13 +9,28 @@ from typing import Any
 
 from actors.fleet import Operation, SymbolRow
 from api.ports import Row
-from trading.model.market import BookState
+from trading.model.market import BookState, Candle
 from trading.model.session import HaltReport, RunState
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, plain
 
 # An actor reports about once a second; a bid that was heard longer ago marks nothing (compare `mark_max_age_s`).
 MARK_AGE_MAX_NS = 10 * NS_PER_S
 UNKNOWN_BOOK = {"state": BookState.SYNCING.value, "version": 0, "bid": None, "ask": None, "age_ms": None}
+
+
+def candle_item(candle: Candle, now_ns: int) -> Row:
+    """Render a candle."""
+    return {
+        "open_ns": candle.open_ns,
+        "close_ns": candle.close_ns,
+        "open": plain(candle.open),
+        "high": plain(candle.high),
+        "low": plain(candle.low),
+        "close": plain(candle.close),
+        "volume": plain(candle.volume_base),
+        "quote_volume": plain(candle.volume_quote),
+        "is_closed": candle.close_ns <= now_ns,
+    }
 
 
 def symbol_item(row: SymbolRow, position: Mapping[str, Any] | None, now_ns: int) -> Row:

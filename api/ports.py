@@ -12,7 +12,10 @@ from typing import Any, Protocol
 
 from actors.executor_values import ExecutorStatus, LimitValue
 from actors.fleet import FleetCommand, Operation, SymbolRow
+from trading.adapters.scanner import ScanSource
 from trading.adapters.store.pages import ChangeCursor, Changes, ListQuery, PnlBy, Row, RowPage, StoredResponse
+from trading.engine.scanning import ScanRules
+from trading.model.market import Candle
 from trading.model.session import HaltReport, HaltState
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "RowPage",
     "StoredResponse",
     "SupervisorPort",
+    "VenuePort",
 ]
 
 
@@ -143,6 +147,14 @@ class SupervisorPort(Protocol):
         """Return every symbol of the session, by name."""
         ...
 
+    async def lease_ip(self, node: str, kind: str, weight: float) -> float:
+        """Return how many seconds to wait before a public request of this weight."""
+        ...
+
+    async def ip_blocked(self, node: str, retry_after_s: float) -> None:
+        """Say that the venue told this node to slow down."""
+        ...
+
 
 class ExecutorPort(Protocol):
     """The account's executor. Raises everywhere: NotRunning (nothing happened), OutcomeUnknown (it may have)."""
@@ -188,14 +200,29 @@ class BookSource(Protocol):
         ...
 
 
+class VenuePort(ScanSource, Protocol):
+    """The venue's public reads. Raises everywhere: VenueError."""
+
+    async def candles(self, symbol: str, interval: str, limit: int, since_ns: int | None = None) -> tuple[Candle, ...]:
+        """Return candles, oldest first: the newest, or the first ones from `since_ns` on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which run of the system this API serves. `symbols` were asked for at the start."""
+    """Which run of the system this API serves.
+
+    Attributes:
+        symbols: asked for at the start. node: whose address the venue is asked from. scan_rules: what the scanner
+            calls fit.
+    """
 
     session: str
     mode: str
     venue: str
     symbols: Sequence[str] = field(default=())
+    node: str = ""
+    scan_rules: ScanRules = field(default_factory=ScanRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +236,4 @@ class Dependencies:
     executor: ExecutorPort
     book_of: Callable[[str], BookSource]
     now_ns: Callable[[], int]
+    market: VenuePort

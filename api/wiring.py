@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 
+from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle, SymbolHandle
 from api.config import ApiConfig
 from api.ports import Dependencies, Identity
+from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
+from trading.adapters.scanner import rules_for
 from trading.adapters.store.fleet import FleetStore
 from trading.adapters.store.reads import Reads
 
@@ -21,17 +24,23 @@ class Wiring:
         url = config.database_url.get_secret_value()
         self._reads = Reads.open(url, config.account)
         self._fleet = FleetStore.open(url, config.account, config.session)
+        self._rest = PublicRest(config.rest_url, settings=PublicRestSettings(connections_max=2))
+        rules = rules_for(config.venue, config.quote_asset)
         self.dependencies = Dependencies(
-            identity=Identity(config.session, config.mode.value, config.venue.value, config.symbols),
+            identity=Identity(
+                config.session, config.mode.value, config.venue.value, config.symbols, handles.node_id(), rules
+            ),
             reads=self._reads,
             fleet=self._fleet,
             supervisor=SupervisorHandle(),
             executor=ExecutorHandle(config.account),
             book_of=SymbolHandle,
             now_ns=time.time_ns,
+            market=self._rest,
         )
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._rest.close()
         await self._reads.close()
         await self._fleet.close()

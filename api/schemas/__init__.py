@@ -19,6 +19,7 @@ from api.schemas.books import (
     PositionItem,
     SessionItem,
 )
+from api.schemas.market import CandleItem, ScanPage, ScanRow
 from api.schemas.risk import (
     HaltBody,
     HaltOutcome,
@@ -39,6 +40,7 @@ __all__ = [
     "AuditItem",
     "Book",
     "BookSummary",
+    "CandleItem",
     "FillItem",
     "HaltBody",
     "HaltOutcome",
@@ -61,6 +63,8 @@ __all__ = [
     "RiskRequest",
     "RiskUsage",
     "RunEventItem",
+    "ScanPage",
+    "ScanRow",
     "ScopedRequest",
     "SessionItem",
     "SetRequest",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -34,8 +35,9 @@ from trading.adapters.store.fleet import FleetStore
 from trading.adapters.store.journal import PostgresJournal
 from trading.adapters.store.reads import Reads
 from trading.engine.ports import Submission
-from trading.model.errors import ConfigError, NotRunning
-from trading.model.market import Side
+from trading.model.errors import ConfigError, NotRunning, VenueUnavailable
+from trading.model.instrument import Instrument
+from trading.model.market import BookSnapshot, Candle, MarketTrade, Side, Ticker24h
 from trading.model.orders import OrderIntent, OrderType, Purpose
 from trading.model.session import RunState
 from trading.model.units import NS_PER_S
@@ -76,6 +78,56 @@ class BookStand:
         }  # fmt: skip
 
 
+class MarketStand:
+    """Stands for the venue's public reads: three symbols, one of them closed, one wide and one tight."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_away = False
+
+    def _hear(self, what: str) -> None:
+        self.asked.append(what)
+        if self.is_away:
+            raise VenueUnavailable("the venue does not answer")
+
+    async def exchange_info(self) -> Mapping[str, Instrument]:
+        self._hear("exchangeInfo")
+        listed = (replace(BTC, exclusion=None), replace(ETH, exclusion=None), replace(BTC, symbol="OLDUSDT"))
+        return {item.symbol: item for item in (*listed[:2], replace(listed[2], exclusion="offline"))}
+
+    async def tickers_24h(self) -> tuple[Ticker24h, ...]:
+        self._hear("tickers")
+        prices = {"BTCUSDT": ("100.00", "100.05"), "ETHUSDT": ("100.00", "100.40")}
+        return tuple(
+            Ticker24h(name, Decimal(100), Decimal(bid), Decimal(ask), Decimal(9), Decimal(2_000_000), Decimal(0))
+            for name, (bid, ask) in prices.items()
+        )
+
+    async def depth(self, instrument: Instrument, limit: int) -> BookSnapshot:
+        self._hear(f"depth {instrument.symbol}")
+        ask = "100.05" if instrument.symbol == "BTCUSDT" else "100.40"
+        bids, asks = ((instrument.price_ticks("100.00"), 5_000),), ((instrument.price_ticks(ask), 5_000),)
+        return BookSnapshot(instrument.symbol, 7, bids, asks, 0, 0)
+
+    async def trades(self, instrument: Instrument, limit: int) -> tuple[MarketTrade, ...]:
+        self._hear(f"trades {instrument.symbol}")
+        now_ns = time.time_ns()
+        price = instrument.price_ticks("100.00")
+        return tuple(
+            MarketTrade(instrument.symbol, price, 10, Side.SELL, now_ns - (60 - second) * NS_PER_S, now_ns)
+            for second in range(60)
+        )
+
+    async def candles(self, symbol: str, interval: str, limit: int, since_ns: int | None = None) -> tuple[Candle, ...]:
+        self._hear(f"candles {symbol} {interval} {since_ns}")
+        first = START_NS - 10 * 60 * NS_PER_S
+        minutes = [first + minute * 60 * NS_PER_S for minute in range(11)]
+        chosen = [at for at in minutes if at >= (since_ns or 0)]
+        chosen = chosen[:limit] if since_ns is not None else chosen[-limit:]
+        low, high = Decimal("99.5"), Decimal("100.5")
+        return tuple(Candle(at, at + 60 * NS_PER_S, low, high, low, high, Decimal(3), Decimal(300)) for at in chosen)
+
+
 @dataclass
 class SwitchableExecutor:
     """The executor behind its door: `is_away` makes every call raise, as when its actor is dead."""
@@ -102,13 +154,14 @@ class ApiSystem:
     factory: FakeFactory
     supervisor: SupervisorActor
     books: BookStand = field(default_factory=BookStand)
+    market: MarketStand = field(default_factory=MarketStand)
     epoch: int = 0
 
     def app(self, dashboard_url: str | None = None, symbols: tuple[str, ...] = ()) -> FastAPI:
         """Build the application."""
         deps = Dependencies(
             Identity(SESSION, "paper", "sim", symbols), self.reads, self.fleet, self.supervisor, self.executor,
-            lambda symbol: self.books, self.clock.now_ns,
+            lambda symbol: self.books, self.clock.now_ns, self.market,
         )  # fmt: skip
         return create_app(deps, Tokens(CONTROL, READ), dashboard_url)
 
@@ -190,7 +243,7 @@ async def api_system(database_url: str) -> AsyncIterator[ApiSystem]:
         store, factory, executor, Catalog(), clock,
         SupervisorSettings(
             session=SESSION, strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0,
-            call_timeout_s=1.0, drain_timeout_s=0.2, back_off=BackOff(1.0, 8.0),
+            call_timeout_s=1.0, drain_timeout_s=0.2, back_off=BackOff(1.0, 8.0), snapshot_rate=10_000.0,
         ),
     )  # fmt: skip
     reads = Reads.open(database_url, ACCOUNT)

@@ -7,6 +7,7 @@ Every event carries `exch_ts_ns` (the venue's clock, 0 when it gave none) and `r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 Level = tuple[int, int]
@@ -74,6 +75,33 @@ class MarketTrade:
     taker_side: Side
     exch_ts_ns: int
     recv_ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker24h:
+    """A day's figures of one symbol, in quote units (volume_base in base units). None: the venue gave none."""
+
+    symbol: str
+    last_price: Decimal | None
+    bid_price: Decimal | None
+    ask_price: Decimal | None
+    volume_base: Decimal | None
+    volume_quote: Decimal | None
+    change_ratio: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """Prices and volumes of one interval, [open_ns, close_ns). Closed once a newer one has begun."""
+
+    open_ns: int
+    close_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume_base: Decimal
+    volume_quote: Decimal
 
 
 @dataclass(frozen=True, slots=True)

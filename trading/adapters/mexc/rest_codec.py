@@ -5,13 +5,13 @@ May import `trading.model` and the standard library. Source: mexc-protocol §3.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
-from trading.model.market import BestQuote, BookSnapshot, Level
+from trading.model.market import BestQuote, BookSnapshot, Level, Ticker24h
 from trading.model.units import ns_from_ms, plain
 
 _DECIMALS_MAX = 18
@@ -20,19 +20,6 @@ _OFFLINE = {"2": "paused by the venue", "3": "offline"}
 _ONE = Decimal(1)
 # Fees are fractions: no spot fee is above 10 %, and no rebate above 1 %. Percents would be a hundred times too much.
 _FEE_RATE_MIN, _FEE_RATE_MAX = Decimal("-0.01"), Decimal("0.1")
-
-
-@dataclass(frozen=True, slots=True)
-class Ticker24h:
-    """A day's figures of one symbol, in quote units (volume_base in base units). None: the venue gave none."""
-
-    symbol: str
-    last_price: Decimal | None
-    bid_price: Decimal | None
-    ask_price: Decimal | None
-    volume_base: Decimal | None
-    volume_quote: Decimal | None
-    change_ratio: Decimal | None
 
 
 def instruments_of(body: Any) -> dict[str, Instrument]:

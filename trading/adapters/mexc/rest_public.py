@@ -15,15 +15,19 @@ import httpx
 
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.mexc.errors import read_answer
-from trading.adapters.mexc.rest_codec import Ticker24h, best_quote_of, instruments_of, snapshot_of, tickers_of
+from trading.adapters.mexc.history_codec import candles_of, trades_of
+from trading.adapters.mexc.rest_codec import best_quote_of, instruments_of, snapshot_of, tickers_of
 from trading.model.errors import ConfigError, DecodeError, OutcomeUnknown, VenueUnavailable
 from trading.model.instrument import Instrument
-from trading.model.market import BestQuote, BookSnapshot
+from trading.model.market import BestQuote, BookSnapshot, Candle, MarketTrade, Ticker24h
+from trading.model.units import NS_PER_MS
 
 DEPTH_LIMIT = 1_000
 """Levels a side asked for; far beyond what a strategy looks at, and a fifth of the bytes of the documented maximum."""
 
 DEPTH_LIMIT_MAX = 5_000
+TRADES_LIMIT_MAX = 1_000
+CANDLES_LIMIT_MAX = 1_000
 
 BodyTap = Callable[[str, int, bytes], None]
 """Called with (symbol, recv_ts_ns, body) for each depth answer as it came: the recorder's ear. Must not raise."""
@@ -128,6 +132,30 @@ class PublicRest:
             return tickers_of(body)
         except DecodeError as error:
             raise self._unreadable("ticker/24hr", error)
+
+    async def trades(self, instrument: Instrument, limit: int = TRADES_LIMIT_MAX) -> tuple[MarketTrade, ...]:
+        """Return the newest public trades, at most 1000, oldest first."""
+        body = await self._get(
+            "trades", {"symbol": instrument.symbol, "limit": str(min(max(limit, 1), TRADES_LIMIT_MAX))}
+        )
+        try:
+            return trades_of(body, instrument, self._clock.now_ns())
+        except DecodeError as error:
+            raise self._unreadable("trades", error)
+
+    async def candles(self, symbol: str, interval: str, limit: int, since_ns: int | None = None) -> tuple[Candle, ...]:
+        """Return candles, oldest first: the newest `limit` (at most 1000), or the first ones from `since_ns` on.
+
+        interval: one of `history_codec.INTERVALS`.
+        """
+        query = {"symbol": symbol, "interval": interval, "limit": str(min(max(limit, 1), CANDLES_LIMIT_MAX))}
+        if since_ns is not None:
+            query["startTime"] = str(-(-since_ns // NS_PER_MS))
+        body = await self._get("klines", query)
+        try:
+            return candles_of(body)
+        except DecodeError as error:
+            raise self._unreadable("klines", error)
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return _read(await self._fetch(path, params))

@@ -1,10 +1,10 @@
-"""A node's turns at the venue, as one symbol actor takes them. May import the ports and `trading.model`."""
+"""A node's turns at the venue, as a symbol actor or the API takes them. May import `trading.model`."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from actors.symbol_ports import SupervisorPort
 from trading.model.errors import RateLimited, TradingError
 
 # With nobody to ask for a slot, go slowly: a fleet that cannot reach its supervisor must not storm the venue.
@@ -13,10 +13,26 @@ UNLEASED_WAIT_S = 0.5
 HELD_MAX = 20
 
 
+class TurnsPort(Protocol):
+    """Whoever keeps the node's budget: the supervisor, or the process itself when there is none."""
+
+    async def lease_ip(self, node: str, kind: str, weight: float) -> float:
+        """Return how many seconds to wait before a public request of this weight."""
+        ...
+
+    async def ip_held(self, node: str) -> float:
+        """Return for how many seconds this node is still to keep silent."""
+        ...
+
+    async def ip_blocked(self, node: str, retry_after_s: float) -> None:
+        """Say that the venue told this node to slow down."""
+        ...
+
+
 class IpTurns:
     """Waits for this node's turn before a public request or a connect, and tells when the venue says no."""
 
-    def __init__(self, node: str, supervisor: SupervisorPort) -> None:
+    def __init__(self, node: str, supervisor: TurnsPort) -> None:
         self._node = node
         self._supervisor = supervisor
 

@@ -208,10 +208,10 @@ async def best_by_edge(settings: Settings, top: int) -> tuple[str, ...]:
 async def scan_venue(settings: Settings, rest_url: str, top: int) -> Scan:
     """Scan a venue at the pace of this address' budget. Raises: NotRunning when it does not answer."""
     clock = SystemClock()
-    rest, budget = PublicRest(rest_url, clock), NodeBudget(settings.ip_request_rate, clock)
+    rest, turns = PublicRest(rest_url, clock), NodeBudget(settings.ip_request_rate, clock).turns()
     rules = rules_for(settings.venue, settings.quote_asset)
     try:
-        return await Scanner(rest, budget.pace_request, clock, rules).scan(top)
+        return await Scanner(rest, lambda: turns.take("snapshot"), clock, rules).scan(top)
     except VenueError as error:
         raise NotRunning(f"the venue {rest_url} does not answer: {error}") from error
     finally:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from actors.ip_turns import IpTurns
 from actors.node_budget import NodeBudget
 from actors.symbol_snapshots import SnapshotFetcher
 from trading.adapters.clock import SystemClock
@@ -77,7 +78,7 @@ class SymbolRecording:
     """One symbol: its stream, its recorder, and the book that tells which snapshots are needed."""
 
     def __init__(
-        self, plan: RecordPlan, instrument: Instrument, rest: PublicRest, budget: NodeBudget, clock: SystemClock,
+        self, plan: RecordPlan, instrument: Instrument, rest: PublicRest, turns: IpTurns, clock: SystemClock,
         on_finished: Callable[[Path], None], crash: Callable[[str], None],
     ) -> None:  # fmt: skip
         topics = market_topics(instrument.symbol, plan.depth_interval)
@@ -90,10 +91,10 @@ class SymbolRecording:
         self.recorder = SegmentRecorder(
             plan.folder, instrument, topics, clock, plan.segments, self._on_rotated, self._on_segment
         )
-        self._snapshots = SnapshotFetcher(instrument, "", rest, budget, clock, self._take, crash)
+        self._snapshots = SnapshotFetcher(instrument, rest, turns, clock, self._take, crash)
         self.stream = MarketStream(
             plan.ws_url, instrument, MarketStreamSettings(interval=plan.depth_interval), clock,
-            random.Random(instrument.symbol), self.recorder, budget.pace_connect,
+            random.Random(instrument.symbol), self.recorder, lambda: turns.take("connect"),
         )  # fmt: skip
 
     @property
@@ -141,7 +142,7 @@ class SymbolRecording:
 
     def _follow(self, result: SyncResult) -> None:
         if result.fetch_not_before_ns is not None:
-            self._snapshots.fetch(result.fetch_not_before_ns)
+            self._snapshots.fetch(result.fetch_not_before_ns, result.is_audit)
 
     def _on_rotated(self) -> None:
         """A segment must be readable alone: the new one begins with a snapshot of its own."""
@@ -174,7 +175,7 @@ class RecordRun:
         plan = self._plan
         _check_folder(plan.folder)
         settings = PublicRestSettings(plan.connect_timeout_s, plan.request_timeout_s)
-        budget = NodeBudget(plan.ip_request_rate, self._clock)
+        turns = NodeBudget(plan.ip_request_rate, self._clock).turns()
         rest = PublicRest(plan.rest_url, self._clock, settings, self._on_depth)
         faults: list[str] = []
 
@@ -184,7 +185,7 @@ class RecordRun:
 
         for instrument in plan.instruments:
             self._symbols[instrument.symbol] = SymbolRecording(
-                plan, instrument, rest, budget, self._clock, self._on_segment, crash
+                plan, instrument, rest, turns, self._clock, self._on_segment, crash
             )
         tasks = [asyncio.create_task(item.run(), name=item.symbol) for item in self._symbols.values()]
         tasks += [asyncio.create_task(self._look_after()), asyncio.create_task(self._sealer.run())]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from actors.ip_turns import IpTurns
 from api.cached import Cached
 from api.ports import Dependencies
 from trading.adapters.clock import SystemClock
 from trading.adapters.scanner import Scan, Scanner
-from trading.model.errors import NotRunning, RateLimited, TradingError
+from trading.model.errors import NotRunning, TradingError
 from trading.model.market import Candle
 
 CANDLES_AGE_S = 1.0
@@ -29,6 +30,7 @@ class MarketDesk:
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
+        self._turns = IpTurns(deps.identity.node, deps.supervisor)
         self._candles: dict[tuple[str, str, int, int | None], Cached[tuple[Candle, ...]]] = {}
         self._scanner = Scanner(deps.market, self._pace, SystemClock(), deps.identity.scan_rules)
         self._scan: Scan | None = None
@@ -79,29 +81,21 @@ class MarketDesk:
             self._top, self._error = top, None
         except TradingError as error:
             self._error = error
-            if isinstance(error, RateLimited):
-                await self._tell_blocked(error)
+            await self._turns.tell(error)
         finally:
             self._scanned_at = asyncio.get_running_loop().time()
             self._task = None
 
     def _fetch(self, ask: Callable[[], Awaitable[tuple[Candle, ...]]]) -> Callable[[], Awaitable[tuple[Candle, ...]]]:
         async def fetch() -> tuple[Candle, ...]:
-            await self._pace(1.0)
+            await self._pace()
             try:
                 return await ask()
-            except RateLimited as error:
-                await self._tell_blocked(error)
+            except TradingError as error:
+                await self._turns.tell(error)
                 raise
 
         return fetch
 
-    async def _pace(self, weight: float) -> None:
-        """Wait for the node's turn; without a supervisor nothing is asked, since nobody keeps the budget."""
-        await asyncio.sleep(await self._deps.supervisor.lease_ip(self._deps.identity.node, "snapshot", weight))
-
-    async def _tell_blocked(self, error: RateLimited) -> None:
-        try:
-            await self._deps.supervisor.ip_blocked(self._deps.identity.node, error.retry_after_s)
-        except TradingError:
-            return  # it will hear its own 429
+    async def _pace(self) -> None:
+        await self._turns.take("snapshot")

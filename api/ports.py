@@ -151,6 +151,10 @@ class SupervisorPort(Protocol):
         """Return how many seconds to wait before a public request of this weight."""
         ...
 
+    async def ip_held(self, node: str) -> float:
+        """Return for how many seconds this node is still to keep silent."""
+        ...
+
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """Say that the venue told this node to slow down."""
         ...

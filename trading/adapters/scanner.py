@@ -23,8 +23,6 @@ SHORT_LIST_MAX = 60
 DEPTH_LEVELS = 100
 TRADES = 500
 MINUTES = 60
-# exchangeInfo and the tickers of all symbols are the venue's heavy answers (mexc-protocol §3.2).
-HEAVY = 2.0
 
 
 # Below this turnover a day a pair of the real venue has no market to speak of; a simulator's day begins with its start.
@@ -77,10 +75,8 @@ class Scan:
 class Scanner:
     """Scans one venue. Lives on one event loop; one scan at a time."""
 
-    def __init__(
-        self, source: ScanSource, pace: Callable[[float], Awaitable[None]], clock: Clock, rules: ScanRules
-    ) -> None:
-        """pace: awaited before each request with its weight."""
+    def __init__(self, source: ScanSource, pace: Callable[[], Awaitable[None]], clock: Clock, rules: ScanRules) -> None:
+        """pace: awaited before each request, once more before a heavy one."""
         self._source = source
         self._pace = pace
         self._clock = clock
@@ -92,9 +88,11 @@ class Scanner:
         on_progress: told after the first look and after each further symbol. Raises: VenueError when the first look
         fails, or the venue asks for a pause.
         """
-        await self._pace(HEAVY)
+        await self._pace()
+        await self._pace()
         instruments = await self._source.exchange_info()
-        await self._pace(HEAVY)
+        await self._pace()
+        await self._pace()
         found, excluded = first_look(instruments, await self._source.tickers_24h(), self._rules)
         items = {item.symbol: item for item in found}
         scan = Scan(found, False, len(instruments), excluded, self._clock.now_ns())
@@ -110,11 +108,11 @@ class Scanner:
 
     async def _look_again(self, item: ScanItem, instrument: Instrument) -> ScanItem:
         try:
-            await self._pace(1.0)
+            await self._pace()
             book = await self._source.depth(instrument, DEPTH_LEVELS)
-            await self._pace(1.0)
+            await self._pace()
             trades = await self._source.trades(instrument, TRADES)
-            await self._pace(1.0)
+            await self._pace()
             candles = await self._source.candles(item.symbol, "1m", MINUTES)
         except RateLimited:
             raise

@@ -29,9 +29,10 @@ from trading.model.errors import ConfigError, StoreError
 MIGRATION_LOCK = 0x6D_65_78_63
 
 
-def migrate(url: str) -> str:
+def migrate(url: str, revision: str = "head") -> str:
     """Bring the database to this build's schema and return its revision. Idempotent; two at once wait for each other.
 
+    revision: an older one, to take in a backup of its time.
     Raises: ConfigError when the URL is wrong, the server does not keep what it commits, or the schema is newer than
     this build; NotRunning when the database is out of reach (within 5 s); StoreError when a step fails, which leaves
     the schema as it was.
@@ -46,7 +47,7 @@ def migrate(url: str) -> str:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             _check_revision(connection, config)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
             return _revision(connection) or ""
     except OperationalError as error:
         raise unreachable(engine.url, error) from None
@@ -77,6 +78,12 @@ def check_schema(url: str) -> None:
         engine.dispose()
 
 
+def known_revisions(config: Config | None = None) -> frozenset[str]:
+    """Return the revisions of this build, every one from the first on."""
+    scripts = ScriptDirectory.from_config(config or alembic_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
 def alembic_config() -> Config:
     """Return the alembic configuration; there is no alembic.ini."""
     config = Config()
@@ -97,8 +104,7 @@ def _revision(connection: Connection) -> str | None:
 
 def _check_revision(connection: Connection, config: Config) -> None:
     found = _revision(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in known_revisions(config):
         raise ConfigError(
             f"the database {shown(connection.engine.url)} has schema {found}, which this version does not know: "
             "use the newer version that made it, or another database"

@@ -1,0 +1,117 @@
+"""The verbs that keep the books safe: backup and restore. May import typer and, when a verb runs, the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.cli_api import data_dir_of
+from actors.cli_fleet import DataDir, Json
+from actors.cli_output import OK, answer, answer_json, without_none
+from trading.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trading.adapters.store.backup import Manifest
+
+DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="Postgres (default: embedded).")]
+NS_PER_S = 1_000_000_000
+
+
+def backup(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to (default: a name with the time).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="The same as FILE.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> int:
+    """Write every order, fill, position and setting of the database into one file; trading may go on."""
+    from trading.adapters.store.backup import back_up
+
+    if file is not None and out is not None:
+        raise ConfigError("FILE and --out are the same: give one of them")
+    target = file or out or Path(time.strftime("mexcbot-%Y%m%d-%H%M%S.backup", time.gmtime()))
+    with _database(data_dir, database_url, is_made=False) as url:
+        manifest = back_up(url, target)
+    if json:
+        answer_json(_body(target, manifest))
+    else:
+        answer(f"{target}: {sum(manifest.rows.values())} rows of {len(manifest.rows)} tables, schema {manifest.schema}")
+        answer(f"to restore: mexcbot restore {target} --data-dir NEW_DIRECTORY")
+    return OK
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What mexcbot backup wrote.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> int:
+    """Fill an empty database from a backup; one that holds anything is left alone."""
+    from trading.adapters.store.backup import read_manifest
+    from trading.adapters.store.backup import restore as fill
+
+    read_manifest(file)  # before a server is started for it
+    with _database(data_dir, database_url, is_made=True) as url:
+        manifest = fill(url, file)
+    if json:
+        answer_json(_body(file, manifest))
+        return OK
+    made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(manifest.made_ns // NS_PER_S))
+    answer(f"{sum(manifest.rows.values())} rows of {len(manifest.rows)} tables are back, as of {made} UTC")
+    answer(
+        "what happened after that is not in it: before you trade live again, look at the venue for open orders and "
+        "trades of that time; orders of ours that no row explains are reported at the next start, and cancelled "
+        "unless MEXCBOT_ORPHAN_POLICY says leave"
+    )
+    return OK
+
+
+def _body(file: Path, manifest: Manifest) -> dict[str, Any]:
+    fields = asdict(manifest)
+    return {
+        "file": str(file),
+        "schema": fields["schema"],
+        "made_ns": fields["made_ns"],
+        "rows": sum(manifest.rows.values()),
+        "tables": fields["rows"],
+    }
+
+
+@contextmanager
+def _database(data_dir: Path | None, database_url: str | None, is_made: bool) -> Iterator[str]:
+    """Give the URL of the database: the one named, the running embedded one, or the embedded one, started for this.
+
+    is_made: an embedded database that is not there yet is made. Raises: ConfigError, NotRunning.
+    """
+    from trading.adapters.settings import load_settings
+    from trading.adapters.store.embedded import EmbeddedPostgres
+
+    folder = data_dir_of(data_dir)
+    settings = load_settings(without_none({"data_dir": folder, "database_url": database_url}))
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    if (running := EmbeddedPostgres.running_url(folder / "postgres")) is not None:
+        yield running
+        return
+    if not is_made and not (folder / "postgres" / "cluster").exists():
+        raise ConfigError(f"{folder} has no database to back up: name another --data-dir, or --database-url")
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(backup)
+    app.command()(restore)

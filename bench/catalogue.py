@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench import book, exchange, gates, halt, journal, memory, order_flow, order_latency, replay, start
+from bench import book, exchange, gates, halt, journal, memory, order_flow, order_latency, recorder, replay, start
 from bench.figures import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     *book.BENCHMARKS,
+    *recorder.BENCHMARKS,
     *replay.BENCHMARKS,
     *journal.BENCHMARKS,
     *order_flow.BENCHMARKS,

@@ -57,6 +57,20 @@ def client(answer: Callable[[httpx.Request], httpx.Response]) -> ApiClient:
         ["status", "--api", "http://x"],
         ["halt", "--direct", "--flatten"],
         ["import", "absent.jsonl.gz", "-o", "x.parquet"],
+        ["import", "absent.jsonl.gz", "-o", "x.parquet", "--skip-broken"],
+        ["record", "-o", "folder"],
+        ["record", "BTCUSDT"],
+        ["record", "BTCUSDT,BTCUSDT", "-o", "folder"],
+        ["record", "BTCUSDT", "-o", "folder", "--seconds", "0"],
+        ["record", "BTCUSDT", "-o", "folder", "--venue", "binance"],
+        ["recover", "absent"],
+        ["scan", "--top", "0"],
+        ["scan", "--top", "many"],
+        ["scan", "--venue-rest", "http://127.0.0.1:1"],
+        ["backup", "a.backup", "-o", "b.backup"],
+        ["backup"],
+        ["restore"],
+        ["restore", "absent.backup"],
         ["down", "--bogus"],
     ],
 )
@@ -72,6 +86,18 @@ def test_bad_input_is_one_sentence_and_exit_code_two(
     assert err.startswith("mexcbot: ")
     assert err.count("\n") == 1
     assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["record", "BTCUSDT", "-o", "folder"], ["scan"], ["status"]])
+def test_verb_without_an_instance_or_a_venue_is_not_running(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEXCBOT_DATA_DIR", raising=False)
+    assert cli.run(arguments) == 3
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,8 +8,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,23 @@ FREE_BYTES_MIN = 1_000_000_000
 # Five symbols take about 1.5 GiB in all, each further one about 75 MiB (issue 2, targets).
 BASE_MIB = 1_150
 SYMBOL_MIB = 75
+# What people ask next: how it would be with more.
+MANY_SYMBOLS = (10, 50, 200, 500)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `detail` is a sentence; when not ok it says what to do."""
+    """One finding. `detail` is a sentence; when not ok it says what to do. `values`: its figures, for programs."""
 
     name: str
     ok: bool
     detail: str
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Render for --json."""
-        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+        body: dict[str, Any] = {"name": self.name, "ok": self.ok, "detail": self.detail}
+        return {**body, "values": dict(self.values)} if self.values else body
 
 
 def examine(data_dir: Path) -> tuple[Check, ...]:
@@ -59,7 +63,7 @@ def examine(data_dir: Path) -> tuple[Check, ...]:
 
 def _run(name: str, check: Callable[[Settings], str], settings: Settings) -> Check:
     try:
-        return Check(name, True, check(settings))
+        return Check(name, True, check(settings), _budget_values(settings) if check is _budget else {})
     except TradingError as error:
         return Check(name, False, str(error.args[0]))
 
@@ -147,8 +151,28 @@ def _live(settings: Settings) -> str:
 
 
 def _budget(settings: Settings) -> str:
-    """Say how often each symbol can move a quote: a cancel and a place, shared by all (design.md §5)."""
+    """Say how often each symbol can move a quote, now and with more symbols (design.md §5)."""
     count = _symbols(settings)
-    each = settings.order_rate / count / 2
-    pace = f"{each:.2f} a second" if each >= 1 else f"one in {1 / each:.1f} s"
-    return f"{settings.order_rate:g} order requests/s for {count} symbols: {pace} re-quotes a symbol"
+    more = ", ".join(f"with {many} {_pace(settings, many)}" for many in MANY_SYMBOLS if many > count)
+    return (
+        f"{settings.order_rate:g} orders and cancels/s: "
+        f"each of {count} symbols can move a quote {_pace(settings, count)}"
+        f"{f' ({more})' if more else ''}"
+    )
+
+
+def _budget_values(settings: Settings) -> dict[str, float]:
+    count = _symbols(settings)
+    return {"symbols": count, "requotes_per_symbol_per_s": round(sustainable_requotes(settings, count), 6)}
+
+
+def sustainable_requotes(settings: Settings, count: int) -> float:
+    """Return how many re-quotes a second each of `count` symbols has for ever: a cancel and a place are two requests of
+    the account's order budget and of its request budget.
+    """
+    return min(settings.order_rate, settings.request_rate) / 2 / count
+
+
+def _pace(settings: Settings, count: int) -> str:
+    each = sustainable_requotes(settings, count)
+    return f"{each:.3g}x a second" if each >= 1 else f"once in {1 / each:.3g} s"

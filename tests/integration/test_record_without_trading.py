@@ -78,6 +78,8 @@ def proven_book(path: Path) -> BookSync:
                 sync.on_delta(event, now_ns)
             case BookSnapshot():
                 sync.on_snapshot(event, now_ns)
+            case _:
+                sync.on_alive(now_ns)
     return sync
 
 
@@ -107,6 +109,7 @@ def test_record_until_ctrl_c_seals_whole_recordings_that_replay(simulator: Simul
         assert sum(row.stream == REST_DEPTH for row in rows) >= 1
         assert {row.stream.rpartition("@")[2] for row in rows if row.stream.startswith("spot@")} == {symbol}
     path = Path(report["BTCUSDT"]["files"][0])
+    rows = list(read_recording(path))
     sync = proven_book(path)
     assert sync.state is BookState.PROVEN
     assert sync.counters.gaps >= 1

@@ -134,7 +134,7 @@ def test_help_lists_every_verb_that_works(capsys: pytest.CaptureFixture[str]) ->
     text = capsys.readouterr().out
     for verb in VERBS:
         assert f"\n  {verb} " in text
-    for verb in ("scan", "sweep", "backup", "restore"):
+    for verb in ("sweep",):
         assert f"\n  {verb} " not in text
 
 
@@ -264,6 +264,7 @@ VERBS = (
         "orders",
     ),
     *("fills", "positions", "pnl", "sessions", "explain", "recover", "import", "replay", "migrate", "simulator"),
+    *("record", "scan", "backup", "restore"),
 )
 SNAPSHOT: dict[str, Any] = {
     "seq": 1, "now_ns": 1, "session": "s", "mode": "paper", "venue": "sim",

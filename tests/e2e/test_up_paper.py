@@ -14,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from actors.cli_replay import run_replay
 from tests.up_process import UpProcess, alive, eventually, family_of, mexcbot, running_up
+from trading.adapters.settings import load_settings
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 pytestmark = pytest.mark.timeout(400)
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="module")
 def system() -> Iterator[UpProcess]:
     """One system for this module: five generated symbols on paper."""
-    with running_up("--seed", "7") as up:
+    with running_up("--seed", "7", "--record") as up:
         yield up
 
 
@@ -65,6 +67,19 @@ def test_up_books_orders_fills_and_pnl_that_agree(system: UpProcess) -> None:
         assert Decimal(row["net"]) in (booked, booked + Decimal(row["unrealized"] or 0))
     explained = system.json("explain", fills[-1]["client_order_id"])
     assert explained["decision"]["book_version"]
+
+
+def test_up_scans_shows_candles_and_is_backed_up_while_it_trades(system: UpProcess, tmp_path: Path) -> None:
+    assert eventually(lambda: system.read("/v1/scanner?top=3")["is_complete"], 60)
+    edges = [row["net_edge_bps"] for row in system.json("scan", "--top", "3")["items"]]
+    assert len(edges) == 3
+    assert edges == sorted(edges, reverse=True)
+    candle = system.read("/v1/symbols/BTCUSDT/candles?limit=2")["items"][-1]
+    assert Decimal(candle["low"]) <= Decimal(candle["close"]) <= Decimal(candle["high"])
+    backup = system.json("backup", str(tmp_path / "books"))
+    assert backup["tables"]["orders"] > 0
+    done = system.cli("restore", str(tmp_path / "books"))
+    assert done.returncode == 4, "a running system's books are never overwritten"
 
 
 def test_up_answers_without_a_token_with_401(system: UpProcess) -> None:
@@ -163,3 +178,8 @@ def test_signal_to_the_whole_group_drains_and_leaves_nothing(system: UpProcess) 
     assert eventually(lambda: not alive(family) and not family_of(0, system.data_dir), 10)
     assert not (system.data_dir / "run.json").exists()
     assert system.cli("status").returncode == 3
+    recordings = sorted((system.data_dir / "recordings").iterdir())
+    assert {path.suffix for path in recordings} == {".parquet"}
+    assert {path.name.partition("-")[0] for path in recordings} >= set(SYMBOLS)
+    replayed = run_replay(recordings[0], load_settings({}, None)).body
+    assert replayed["events"] > 100

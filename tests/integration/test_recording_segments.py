@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.launcher_recordings import seal_recordings
 from trading.adapters.clock import ManualClock
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.adapters.mexc.topics import market_topics
@@ -19,7 +21,15 @@ from trading.adapters.recording.parquet import read_recording
 from trading.adapters.recording.recorder import RecorderSettings, SegmentRecorder
 from trading.adapters.recording.rows import Row
 from trading.adapters.recording.seal import recover, seal_segment
-from trading.adapters.recording.segments import MAGIC, OPEN_SUFFIX, SegmentReader, SegmentWriter, is_being_written
+from trading.adapters.recording.sealer import seal_apart
+from trading.adapters.recording.segments import (
+    MAGIC,
+    OPEN_SUFFIX,
+    SegmentReader,
+    SegmentWriter,
+    claimed,
+    is_being_written,
+)
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, FeedConnected, FeedDisconnected
@@ -139,6 +149,7 @@ def test_recording_damaged_byte_ends_the_segment_there(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 0x10
     path.write_bytes(content)
     sealed = seal_segment(path)
+    assert sealed is not None
     assert 0 < sealed.rows < 100
     assert sealed.dropped_bytes > 0
     assert sealed.recording is not None
@@ -230,3 +241,51 @@ def test_recording_in_a_symbol_actor_loads_no_parquet() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert answer.stdout.strip() == "[]", answer.stderr
+
+
+async def test_recording_is_sealed_in_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(100))
+    assert await seal_apart(path) is None
+    assert [item.name for item in tmp_path.iterdir()] == ["a.parquet"]
+    assert list(read_recording(tmp_path / "a.parquet")) == list(rows(100))
+    fault = await seal_apart(tmp_path / "gone.segment")
+    assert fault is not None
+    assert fault.endswith(f"run mexcbot recover {tmp_path}")
+
+
+async def test_recordings_of_an_up_are_sealed_at_its_end_unless_somebody_cannot_wait(tmp_path: Path) -> None:
+    said: list[str] = []
+    await seal_recordings(tmp_path / "none", asyncio.Event(), said.append)
+    assert said == []
+    write_segment(tmp_path / "a.segment", rows(3))
+    hurry = asyncio.Event()
+    hurry.set()
+    await seal_recordings(tmp_path, hurry, said.append)
+    assert said == [f"recordings were left as segments: run mexcbot recover {tmp_path}"]
+    await seal_recordings(tmp_path, asyncio.Event(), said.append)
+    assert said[1:] == [f"recordings: 1 sealed in {tmp_path}"]
+    assert [item.name for item in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_recording_segment_that_is_being_sealed_is_left_alone_by_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(3))
+    with claimed(path) as is_ours:
+        assert is_ours
+        assert seal_segment(path) is None
+        assert recover(tmp_path).busy == (path,)
+    sealed = seal_segment(path)
+    assert sealed is not None
+    assert sealed.rows == 3
+
+
+def test_recording_of_a_quiet_symbol_connects_with_its_snapshot(tmp_path: Path) -> None:
+    recorder = SegmentRecorder(tmp_path, INSTRUMENT, TOPICS, ManualClock())
+    recorder.on_depth(SYMBOL, T0, b'{"lastUpdateId":7,"bids":[["1.500","0.5"]],"asks":[],"timestamp":9}')
+    recorder.on_frame(T0 + 1, frame(8))
+    recorder.close()
+    (sealed,) = recover(tmp_path).sealed
+    assert sealed.recording is not None
+    events = [type(event) for _, event in market_events(read_recording(sealed.recording))]
+    assert events == [FeedConnected, BookSnapshot, BookDelta]

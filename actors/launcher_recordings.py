@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from trading.adapters.recording.sealer import seal_apart
 from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX
@@ -23,17 +24,27 @@ async def seal_recordings(folder: Path, at_once: asyncio.Event, say: Callable[[s
     found = sorted(
         path for path in folder.rglob(f"*{SEGMENT_SUFFIX}*") if path.name.endswith((SEGMENT_SUFFIX, OPEN_SUFFIX))
     )
-    for begin in range(0, len(found), SEGMENTS_A_PROCESS):
-        work = asyncio.create_task(seal_apart(*found[begin : begin + SEGMENTS_A_PROCESS]))
-        hurry = asyncio.create_task(at_once.wait())
-        await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not work.done():
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            say(f"recordings were left as segments: run mexcbot recover {folder}")
-            return
-        if (fault := work.result()) is not None:
-            say(fault)
+    hurry = asyncio.create_task(at_once.wait())
+    try:
+        for begin in range(0, len(found), SEGMENTS_A_PROCESS):
+            work = None
+            if not at_once.is_set():
+                work = asyncio.create_task(seal_apart(*found[begin : begin + SEGMENTS_A_PROCESS]))
+                await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if work is None or not work.done():
+                await _end(work)
+                say(f"recordings were left as segments: run mexcbot recover {folder}")
+                return
+            if (fault := work.result()) is not None:
+                say(fault)
+                return
+    finally:
+        await _end(hurry)
     if found:
         say(f"recordings: {len(found)} sealed in {folder}")
+
+
+async def _end(task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

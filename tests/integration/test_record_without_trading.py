@@ -1,7 +1,8 @@
-"""`mexcbot record` as a person runs it: the real process on a real simulator, ended by Ctrl-C and by kill -9."""
+"""Recording and scanning without trading, on a real simulator: the recorder is ended by Ctrl-C and by kill -9."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from actors import cli
 from actors.cli_replay import run_replay
+from actors.launcher_venue import best_by_edge
 from tests.simulator_process import ROOT, SimulatorProcess, running_simulator
 from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.parquet import read_recording
@@ -163,3 +165,21 @@ def test_record_of_bad_input_is_one_sentence_and_leaves_nothing(
         assert words in err
         assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_scan_of_a_venue_ranks_by_net_edge_and_top_takes_that_order(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--venue-rest", simulator.rest, "--venue-ws", simulator.ws)
+    assert cli.run(["scan", "--top", "2", "--json", *place]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert (body["is_complete"], body["listed"]) == (True, 2)
+    rows = body["items"]
+    assert {row["symbol"] for row in rows} == {"BTCUSDT", "ETHUSDT"}
+    assert rows[0]["net_edge_bps"] >= rows[1]["net_edge_bps"]
+    for row in rows:
+        assert (row["stage"], row["is_fit"]) == (2, True), row
+        assert row["net_edge_bps"] <= row["spread_bps"] - row["fees_bps"]
+    settings = load_settings({"venue_rest": simulator.rest, "venue_ws": simulator.ws}, None)
+    (best,) = asyncio.run(best_by_edge(settings, 1))
+    assert best in {row["symbol"] for row in rows}

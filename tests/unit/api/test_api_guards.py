@@ -19,7 +19,7 @@ from trading.model.errors import ConfigError
 CONFIG: dict[str, Any] = {
     "port": 8000, "database_url": "postgresql://u:hidden-password@h/db", "ray_address": "127.0.0.1:6379",
     "namespace": "mexcbot-1", "session": "s1", "mode": "paper", "venue": "sim", "control_token_file": "c",
-    "read_token_file": "r",
+    "read_token_file": "r", "rest_url": "http://127.0.0.1:9",
 }  # fmt: skip
 
 

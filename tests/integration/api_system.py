@@ -51,6 +51,12 @@ START_NS = 1_790_000_000 * NS_PER_S
 class Catalog:
     """Knows the symbols of the fake venue, and one strategy with the float parameter `edge`."""
 
+    def instrument(self, symbol: str) -> Instrument | None:
+        return {"BTCUSDT": BTC, "ETHUSDT": ETH}.get(symbol)
+
+    def refresh_soon(self) -> None:
+        return
+
     def check_symbol(self, symbol: str) -> None:
         if symbol not in ("BTCUSDT", "ETHUSDT"):
             raise ConfigError(f"the venue has no symbol {symbol}: see its exchangeInfo")

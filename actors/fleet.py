@@ -96,7 +96,11 @@ class SymbolRow:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatus:
-    """What the supervisor says about itself. `states`: number of runs by state."""
+    """What the supervisor says about itself. `states`: number of runs by state.
+
+    `ip_waits`, `ip_grants`: seconds of waiting and turns at the venue handed out, by kind. `clock_skew_ms`: the venue's
+    clock minus this host's, right within `clock_bound_ms`; None before the venue was asked.
+    """
 
     session: str
     started_ns: int
@@ -109,6 +113,9 @@ class SupervisorStatus:
     reconciles: int
     store_errors: int
     ip_waits: tuple[tuple[str, float], ...]
+    ip_grants: tuple[tuple[str, int], ...] = ()
+    clock_skew_ms: int | None = None
+    clock_bound_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ class SupervisorActor:
 
     async def status(self) -> SupervisorStatus:
         """Say how it goes."""
-        runs = self._runs.values()
+        runs, clock = self._runs.values(), self._catalog.clock()
         return SupervisorStatus(
             session=self._settings.session,
             started_ns=self._started_ns,
@@ -159,6 +159,9 @@ class SupervisorActor:
             reconciles=self._reconciles,
             store_errors=self._store_errors,
             ip_waits=self._ip.waits(),
+            ip_grants=self._ip.grants(),
+            clock_skew_ms=clock[0] if clock is not None else None,
+            clock_bound_ms=clock[1] if clock is not None else None,
         )
 
     async def shutdown(self, is_flatten: bool) -> ShutdownReport:

@@ -154,6 +154,10 @@ class Catalog(Protocol):
         """Return what the venue lists for a symbol; None when nothing (it was not read yet, or is delisted)."""
         ...
 
+    def clock(self) -> tuple[int, int] | None:
+        """Return the venue's clock minus this host's and how sure that is, ms; None before the venue was asked."""
+        ...
+
     def refresh_soon(self) -> None:
         """Read the list anew before its time: frames came that do not fit it."""
         ...

@@ -18,12 +18,13 @@ from actors.supervisor_ports import SymbolControl
 from actors.supervisor_steps import SupervisorSettings
 from actors.supervisor_store import PostgresSupervisorStore
 from actors.wiring_logging import log_to_file
-from trading.adapters.clock import SystemClock
+from trading.adapters.clock import Clock, SystemClock
+from trading.adapters.mexc.clock import VenueClock
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.plugins import load_strategies
 from trading.adapters.store.fleet import FleetStore
 from trading.engine.strategy.registry import parse_parameters, register
-from trading.model.errors import ConfigError, VenueUnavailable
+from trading.model.errors import ConfigError, VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
 
 # Of a node's public requests this part is for snapshots, connects and audits each; the rest stays free for orders,
@@ -35,6 +36,9 @@ AUDIT_SHARE = 0.05
 CATALOG_AGE_S = 60.0
 # The whole list weighs 10 to 25 (mexc-protocol §3.2): undecodable frames ask for it, but not all the time.
 CATALOG_AGE_MIN_S = 10.0
+# Crystals drift by up to 50 ppm: 3 ms in a minute.
+CLOCK_AGE_S = 60.0
+CLOCK_SAMPLES = 3
 _PREFIX = handles.symbol_name("")
 
 
@@ -67,9 +71,18 @@ class RaySymbolFactory:
 class VenueCatalog:
     """The venue's instruments as listed at the start, refreshed in the background. Implements `Catalog`."""
 
-    def __init__(self, rest: PublicRest, age_s: float = CATALOG_AGE_S, age_min_s: float = CATALOG_AGE_MIN_S) -> None:
-        """age_s: how often the list is read; age_min_s: how often at most, whoever asks for it."""
+    def __init__(
+        self,
+        rest: PublicRest,
+        clock: Clock,
+        age_s: float = CATALOG_AGE_S,
+        age_min_s: float = CATALOG_AGE_MIN_S,
+        clock_age_s: float = CLOCK_AGE_S,
+    ) -> None:
+        """age_s: how often the list is read; age_min_s: how often at most, whoever asks; clock_age_s: /time."""
         self._rest = rest
+        self._venue_clock = VenueClock(clock)
+        self._clock_age_s = clock_age_s
         self._age_s = age_s
         self._age_min_s = age_min_s
         self._wake = asyncio.Event()
@@ -86,6 +99,21 @@ class VenueCatalog:
                 self._wake.clear()
             except VenueUnavailable:
                 await asyncio.sleep(1.0)
+
+    async def keep_time(self) -> None:
+        """Ask for the venue's time again and again; an outage leaves what is known standing."""
+        asked = 0
+        while True:
+            with contextlib.suppress(VenueUnavailable, VenueRejected):
+                await self._venue_clock.ask(self._rest.server_time_ms)
+            asked += 1
+            # The surest of a few samples counts: take these soon.
+            await asyncio.sleep(self._clock_age_s if asked >= CLOCK_SAMPLES else min(1.0, self._clock_age_s))
+
+    def clock(self) -> tuple[int, int] | None:
+        """See the port."""
+        clock = self._venue_clock
+        return (clock.skew_ms, clock.bound_ms) if clock.is_known else None
 
     def instrument(self, symbol: str) -> Instrument | None:
         """See the port."""
@@ -116,7 +144,7 @@ async def build_supervisor(config: SystemConfig, crash: Callable[[str], None]) -
     load_strategies(register)
     clock = SystemClock()
     rest = PublicRest(config.rest_url, clock, PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1))
-    catalog = VenueCatalog(rest)
+    catalog = VenueCatalog(rest, clock)
     settings = SupervisorSettings(
         session=config.session,
         strategy=config.strategy,
@@ -133,11 +161,12 @@ async def build_supervisor(config: SystemConfig, crash: Callable[[str], None]) -
 
     def on_done(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            crash(f"the catalog ended: {type(error).__name__}: {error}")
+            crash(f"the {task.get_name()} ended: {type(error).__name__}: {error}")
 
-    task = asyncio.create_task(catalog.keep_fresh(), name="catalog")
-    task.add_done_callback(on_done)
-    _KEPT.add(task)
+    for name, loop in (("catalog", catalog.keep_fresh()), ("venue clock", catalog.keep_time())):
+        task = asyncio.create_task(loop, name=name)
+        task.add_done_callback(on_done)
+        _KEPT.add(task)
     actor.start(crash)
     return actor
 

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 
 from actors.executor_values import ExecutorStatus
+from actors.fleet import SupervisorStatus
 from trading.model.session import HaltState, RunState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,9 +57,12 @@ class _Once(CollectorRegistry):
 
 
 def fleet_metrics(
-    snapshot: Mapping[str, Any], status: ExecutorStatus | None, stream: Mapping[str, int]
+    snapshot: Mapping[str, Any],
+    status: ExecutorStatus | None,
+    stream: Mapping[str, int],
+    fleet: SupervisorStatus | None = None,
 ) -> Iterator[Metric]:
-    """Turn the snapshot's body, the executor's status (None: no answer) and the stream's counters into families."""
+    """Turn the snapshot's body, the actors' status (None: no answer) and the stream's counters into families."""
     symbols: Sequence[Mapping[str, Any]] = snapshot["symbols"]
     yield _single("mexcbot_up", "1 while fleet and database answer.", 0 if snapshot["is_stale"] else 1)
     yield _single("mexcbot_executor_up", "1 while the executor answers.", 0 if status is None else 1)
@@ -82,6 +86,8 @@ def fleet_metrics(
     yield from _market_metrics(symbols)
     if status is not None:
         yield from _executor_metrics(status)
+    if fleet is not None:
+        yield from _supervisor_metrics(fleet)
 
 
 # Figures of `MarketHealth` by field: (field, metric, help).
@@ -190,6 +196,20 @@ def _symbol_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         for reason, count in item.get("refusals", {}).items():
             refusals.add_metric((item["symbol"], reason), count)
     yield refusals
+
+
+def _supervisor_metrics(status: SupervisorStatus) -> Iterator[Metric]:
+    """The pace of the nodes' addresses, and the venue's clock."""
+    waits = CounterMetricFamily("mexcbot_ip_wait_seconds", "Waiting for turns at the venue.", labels=("kind",))
+    for kind, seconds in status.ip_waits:
+        waits.add_metric((kind,), seconds)
+    grants = CounterMetricFamily("mexcbot_ip_turns", "Turns at the venue handed out.", labels=("kind",))
+    for kind, count in status.ip_grants:
+        grants.add_metric((kind,), count)
+    yield from (waits, grants)
+    if status.clock_skew_ms is not None and status.clock_bound_ms is not None:
+        yield _single("mexcbot_clock_skew_seconds", "The venue's clock minus ours.", status.clock_skew_ms / 1e3)
+        yield _single("mexcbot_clock_bound_seconds", "How far off that may be.", status.clock_bound_ms / 1e3)
 
 
 def _executor_metrics(status: ExecutorStatus) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actors.executor_values import ExecutorStatus, LimitValue
-from actors.fleet import FleetCommand, Operation, SymbolRow
+from actors.fleet import FleetCommand, Operation, SupervisorStatus, SymbolRow
 from trading.adapters.scanner import ScanSource
 from trading.adapters.store.pages import ChangeCursor, Changes, ListQuery, PnlBy, Row, RowPage, StoredResponse
 from trading.engine.scanning import ScanRules
@@ -157,6 +157,10 @@ class SupervisorPort(Protocol):
 
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """Say that the venue told this node to slow down."""
+        ...
+
+    async def status(self) -> SupervisorStatus:
+        """Return counters, the pace of the nodes' addresses, and the venue's clock."""
         ...
 
 

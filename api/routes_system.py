@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -18,6 +18,7 @@ from api.schemas import Liveness, Readiness, Snapshot
 from api.stream_hub import StreamEvent
 from trading.model.errors import TradingError
 
+T = TypeVar("T")
 STATUS_TIMEOUT_S = 2.0
 SSE_TYPE = "text/event-stream"
 router = APIRouter(tags=["system"])
@@ -85,13 +86,20 @@ async def read_socket(context: Here, socket: WebSocket, after: LastEventIdQuery 
 async def read_metrics(context: Here) -> Response:
     """Of the API itself, and of the fleet as its last heartbeats had it."""
     snapshot = await _snapshot(context)
-    try:
-        status = await asyncio.wait_for(context.deps.executor.status(), STATUS_TIMEOUT_S)
-    except (TradingError, TimeoutError):
-        status = None
+    status, fleet = await asyncio.gather(
+        _in_time(context.deps.executor.status()), _in_time(context.deps.supervisor.status())
+    )
     hub = context.hub
     stream = {"clients": hub.clients, "events": hub.published, "gaps": hub.gaps}
-    return Response(context.metrics.page(fleet_metrics(snapshot, status, stream)), media_type=CONTENT_TYPE)
+    return Response(context.metrics.page(fleet_metrics(snapshot, status, stream, fleet)), media_type=CONTENT_TYPE)
+
+
+async def _in_time(status: Awaitable[T]) -> T | None:
+    """Wait for a status; None when there is no answer."""
+    try:
+        return await asyncio.wait_for(status, STATUS_TIMEOUT_S)
+    except (TradingError, TimeoutError):
+        return None
 
 
 @router.get("/healthz", response_model=Liveness, summary="The API lives")

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from bench import book, exchange, gates, halt, journal, memory, order_flow, order_latency, recorder, replay, start
+from bench import (
+    book,
+    exchange,
+    gates,
+    halt,
+    journal,
+    market_data,
+    memory,
+    order_flow,
+    order_latency,
+    recorder,
+    replay,
+    start,
+)
 from bench.figures import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -13,6 +26,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *order_flow.BENCHMARKS,
     *halt.BENCHMARKS,
     *exchange.BENCHMARKS,
+    *market_data.BENCHMARKS,
     *order_latency.BENCHMARKS,
     *memory.BENCHMARKS,
     *start.BENCHMARKS,

@@ -48,8 +48,8 @@ def measure_virtual(effort: Effort) -> Iterator[Figure]:
 
 
 @contextmanager
-def _simulator(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the simulator on a free port; give the process and its socket URL. Raises: CannotRunError."""
+def running_exchange(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run the simulator on a free port; give the process and its ready line. Raises: CannotRunError."""
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "--port", "0", "--json", *flags],
         cwd=ROOT,
@@ -63,7 +63,7 @@ def _simulator(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         line = process.stdout.readline()
         if not line:
             raise CannotRunError(f"the simulator ended with exit code {process.wait(STOP_TIMEOUT_S)}")
-        yield process, json.loads(line)["ws"]
+        yield process, json.loads(line)
     finally:
         process.terminate()
         try:
@@ -120,8 +120,8 @@ def measure_process(effort: Effort) -> Iterator[Figure]:
     seconds = effort.choose(20, 4)
     count = effort.choose(SYMBOLS_ON_THE_WIRE, SYMBOLS)
     symbols = default_symbols(count)
-    with _simulator("--count", str(count)) as (process, url):
-        listeners = _Listeners(url, symbols)
+    with running_exchange("--count", str(count)) as (process, ready):
+        listeners = _Listeners(ready["ws"], symbols)
         cpu_s, wall_s = asyncio.run(listeners.listen(process.pid, seconds))
     if not listeners.frames or cpu_s <= 0:
         raise CannotRunError(f"{listeners.frames} frames came for {cpu_s} s of CPU")

@@ -13,8 +13,11 @@ import orjson
 from actors.wiring_supervisor import VenueCatalog
 from bench.follower import until
 from tests.unit.actors.executor_fakes import BTC
+from trading.adapters.clock import ManualClock, SystemClock
 from trading.adapters.mexc.rest_codec import listing_of
 from trading.adapters.mexc.rest_public import PublicRest
+from trading.model.errors import VenueUnavailable
+from trading.model.units import NS_PER_MS
 
 NAME = "GOLD(PAXG)USDT"
 
@@ -39,7 +42,7 @@ class Listing:
 async def catalog_of(listing: Listing, age_s: float) -> AsyncIterator[VenueCatalog]:
     async with await asyncio.start_server(listing.answer, "127.0.0.1", 0) as server:
         rest = PublicRest(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        catalog = VenueCatalog(rest, age_s=age_s, age_min_s=0.05)
+        catalog = VenueCatalog(rest, SystemClock(), age_s=age_s, age_min_s=0.05)
         task = asyncio.create_task(catalog.keep_fresh())
         try:
             await until(lambda: catalog.instrument(NAME) is not None, 10.0, lambda: listing.reads)
@@ -72,3 +75,28 @@ async def test_catalog_is_read_sooner_when_asked_and_not_oftener_than_its_bound(
         await until(lambda: listing.reads == 2, 10.0, lambda: listing.reads)
         await asyncio.sleep(0.2)
         assert listing.reads == 2
+
+
+async def test_catalog_keeps_the_venues_clock_and_how_sure_it_is() -> None:
+    rest, clock = SkewedRest("http://127.0.0.1:9"), ManualClock()
+    catalog = VenueCatalog(rest, clock, clock_age_s=0.01)
+    assert catalog.clock() is None
+    rest.time_ms = clock.now_ns() // NS_PER_MS + 250
+    task = asyncio.create_task(catalog.keep_time())
+    await until(lambda: rest.asked >= 5, 10.0, lambda: rest.asked)
+    task.cancel()
+    await asyncio.wait({task})
+    assert catalog.clock() == (250, 1)
+
+
+class SkewedRest(PublicRest):
+    """Answers with the time that it is told, after two failures."""
+
+    time_ms = 0
+    asked = 0
+
+    async def server_time_ms(self) -> int:
+        self.asked += 1
+        if self.asked < 3:
+            raise VenueUnavailable("GET time: nobody there")
+        return self.time_ms

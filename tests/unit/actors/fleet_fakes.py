@@ -222,6 +222,9 @@ class FakeCatalog:
     def instrument(self, symbol: str) -> Instrument | None:
         return self.listed.get(symbol)
 
+    def clock(self) -> tuple[int, int] | None:
+        return (120, 2)
+
     def refresh_soon(self) -> None:
         self.refreshes += 1
 

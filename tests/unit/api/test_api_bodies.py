@@ -78,7 +78,8 @@ async def test_metrics_page_shows_every_figure_of_the_market_data_by_symbol() ->
         "open_orders": 0,
         "alerts": 0,
     }
-    page = ApiMetrics().page(fleet_metrics(snapshot, None, {"clients": 0})).decode()
+    status = await fleet().supervisor.status()
+    page = ApiMetrics().page(fleet_metrics(snapshot, None, {"clients": 0}, status)).decode()
     label = '{symbol="AAAUSDT"}'
     for line in (
         f"mexcbot_symbol_book_proven_percent{label} 7.0",
@@ -94,6 +95,9 @@ async def test_metrics_page_shows_every_figure_of_the_market_data_by_symbol() ->
         f"mexcbot_symbol_inbox_limit{label} 7.0",
         f"mexcbot_symbol_wire_drift{label} 1.0",
         "mexcbot_book_proven_percent 7.0",
+        "mexcbot_clock_skew_seconds 0.12",
+        "mexcbot_clock_bound_seconds 0.002",
+        'mexcbot_ip_turns_total{kind="audit"} 0.0',
     ):
         assert line in page
     shown = page.count("} 7.0") + page.count("} 0.007")

@@ -102,8 +102,9 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
         venue.open_market()
     venue.open_accounts()
     hub = Hub(venue)
+    app = VenueApp(hub)
     config = uvicorn.Config(
-        VenueApp(hub),
+        app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
         lifespan="off",
@@ -123,6 +124,7 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
+        app.ending.set()
         server.should_exit = True
 
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -30,6 +30,7 @@ class VenueApp:
 
     def __init__(self, hub: Hub) -> None:
         self.request_timeout_s = max(REQUEST_S_MIN, REQUEST_S / hub.venue.settings.time_scale)
+        self.ending = asyncio.Event()  # set when the process is told to stop: what is still held back is never sent
         self._hub = hub
         self._venue = hub.venue
 
@@ -50,14 +51,22 @@ class VenueApp:
                 return  # the client went away within its request: nothing was asked
             reply, is_last = await self._whole_reply(scope, body), False
         self._hub.push_private(self._venue.now_ms())
-        if reply.delay_ms > 0:
-            await asyncio.sleep(reply.delay_ms / 1_000)
+        if reply.delay_ms > 0 and await self._ends_within(reply.delay_ms / 1_000):
+            reply.is_lost = True
         if reply.is_lost:
             scope["state"]["transport"].abort()
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
         await _send_reply(reply, send, is_last=is_last)
+
+    async def _ends_within(self, length_s: float) -> bool:
+        """Wait so long, or until the process is told to stop; return whether it was."""
+        try:
+            await asyncio.wait_for(self.ending.wait(), length_s)
+        except TimeoutError:
+            return False
+        return True
 
     async def _whole_reply(self, scope: Any, body: bytes) -> Reply:
         if scope["path"] == DEPTH_PATH and self._venue.faults.is_any(FaultKind.SNAPSHOT_INSIDE):

@@ -176,6 +176,26 @@ def test_socket_half_open_does_not_keep_the_process_nor_get_a_500() -> None:
         plain.close()
 
 
+def test_socket_that_waits_for_a_late_answer_is_broken_when_the_process_ends() -> None:
+    simulator = start("--symbols", "XRPUSDT", "--rule", "ping_interval_s=1", "--rule", "echoes_request_id=false")
+    with upgraded(simulator) as pinged:
+        request = b'{"method":"SUBSCRIPTION","params":["spot@private.orders.v3.api.pb"],"id":7}'
+        pinged.sendall(frame(1, request))
+        received = b""
+        while b"\x89\x04" not in received:  # a ping frame of four bytes
+            received += pinged.recv(65_536)
+        assert b'{"id":0,"code":0,"msg":"Not Subscribed' in received
+    simulator.inject("delay_reply", count=1, params={"delay_ms": 60_000})
+    with opened(simulator) as waiting:
+        waiting.sendall(b"GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n")
+        deadline = time.monotonic() + 10
+        while simulator.state()["injected"].get("delay_reply") != 1:
+            assert time.monotonic() < deadline
+        assert stop(simulator) == 0
+        with contextlib.suppress(ConnectionError):
+            assert waiting.recv(100) == b"", "no answer, and not a 500"
+
+
 def test_socket_garbage_leaves_no_traceback_behind() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "--json", "--symbols", "XRPUSDT"],

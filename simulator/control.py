@@ -1,6 +1,7 @@
 """Control routes /sim/*: the truth about the venue, the faults, the fees. Pure functions; JSON in, JSON out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,12 +14,21 @@ from simulator.exchange.rules import FeeAsset
 from simulator.faults import FAULTS_MAX, Fault, FaultKind
 from simulator.venue import Venue
 from simulator.wire.requests import Reply, Request
-from simulator.wire.views import account_trade_view, order_view
+from simulator.wire.views import account_trade_view, listing_view, order_view
 
 HISTORY_MAX = 1_000_000
 DEFAULT_DEPTH = 20
 DELAY_MAX_MS = 86_400_000
 RATE_MAX_E8: int = 10 ** (RATE_DECIMALS - 1)
+
+
+# By the name in exchangeInfo: the listing's field, and what it may be.
+LISTING_FIELDS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "status": ("status", ("1", "2", "3")),
+    "tradeSideType": ("trade_side_type", (1, 2, 3, 4)),
+    "isSpotTradingAllowed": ("is_api_allowed", (True, False)),
+    "takesMarketOrders": ("takes_market_orders", (True, False)),
+}
 
 
 class ControlError(Exception):
@@ -104,6 +114,24 @@ def book_history(venue: Venue, request: Request) -> Any:
         raise ControlError(400, f"keep: expected 0 to {HISTORY_MAX}, was {keep!r}")
     pair.book.keep_history(keep)
     return {"symbol": pair.listing.symbol, "keep": keep, "oldest": pair.book.oldest_version()}
+
+
+def listing(venue: Venue, request: Request) -> Any:
+    """POST /sim/listing: change what a pair's listing says and allows, from now on. Returns it as exchangeInfo does."""
+    body = _json(request)
+    pair = _pair(venue, body.get("symbol"))
+    unknown = set(body) - {"symbol"} - set(LISTING_FIELDS)
+    if unknown or len(body) < 2:
+        raise ControlError(400, f"expected symbol and some of {', '.join(LISTING_FIELDS)}, was {', '.join(body)}")
+    changes: dict[str, Any] = {}
+    for name, (attribute, allowed) in LISTING_FIELDS.items():
+        value = body.get(name, allowed[0])
+        if value not in allowed or type(value) is not type(allowed[0]):
+            raise ControlError(400, f"{name}: expected one of {', '.join(map(str, allowed))}, was {value!r}")
+        if name in body:
+            changes[attribute] = value
+    pair.listing = replace(pair.listing, **changes)
+    return listing_view(pair.listing, venue.exchange.ledger.schedule.standard(pair.listing))
 
 
 def _json(request: Request) -> dict[str, Any]:
@@ -260,6 +288,7 @@ _ROUTES: dict[tuple[str, str], Callable[[Venue, Request], Any]] = {
     ("GET", "/sim/state"): state,
     ("GET", "/sim/book"): book,
     ("POST", "/sim/book_history"): book_history,
+    ("POST", "/sim/listing"): listing,
     ("GET", "/sim/faults"): faults,
     ("POST", "/sim/faults"): add_fault,
     ("DELETE", "/sim/faults"): remove_faults,
@@ -274,8 +303,9 @@ def control(venue: Venue, request: Request) -> Reply:
     path = "/sim/faults" if request.path.startswith("/sim/faults/") else request.path
     route = _ROUTES.get((request.method, path))
     if route is None:
-        known = any(path == known_path for _, known_path in _ROUTES)
-        return Reply(405 if known else 404, orjson.dumps({"code": 405 if known else 404, "msg": "Not Found"}))
+        if any(path == known_path for _, known_path in _ROUTES):
+            return Reply(405, orjson.dumps({"code": 405, "msg": f"{path} does not take {request.method}"}))
+        return Reply(404, orjson.dumps({"code": 404, "msg": f"no control route {path}; see docs/simulator.md"}))
     try:
         return Reply(200, orjson.dumps(route(venue, request)))
     except ControlError as error:

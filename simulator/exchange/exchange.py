@@ -123,10 +123,14 @@ class Exchange:
         self.ledger.settle(pair, None, side, result, now_ms)
 
     def _check_listing(self, account: Account, listing: Listing, new: NewOrder) -> Refusal | None:
+        if not listing.is_api_allowed:
+            return Refusal(10007, "symbol not support api")
         if listing.status != "1":
             return Refusal(30000, "The symbol is suspended")
         if listing.trade_side_type in (4, 3 if new.side is Side.BUY else 2):
             return Refusal(30001, "Current transaction direction is not allowed to place an order")
+        if new.type is OrderType.MARKET and not listing.takes_market_orders:
+            return Refusal(30019, "api market order is disabled")
         if self.rules.is_duplicate_client_id_refused and new.client_id and new.client_id in account.open_by_client_id:
             return Refusal(700004, f"Duplicate newClientOrderId: {new.client_id} names an open order")
         return None

@@ -15,6 +15,7 @@ class Listing:
         max_market_notional: the upper bound for MARKET orders.
         maker_fee_e8, taker_fee_e8: default fee rates in units of 10^-8 of the value (50_000 = 5 bps).
         status: "1" online, "2" paused, "3" offline. trade_side_type: 1 both, 2 buy only, 3 sell only, 4 closed.
+        is_api_allowed: orders by API are taken (else 10007); takes_market_orders: MARKET orders too (else 30019).
     """
 
     symbol: str
@@ -31,6 +32,8 @@ class Listing:
     taker_fee_e8: int = 50_000
     status: str = "1"
     trade_side_type: int = 1
+    is_api_allowed: bool = True
+    takes_market_orders: bool = True
     _value_unit: int = field(init=False, repr=False)
     _lot_unit: int = field(init=False, repr=False)
 

@@ -8,7 +8,7 @@ from simulator.venue import Venue
 from simulator.wire.errors import bad, bad_listen_key, invalid
 from simulator.wire.requests import Request
 from simulator.wire.rest_orders import DAY_MS, time_range
-from simulator.wire.rest_public import pair_of
+from simulator.wire.rest_public import pair_of, tradable_symbols
 from simulator.wire.views import account_trade_view, balances_view
 
 MONTH_MS = 30 * DAY_MS
@@ -64,7 +64,7 @@ def trade_fee(venue: Venue, account: Account, request: Request) -> Any:
 
 def self_symbols(venue: Venue, account: Account, request: Request) -> Any:
     """GET selfSymbols: what the key may trade. Its code is 200, not 0."""
-    return {"code": 200, "data": list(venue.exchange.pairs), "msg": None}
+    return {"code": 200, "data": tradable_symbols(venue), "msg": None}
 
 
 def mx_deduct(venue: Venue, account: Account, request: Request) -> Any:

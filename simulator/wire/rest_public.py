@@ -52,14 +52,20 @@ def time(venue: Venue, request: Request) -> Any:
     return {"serverTime": venue.told_ms(request.api_key)}
 
 
+def tradable_symbols(venue: Venue) -> list[str]:
+    """Return the symbols that may be traded by API."""
+    return [symbol for symbol, pair in venue.exchange.pairs.items() if pair.listing.is_api_allowed]
+
+
 def default_symbols(venue: Venue, request: Request) -> Any:
     """GET defaultSymbols. Its code is 200, not 0."""
-    return {"code": 200, "data": list(venue.exchange.pairs), "msg": None}
+    return {"code": 200, "data": tradable_symbols(venue), "msg": None}
 
 
 def offline(venue: Venue, request: Request) -> Any:
     """GET symbol/offline."""
-    return {"code": 200, "data": [], "msg": None}
+    gone = [symbol for symbol, pair in venue.exchange.pairs.items() if pair.listing.status == "3"]
+    return {"code": 200, "data": gone, "msg": None}
 
 
 def exchange_info(venue: Venue, request: Request) -> Any:

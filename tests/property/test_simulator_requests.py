@@ -108,13 +108,13 @@ anything: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = ("kind", "symbol", "account", "probability", "count", "seed", "params", "keep")
+FIELDS = ("kind", "symbol", "account", "probability", "count", "seed", "params", "keep", "status", "tradeSideType")
 KINDS = ("drop_delta", "clock_skew", "error_reply", "blocked")
 control_bodies = st.tuples(
     st.dictionaries(st.sampled_from(FIELDS), anything, max_size=6),
     st.just({}) | st.sampled_from(KINDS).map(lambda kind: {"kind": kind}),
 ).map(lambda pair: pair[0] | pair[1])
-control_paths = st.sampled_from(("faults", "book_history", "state", "book", "faults/f1"))
+control_paths = st.sampled_from(("faults", "book_history", "listing", "state", "book", "faults/f1"))
 control_requests = st.tuples(st.sampled_from(("GET", "POST", "DELETE", "PATCH")), control_paths, control_bodies)
 
 

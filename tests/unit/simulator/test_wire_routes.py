@@ -6,6 +6,7 @@ from simulator.exchange.rules import ExchangeRules
 from simulator.wire.connection import IDLE_MS, LIFETIME_MS
 from simulator.wire.limits import LimitMode
 from tests.venue_desk import Desk, body_of, code_of
+from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 
 ORDER = {"symbol": "XRPUSDT", "side": "BUY", "type": "LIMIT", "quantity": "100", "price": "0.4"}
 
@@ -166,3 +167,70 @@ def test_listen_keys_errors_and_limits() -> None:
     assert [code_of(key) for key in keys] == [None] * 60 + [26]
     assert len(body_of(keys[0])["listenKey"]) == 64
     assert len(body_of(desk.ask("GET", "userDataStream"))["listenKey"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "order", "code"),
+    [
+        ({"status": "2"}, {}, 30000),
+        ({"status": "3"}, {}, 30000),
+        ({"tradeSideType": 3}, {}, 30001),
+        ({"tradeSideType": 2}, {"side": "SELL", "price": "0.7"}, 30001),
+        ({"tradeSideType": 2}, {}, None),
+        ({"isSpotTradingAllowed": False}, {}, 10007),
+        ({"takesMarketOrders": False}, {"type": "MARKET"}, 30019),
+        ({"takesMarketOrders": False}, {}, None),
+    ],
+)
+def test_listing_is_changed_while_it_trades_and_orders_feel_it(
+    changes: dict[str, object], order: dict[str, str], code: int | None
+) -> None:
+    desk = Desk("XRPUSDT", "BTCUSDT")
+    assert desk.ask("POST", "order", **ORDER | {"newClientOrderId": "before"}).status == 200
+    told = desk.control("POST", "listing", {"symbol": "XRPUSDT", **changes})
+    assert told.status == 200
+    shown = body_of(desk.ask("GET", "exchangeInfo", symbol="XRPUSDT"))["symbols"][0]
+    assert body_of(told) == shown
+    assert all(shown[name] == value for name, value in changes.items() if name in shown)
+    assert shown["isSpotTradingAllowed"] is (
+        changes.get("status", "1") == "1" and "isSpotTradingAllowed" not in changes
+    )
+    is_listed = "isSpotTradingAllowed" not in changes
+    assert ("XRPUSDT" in body_of(desk.ask("GET", "selfSymbols"))["data"]) is is_listed
+    assert body_of(desk.ask("GET", "symbol/offline"))["data"] == (["XRPUSDT"] if changes.get("status") == "3" else [])
+    assert code_of(desk.ask("POST", "order", **ORDER | order)) == code
+    assert desk.ask("DELETE", "order", symbol="XRPUSDT", origClientOrderId="before").status == 200, "cancels go on"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"symbol": "XRPUSDT"},
+        {"symbol": "XRPUSDT", "state": "2"},
+        {"symbol": "XRPUSDT", "status": 2},
+        {"symbol": "XRPUSDT", "tradeSideType": True},
+        {"symbol": "XRPUSDT", "isSpotTradingAllowed": 0},
+    ],
+)
+def test_listing_change_that_says_nothing_sound_is_refused(body: dict[str, object]) -> None:
+    desk = Desk()
+    before = desk.venue.exchange.pairs["XRPUSDT"].listing
+    assert desk.control("POST", "listing", body).status == 400
+    assert desk.venue.exchange.pairs["XRPUSDT"].listing == before
+    assert desk.control("POST", "listing", {"symbol": "NOPE", "status": "2"}).status == 404
+
+
+@pytest.mark.parametrize("symbol", ["龙虾USDT", "GOLD(PAXG)USDT"])
+def test_symbol_of_other_letters_trades_and_streams(symbol: str) -> None:
+    desk = Desk(symbol)
+    assert body_of(desk.ask("GET", "exchangeInfo"))["symbols"][0]["symbol"] == symbol
+    best = body_of(desk.ask("GET", "ticker/bookTicker", symbol=symbol))
+    placed = desk.ask("POST", "order", symbol=symbol, side="BUY", type="MARKET", quoteOrderQty="20")
+    assert body_of(placed)["symbol"] == best["symbol"] == symbol
+    topic = f"spot@public.aggre.depth.v3.api.pb@100ms@{symbol}"
+    connection, socket = desk.connect()
+    connection.receive(f'{{"method":"SUBSCRIPTION","params":["{topic}"]}}', desk.now_ms, echoes_id=True)
+    assert socket.answer()["msg"] == topic
+    desk.pass_ms(2_000)
+    push = pb.PushDataV3ApiWrapper.FromString(socket.payloads[-1])
+    assert (push.channel, push.symbol) == (topic, symbol)

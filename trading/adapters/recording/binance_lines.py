@@ -120,9 +120,9 @@ def _event(number: int, line: str) -> SourceEvent | None:
     if not (time_text.isascii() and time_text.isdecimal()) or not 0 < int(time_text) <= _INT64_MAX:
         raise ValueError(f"expected a receive time in ns first, was {time_text[:40]!r}")
     try:
-        body = orjson.loads(text)
+        body = orjson.loads(text.strip())
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"expected JSON after the receive time: {error}")
+        raise ValueError(f"expected JSON after the receive time: {error.msg} at character {error.pos + 1} of it")
     if not isinstance(body, dict):
         raise ValueError("expected a JSON object after the receive time")
     if "result" in body and "id" in body:

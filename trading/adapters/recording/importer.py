@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import assert_never
 
@@ -38,6 +39,9 @@ Reader = Callable[[Iterable[str], bool], Iterator[SourceEvent]]
 FORMS: tuple[tuple[str, Callable[[str], bool], Reader], ...] = (
     ("lines of '<receive time, ns> <json>' from Binance's combined streams", is_binance_line, binance_events),
 )
+
+FORM_LINES = 20
+"""Lines looked at to tell the form."""
 
 MAKER_FEE = "0"
 TAKER_FEE = "0.0005"
@@ -299,14 +303,16 @@ def _rate(text: str | None, default: str, name: str) -> Decimal:
 
 
 def _reader(path: Path, is_lenient: bool) -> Reader:
-    first = next((line for line in _lines(path, is_lenient) if line.strip()), None)
-    if first is None:
+    """Choose the form by the first line that is of one: the very first may be broken."""
+    first = list(islice((line for line in _lines(path, is_lenient) if line.strip()), FORM_LINES))
+    if not first:
         raise ConfigError(f"{path} is empty; choose another recording")
-    for _, is_form, reader in FORMS:
-        if is_form(first):
-            return reader
+    for line in first:
+        for _, is_form, reader in FORMS:
+            if is_form(line):
+                return reader
     known = "; ".join(name for name, _, _ in FORMS)
-    raise ConfigError(f"{path}: line 1 is of no known form; known are: {known}")
+    raise ConfigError(f"{path}: its first lines are of no known form; known are: {known}")
 
 
 def _lines(path: Path, is_lenient: bool) -> Iterator[str]:

@@ -65,7 +65,7 @@ def write_recording(path: Path | str, rows: Iterable[Row]) -> int:
         partial.replace(path)
         _flush(path.parent)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}; choose another place")
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}; make room, or choose another place")
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -101,6 +101,12 @@ async def test_market_stream_without_faults_proves_the_book_and_keeps_it(sim: Si
         assert (stats.connections, stats.losses, stats.overflows) == (1, 0, 0)
 
 
+async def test_market_stream_at_10ms_is_proven_and_right(sim: SimulatorProcess) -> None:
+    async with following(sim, interval="10ms") as follower:
+        await follower.until(lambda: follower.checked >= 5 and follower.sync.quote_check.checks > 0)
+        assert (follower.sync.counters.gaps, follower.sync.quote_check.mismatches) == (0, 0)
+
+
 @pytest.mark.parametrize("kind", ["drop_delta", "reorder_delta"])
 async def test_market_stream_broken_chain_is_a_gap_and_heals(sim: SimulatorProcess, kind: str) -> None:
     async with following(sim) as follower:

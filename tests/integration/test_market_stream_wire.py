@@ -14,12 +14,19 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from trading.adapters.clock import SystemClock
-from trading.adapters.mexc.market_connection import FrameInbox, MarketStreamSettings, Signal, StreamCounters
+from trading.adapters.mexc.market_connection import (
+    FrameInbox,
+    MarketConnection,
+    MarketStreamSettings,
+    Signal,
+    StreamCounters,
+)
 from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.adapters.mexc.topics import market_topics, read_control
+from trading.model.errors import InvariantViolated
 from trading.model.instrument import Instrument
-from trading.model.market import BookDelta, FeedAlive, FeedConnected, FeedDisconnected, MarketEvent
+from trading.model.market import BookDelta, FeedAlive, FeedConnected, FeedDisconnected, MarketEvent, MarketTrade
 
 ZERO = Decimal(0)
 INSTRUMENT = Instrument("XUSDT", "X", "USDT", Decimal("0.01"), Decimal("0.1"), ZERO, Decimal(1), ZERO, ZERO, ZERO)
@@ -31,6 +38,12 @@ def depth_frame(version: int) -> bytes:
     push = pb.PushDataV3ApiWrapper(channel=TOPICS[0], symbol="XUSDT", sendTime=5)
     push.publicAggreDepths.fromVersion = push.publicAggreDepths.toVersion = str(version)
     push.publicAggreDepths.bids.add(price="1", quantity="1")
+    return push.SerializeToString()
+
+
+def deals_frame(at_ms: int) -> bytes:
+    push = pb.PushDataV3ApiWrapper(channel=TOPICS[1], symbol="XUSDT", sendTime=at_ms)
+    push.publicAggreDeals.deals.add(price="1", quantity="1", tradeType=1, time=at_ms)
     return push.SerializeToString()
 
 
@@ -57,6 +70,9 @@ class Recorded:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 — conditions of other tasks, without an event
                 await asyncio.sleep(0.01)
+
+    def trades(self) -> list[int]:
+        return [event.exch_ts_ns // 1_000_000 for event in self.events if isinstance(event, MarketTrade)]
 
     def kinds(self) -> list[type[MarketEvent]]:
         return [type(event) for event in self.events]
@@ -167,6 +183,37 @@ async def test_market_stream_pause_between_attempts_is_bounded_and_jittered() ->
     assert gaps[0] < 0.15
     assert gaps[-1] > 0.09
     assert len({round(gap, 4) for gap in gaps[-4:]}) > 1
+
+
+async def test_market_stream_rollover_tells_no_trade_twice_and_goes_on_with_the_next() -> None:
+    opened: list[int] = []
+
+    async def handler(socket: ServerConnection) -> None:
+        opened.append(len(opened))
+        number = opened[-1]
+        await acknowledge(socket)
+        if number == 0:
+            await socket.send(deals_frame(5))
+        elif number == 1:
+            await asyncio.wait_for(switched.wait(), 10)
+            for at_ms in (5, 6):
+                await socket.send(deals_frame(at_ms))
+        await socket.wait_closed()
+
+    switched = asyncio.Event()
+    async with streaming(handler, rollover_s=0.3, rollover_overlap_s=0.1, ping_interval_s=0.2) as (stream, recorded):
+        await recorded.until(lambda: stream.counters.rollovers == 1)
+        switched.set()
+        await recorded.until(lambda: recorded.trades()[-1:] == [6])
+        assert recorded.trades() == [5, 6]
+        assert recorded.frames == [deals_frame(5), deals_frame(6)], "a replay hears what the engine heard"
+        assert FeedDisconnected not in recorded.kinds()
+
+
+def test_market_stream_connection_with_more_topics_than_the_venue_allows_is_a_bug() -> None:
+    topics = tuple(f"spot@x@{number}" for number in range(31))
+    with pytest.raises(InvariantViolated, match="at most 30 topics"):
+        MarketConnection("ws://x", topics, MarketStreamSettings(), SystemClock(), StreamCounters(), None)
 
 
 async def test_market_stream_sink_that_raises_ends_the_stream() -> None:

@@ -15,10 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from trading.adapters.clock import Clock
-from trading.adapters.mexc.topics import DEPTH, PING, read_control, subscription
+from trading.adapters.mexc.topics import DEALS, DEPTH, PING, TOPICS_MAX, read_control, subscription
+from trading.model.errors import InvariantViolated
 from trading.model.units import NS_PER_S
 
 _DEPTH_PREFIX = DEPTH.encode()
+_DEALS_PREFIX = DEALS.encode()
 _FRAME_BYTES_MAX = 1 << 20
 # Frames that websockets holds before it stops reading. Our reader empties it at once: it bounds a blocked loop.
 _FRAMES_QUEUED_MAX = 1_024
@@ -144,6 +146,9 @@ class MarketConnection:
         counters: StreamCounters,
         pace: Callable[[], Awaitable[None]] | None,
     ) -> None:
+        if len(topics) > TOPICS_MAX:
+            # The venue would refuse the surplus and go on: static books, still traded on (field-notes, case 2).
+            raise InvariantViolated(f"expected at most {TOPICS_MAX} topics a connection, was {len(topics)}")
         self._url = url
         self._topics = topics
         self._settings = settings
@@ -259,3 +264,8 @@ class MarketConnection:
 def is_depth_frame(payload: bytes) -> bool:
     """Tell a diff-depth frame by its first field, the channel, without decoding it."""
     return payload.startswith(_DEPTH_PREFIX, 2)
+
+
+def is_deals_frame(payload: bytes) -> bool:
+    """Tell a frame of trades the same way."""
+    return payload.startswith(_DEALS_PREFIX, 2)

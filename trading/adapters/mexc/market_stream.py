@@ -19,14 +19,18 @@ from trading.adapters.mexc.market_connection import (
     MarketStreamSettings,
     Signal,
     StreamCounters,
+    is_deals_frame,
 )
 from trading.adapters.mexc.topics import market_topics
-from trading.model.errors import InvariantViolated
+from trading.model.errors import DecodeError, InvariantViolated
 from trading.model.instrument import Instrument
-from trading.model.market import FeedAlive, FeedConnected, FeedDisconnected, MarketEvent
+from trading.model.market import FeedAlive, FeedConnected, FeedDisconnected, MarketEvent, MarketTrade
 from trading.model.units import NS_PER_S
 
 Sink = Callable[[MarketEvent], None]
+
+REPEAT_NS = NS_PER_S
+"""For so long after a rollover the successor may still tell trades that its predecessor has told."""
 
 BATCH = 64
 """Frames handed to the engine before the reader gets the loop again: it must stamp what has come meanwhile."""
@@ -74,6 +78,8 @@ class MarketStream:
         self._has_told = False
         self._retired: list[_Running] = []
         self._spare_not_before_ns = 0
+        self._told_trade_ns = 0  # the venue's stamp of the last trade told
+        self._repeats_until_ns = 0
         # Symbols that started together shall not roll over together.
         self._rollover_s = settings.rollover_s * (0.9 + rng.random() / 10)
         self.codec = PublicCodec(instrument)
@@ -145,10 +151,15 @@ class MarketStream:
                 return False
             recv_ts_ns, what = item
             if isinstance(what, bytes):
+                if self._repeats_until_ns and self._is_repeat(what, recv_ts_ns):
+                    continue
                 if self._tap is not None:
                     self._tap.on_frame(recv_ts_ns, what)
-                for event in self.codec.read(what, recv_ts_ns):
+                events = self.codec.read(what, recv_ts_ns)
+                for event in events:
                     sink(event)
+                if events and type(events[-1]) is MarketTrade:
+                    self._told_trade_ns = events[-1].exch_ts_ns
             elif what is Signal.OVERFLOW:
                 self._tell_loss(sink, "inbox overflow")
                 if running.connection.live_since_ns:
@@ -159,6 +170,22 @@ class MarketStream:
                 sink(FeedConnected(self._symbol, recv_ts_ns))
             self._has_told = False
         return bool(len(inbox))
+
+    def _is_repeat(self, payload: bytes, recv_ts_ns: int) -> bool:
+        """True for trades that the predecessor has told: a paper order must not be filled by one trade twice.
+
+        Of trades in the very millisecond of the last one told, a new one is lost with the repeats: the cautious side.
+        """
+        if recv_ts_ns >= self._repeats_until_ns:
+            self._repeats_until_ns = 0
+            return False
+        if not is_deals_frame(payload):
+            return False
+        try:
+            trades = self.codec.decode(payload, recv_ts_ns)
+        except DecodeError:
+            return False
+        return all(isinstance(trade, MarketTrade) and trade.exch_ts_ns <= self._told_trade_ns for trade in trades)
 
     def _tell_loss(self, sink: Sink, reason: str) -> None:
         """Tell a loss once, however many attempts fail after it."""
@@ -190,6 +217,7 @@ class MarketStream:
         """Go over to the successor: its depth frames overlap with what is known, the rest of them was told already."""
         spare.connection.inbox.keep_depth_only()
         spare.has_taken_over = True
+        self._repeats_until_ns = self._clock.now_ns() + REPEAT_NS
         self.counters.rollovers += 1
         # The farewell takes up to half a second: nobody waits for it, but the end of the stream does.
         current.task.cancel()

@@ -14,7 +14,6 @@ from trading.engine.bootstrap import SymbolBootstrap
 from trading.engine.messages import (
     CancelOrder,
     DrainRequested,
-    FetchSnapshot,
     NoteRaised,
     ParametersChanged,
     PlaceOrder,
@@ -27,7 +26,7 @@ from trading.engine.strategy.protocol import Desires, StrategyView
 from trading.engine.strategy.spread_capture import SpreadCapture
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.errors import ConfigError
-from trading.model.market import BestQuote, BookState, FeedAlive, FeedConnected, FeedDisconnected, Side
+from trading.model.market import BestQuote, BookState, FeedConnected, FeedDisconnected, Side
 from trading.model.orders import (
     Delivery,
     OrderAccepted,
@@ -138,25 +137,6 @@ def test_lost_proof_cancels_every_quote_in_the_same_step(loss: Any, is_long: boo
     assert [action.cancel.client_order_id for action in actions if isinstance(action, CancelOrder)] == working
     assert not any(isinstance(action, PlaceOrder) for action in actions)
     assert desk.engine.view().open_orders == ()
-
-
-def test_audit_that_differs_cancels_in_the_same_step_and_asks_for_a_snapshot() -> None:
-    desk, now_ns = proven(Desk(engine())), S
-    audits: list[FetchSnapshot] = []
-    while not audits:
-        now_ns += S
-        desk.play(FeedAlive(SYMBOL, now_ns), now_ns)
-        actions = desk.play(TimerFired(now_ns), now_ns)
-        audits = [action for action in actions if isinstance(action, FetchSnapshot) and action.is_audit]
-        assert now_ns < 60 * S
-    working = [order.client_order_id for order in desk.engine.view().open_orders]
-    assert len(working) == 1
-    actions = desk.play(snapshot([(9_990, 999), *BIDS[1:]], ASKS, version=2, at_ns=now_ns), now_ns)
-    assert [action.cancel.client_order_id for action in actions if isinstance(action, CancelOrder)] == working
-    (fetch,) = (action for action in actions if isinstance(action, FetchSnapshot))
-    assert not fetch.is_audit
-    assert desk.engine.view().audit.differing == 1
-    assert "audit: 1 levels differ" in desk.engine.view().book_reason
 
 
 def test_silence_makes_the_book_stale_and_cancels() -> None:

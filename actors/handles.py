@@ -16,11 +16,12 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import ray
 from ray.exceptions import (
@@ -36,6 +37,8 @@ from ray.util import list_named_actors, serialization_addons
 
 from trading.model.errors import NotRunning, OutcomeUnknown, TradingError
 
+J = TypeVar("J")
+R = TypeVar("R")
 SUPERVISOR = "supervisor"
 SLOT = "symbol_slot"
 # ray refuses less; actors pass small messages only (docs/field notes: minimum object store 75 MiB).
@@ -113,17 +116,18 @@ _HOST = ray.remote(concurrency_groups={"control": CONTROL_CALLS_MAX})(_Host)
 # --- the cluster ----------------------------------------------------------------------------------------------------
 
 
-def start_local(temp_dir: Path, namespace: str, slots: int) -> str:
+def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = None) -> str:
     """Start a Ray of our own on 127.0.0.1, a child of this process that dies with it; return its address.
 
-    temp_dir: short (its sockets must stay under 107 bytes). slots: how many symbol actors are admitted.
+    temp_dir: short (its sockets must stay under 107 bytes). slots: how many symbol actors are admitted. cores: how many
+    jobs run at once; default: enough for the shared actors.
     Raises: NotRunning when Ray does not start.
     """
     try:
         context = ray.init(
             address="local",
             namespace=namespace,
-            num_cpus=max(4, os.cpu_count() or 1),
+            num_cpus=cores or max(4, os.cpu_count() or 1),
             resources={SLOT: slots},
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
@@ -182,6 +186,35 @@ def free_slots() -> int:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def run_jobs(function: Callable[[J], R], jobs: Iterable[J], in_flight: int) -> Iterator[R]:
+    """Run a pure function over jobs in the cluster's workers; yield results as they come, in any order.
+
+    Args: function: importable by name in the workers; it may run again when a worker dies. in_flight: at most so many
+    are handed out at once. Ending the iteration early, by an interrupt too, takes back what is not finished.
+    Raises: NotRunning when Ray or a job cannot be had any more (a job whose worker died four times).
+    """
+    remote = ray.remote(num_cpus=1, max_retries=3)(function)
+    waiting = iter(jobs)
+    pending = {remote.remote(job) for job in islice(waiting, in_flight)}
+    try:
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=None)
+            for ref in done:
+                pending.discard(ref)
+                for job in islice(waiting, 1):
+                    pending.add(remote.remote(job))
+                yield cast(R, ray.get(ref))
+    except RayError as error:
+        raise NotRunning(f"a job could not be run: {_first_line(error)}") from error
+    finally:
+        with contextlib.suppress(Exception):  # Ray may be gone already: then there is nothing to take back
+            for ref in pending:
+                ray.cancel(ref, force=True)
 
 
 # --- actors ---------------------------------------------------------------------------------------------------------

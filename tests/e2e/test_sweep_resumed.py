@@ -1,0 +1,90 @@
+"""A sweep over Ray is killed with -9 and started again: it goes on, and the answer is that of an unbroken one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from actors.cli_replay import replay_settings
+from actors.sweep_job import SweepJob, run_job
+from trading.adapters.recording.events import recording_instrument
+from trading.adapters.recording.importer import import_public
+from trading.adapters.recording.parquet import read_recording, write_recording
+from trading.adapters.recording.pieces import pieces_of, recording_span
+from trading.adapters.settings import load_settings
+from trading.engine.strategy.demonstration import DEMONSTRATION
+
+ROWS = 7_000
+FIXED = {name: value for name, value in DEMONSTRATION if name != "stop_loss_bps"}
+
+
+@pytest.fixture(scope="module")
+def recording(sample_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    import_public(sample_path, folder / "whole.parquet")
+    path = folder / "a.parquet"
+    write_recording(path, islice(read_recording(folder / "whole.parquet"), ROWS))
+    return path
+
+
+def command(recording: Path, out: Path) -> list[str]:
+    fixed = [word for name, value in FIXED.items() for word in ("--set", f"{name}={value}")]
+    varied = ["--grid", "stop_loss_bps=1,2,4", "--folds", "2", "--warmup-s", "2", "--jobs", "2", "--json"]
+    return [sys.executable, "-m", "actors.cli", "sweep", str(recording), "-o", str(out), *varied, *fixed]
+
+
+def test_sweep_killed_half_way_goes_on_and_answers_as_if_nothing_had_happened(recording: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.parquet"
+    journal = tmp_path / "s.parquet.journal"
+    first = subprocess.Popen(command(recording, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    kept = journal.read_bytes().count(b"\n") - 1
+    assert kept >= 2
+    again = subprocess.run(command(recording, out), capture_output=True, timeout=150)
+    assert again.returncode == 0, again.stderr
+    body = json.loads(again.stdout)
+    assert (body["trials"], body["replays"], body["resumed"]) == (3, 9, kept)
+
+    # The same replays, one by one in this process.
+    instrument = recording_instrument(recording)
+    assumed = replay_settings(load_settings({"strategy_params": FIXED}), instrument)
+    pieces = pieces_of(recording_span(recording), 3, 2 * 10**9)
+    rows = {(row["trial"], row["piece"]): row for row in pq.read_table(out).to_pylist()}
+    assert len(rows) == 9
+    for trial, stop in enumerate(("1", "2", "4")):
+        for piece in pieces:
+            params = tuple(sorted({**dict(assumed.params), "stop_loss_bps": stop}.items()))
+            settings = type(assumed)(
+                params=params, seed=assumed.seed, limits=assumed.limits, balances=assumed.balances,
+                allocation_quote=assumed.allocation_quote, trade_from_ns=piece.from_ns,
+            )  # fmt: skip
+            expected = asdict(run_job(SweepJob(trial, recording, instrument, piece, settings)))
+            row = rows[(trial, piece.number)]
+            assert row["param_stop_loss_bps"] == stop
+            assert {name: row[name] for name in ("orders", "fills", "net", "net_probabilistic")} == {
+                name: expected[name] for name in ("orders", "fills", "net", "net_probabilistic")
+            }
+            assert sum(row["periods"]) == pytest.approx(row["net"])
+    assert sum(row["fills"] for row in rows.values()) > 0
+    ranked = body["ranking"]
+    assert [item["rank"] for item in ranked] == [1, 2, 3]
+    nets = [sum(rows[(item["trial"], number)]["net"] for number in (1, 2)) for item in ranked]
+    assert nets == sorted(nets, reverse=True)
+    assert [item["out_of_sample"]["net"] for item in ranked] == pytest.approx(nets)
+    assert body["luck"]["warning"]

@@ -1,0 +1,131 @@
+"""Walk-forward: trials chosen on the past, judged on what came after. Pure; may import `trading.engine.sweep`.
+
+The recording is cut into pieces of equal length, 0 .. K. Fold k (1 .. K) chooses the trial with the highest net result
+on the pieces before k and takes what that one made on piece k. A trial's own figure out of sample is its sum over the
+pieces 1 .. K, none of which had a say in choosing what to run on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trading.engine.sweep.luck import Luck, judge, moments
+from trading.engine.sweep.space import Params
+
+
+@dataclass(frozen=True, slots=True)
+class PieceResult:
+    """What one trial made on one piece. Quote units, net of fees, pessimistic queue unless named otherwise.
+
+    periods: net result by period of equal length, whose sum is `net`. error: empty, or why there is no result.
+    """
+
+    trial: int
+    piece: int
+    orders: int
+    fills: int
+    traded: float
+    gross: float
+    fees: float
+    net: float
+    net_probabilistic: float
+    max_drawdown: float
+    periods: tuple[float, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One trial: its sums over the pieces before the last (in sample) and after the first (out of sample)."""
+
+    trial: int
+    params: Params
+    net_in: float
+    net_out: float
+    net_out_probabilistic: float
+    sharpe_out: float
+    fills_out: int
+    traded_out: float
+    fees_out: float
+    max_drawdown_out: float
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One step of the walk: what was chosen on the pieces before, and what it made on this one."""
+
+    piece: int
+    trial: int
+    net_in: float
+    net_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The answer. ranked: best out of sample first. walk: by piece; its sum is what choosing by the past made."""
+
+    ranked: tuple[Ranked, ...]
+    walk: tuple[Fold, ...]
+    luck: Luck
+    failed: tuple[tuple[int, str], ...]
+
+    @property
+    def walk_net(self) -> float:
+        """What the walk-forward choice made in all."""
+        return sum(fold.net_out for fold in self.walk)
+
+
+def rank(trials: Sequence[Params], results: Mapping[tuple[int, int], PieceResult], pieces: int) -> Ranking:
+    """Rank what was tried.
+
+    Args: results: by (trial, piece); a trial that lacks a piece, or failed on one, is left out. pieces: K + 1, >= 2.
+    Ties go to the earlier trial, so that the same results give the same ranking.
+    """
+    whole: dict[int, list[PieceResult]] = {}
+    failed: list[tuple[int, str]] = []
+    for trial in range(len(trials)):
+        found = [results.get((trial, piece)) for piece in range(pieces)]
+        done = [item for item in found if item is not None]
+        error = next((item.error for item in done if item.error), "")
+        if error:
+            failed.append((trial, error))
+        elif len(done) == pieces:
+            whole[trial] = done
+    walk = tuple(_fold(whole, piece) for piece in range(1, pieces)) if whole else ()
+    chosen = [fold.trial for fold in walk]
+    ranked = sorted(
+        (_ranked(trial, trials[trial], items, chosen.count(trial)) for trial, items in whole.items()),
+        key=lambda item: (-item.net_out, item.trial),
+    )
+    best = _periods_out(whole[ranked[0].trial]) if ranked else ()
+    luck = judge(best, [item.sharpe_out for item in ranked])
+    return Ranking(tuple(ranked), walk, luck, tuple(failed))
+
+
+def _fold(whole: Mapping[int, list[PieceResult]], piece: int) -> Fold:
+    before = {trial: sum(item.net for item in items[:piece]) for trial, items in whole.items()}
+    trial = max(before, key=lambda name: (before[name], -name))
+    return Fold(piece, trial, before[trial], whole[trial][piece].net)
+
+
+def _periods_out(items: Sequence[PieceResult]) -> tuple[float, ...]:
+    return tuple(value for item in items[1:] for value in item.periods)
+
+
+def _ranked(trial: int, params: Params, items: Sequence[PieceResult], chosen: int) -> Ranked:
+    later = items[1:]
+    return Ranked(
+        trial=trial,
+        params=params,
+        net_in=sum(item.net for item in items[:-1]),
+        net_out=sum(item.net for item in later),
+        net_out_probabilistic=sum(item.net_probabilistic for item in later),
+        sharpe_out=moments(_periods_out(items)).sharpe,
+        fills_out=sum(item.fills for item in later),
+        traded_out=sum(item.traded for item in later),
+        fees_out=sum(item.fees for item in later),
+        max_drawdown_out=max(item.max_drawdown for item in later),
+        chosen=chosen,
+    )

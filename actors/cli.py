@@ -14,7 +14,18 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from actors import cli_backup, cli_fleet, cli_lists, cli_record, cli_risk, cli_scan, cli_sweep, cli_tools, cli_up
+from actors import (
+    cli_backup,
+    cli_fleet,
+    cli_lists,
+    cli_record,
+    cli_risk,
+    cli_scan,
+    cli_strategies,
+    cli_sweep,
+    cli_tools,
+    cli_up,
+)
 from actors.cli_output import FAILED, OK, USAGE, exit_code, keep_traceback, say, sentence
 from actors.foreground import become_foreground, is_launcher
 from trading.model.errors import TradingError
@@ -37,6 +48,7 @@ cli_record.register(app)
 cli_backup.register(app)
 cli_scan.register(app)
 cli_sweep.register(app)
+cli_strategies.register(app)
 
 
 def run(arguments: list[str], program: Callable[..., Any] = app) -> int:

@@ -23,7 +23,7 @@ from actors.symbol_heartbeat import NO_FEED, book_body, running_heartbeat, start
 from actors.symbol_outbox import Outbox
 from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment
 from actors.symbol_snapshots import SnapshotFetcher
-from trading.engine.bootstrap import SymbolConfig
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.messages import (
     Action,
@@ -75,13 +75,14 @@ class SymbolActor:
         make_snapshots: Callable[[SymbolAttachment, Callable[[EngineEvent], None]], SnapshotFetcher],
         clock: Clock,
         crash: Callable[[str], None],
+        make_engine: Callable[[SymbolConfig, SymbolBootstrap], SymbolEngine] = SymbolEngine,
     ) -> None:
         self._spec = spec
         self._settings = settings
         self._executor = executor
         self._supervisor = supervisor
         self._make_feed = make_feed
-        self._make_snapshots = make_snapshots
+        self._make_snapshots, self._make_engine = make_snapshots, make_engine
         self._snapshots: SnapshotFetcher | None = None
         self._clock = clock
         self._crash = crash
@@ -123,7 +124,7 @@ class SymbolActor:
     async def _boot(self) -> None:
         attachment = await self._attach()
         self._attachment = attachment
-        self._engine = SymbolEngine(
+        self._engine = self._make_engine(
             SymbolConfig(
                 instrument=attachment.instrument,
                 strategy_name=self._spec.strategy,

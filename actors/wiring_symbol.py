@@ -26,8 +26,11 @@ from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.mexc.topics import market_topics
 from trading.adapters.plugins import load_strategies
+from trading.adapters.recording.recorded_engine import RecordedEngine
 from trading.adapters.recording.recorder import FLUSH_S, SegmentRecorder
 from trading.adapters.recording.sealer import BackgroundSealer
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
+from trading.engine.engine import SymbolEngine
 from trading.engine.messages import EngineEvent
 from trading.engine.strategy.registry import register
 from trading.model.market import MarketEvent
@@ -97,6 +100,7 @@ class _Wiring:
         self._spec = spec
         self._crash = crash
         self._recorder: SegmentRecorder | None = None
+        self._sealer = BackgroundSealer(lambda reason: log.error("recording_not_sealed", reason=reason))
         self._snapshots: SnapshotFetcher | None = None
         self.clock = SystemClock()
         self.node = handles.node_id()
@@ -105,19 +109,24 @@ class _Wiring:
         settings = PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1)
         self._rest = PublicRest(config.rest_url, self.clock, settings, self._on_depth)
 
+    def engine(self, symbol: SymbolConfig, bootstrap: SymbolBootstrap) -> SymbolEngine:
+        """Make the engine; when this instance records, one that writes down what it is told, and its recorder."""
+        config, instrument = self._config, symbol.instrument
+        if not config.record_dir:
+            return SymbolEngine(symbol, bootstrap)
+        topics = market_topics(instrument.symbol, config.depth_interval)
+        self._recorder = SegmentRecorder(
+            Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, self._sealer.submit
+        )
+        return RecordedEngine(symbol, bootstrap, self._recorder)
+
     def feed(self, attachment: SymbolAttachment) -> _Feed:
-        """Make the market-data connection, and the recorder when this instance records."""
+        """Make the market-data connection; the recorder, if any, listens to it."""
         config, instrument = self._config, attachment.instrument
-        sealer = BackgroundSealer(lambda reason: log.error("recording_not_sealed", reason=reason))
-        if config.record_dir:
-            topics = market_topics(instrument.symbol, config.depth_interval)
-            self._recorder = SegmentRecorder(
-                Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, sealer.submit
-            )
         rng = random.Random(f"{instrument.symbol}:{self._spec.run_number}:{attachment.owner_epoch}")  # jitter only
         settings = MarketStreamSettings(interval=config.depth_interval)
         stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, self._recorder, self._pace)
-        return _Feed(stream, self._recorder, sealer)
+        return _Feed(stream, self._recorder, self._sealer)
 
     def snapshots(self, attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:
         """Make the way to REST snapshots."""
@@ -152,6 +161,7 @@ async def build_symbol(config: SystemConfig, spec: SymbolSpec, crash: Callable[[
         wiring.snapshots,
         wiring.clock,
         crash,
+        wiring.engine,
     )
     await actor.start()
     return actor

@@ -50,7 +50,17 @@ class GeneratedMarket:
 
     def events(self, seconds: int) -> Iterator[tuple[int, MarketEvent]]:
         """Give (recv_ts_ns, event) of so many seconds, beginning with the connection and a snapshot."""
-        symbol, codec = self.instrument.symbol, PublicCodec(self.instrument)
+        codec = PublicCodec(self.instrument)
+        for now_ns, item in self.frames(seconds):
+            if isinstance(item, bytes):
+                for event in codec.decode(item, now_ns):
+                    yield now_ns, event
+            else:
+                yield now_ns, item
+
+    def frames(self, seconds: int) -> Iterator[tuple[int, MarketEvent | bytes]]:
+        """Give the same with the frames as they come from the wire."""
+        symbol = self.instrument.symbol
         self._generator.run_until(WARM_UP_S * US, START_MS)
         topics = [
             parse_topic(f"spot@public.aggre.{name}.v3.api.pb@{self._interval_ms}ms@{symbol}", {symbol})
@@ -69,8 +79,7 @@ class GeneratedMarket:
             for feed in feeds:
                 frame = feed.flush(now_ms)
                 if frame is not None:
-                    for event in codec.decode(frame, now_ms * 1_000_000):
-                        yield now_ms * 1_000_000, event
+                    yield now_ms * 1_000_000, frame
 
     def _snapshot(self, now_ms: int) -> BookSnapshot:
         book, at_ns = self._pair.book, now_ms * 1_000_000

@@ -52,7 +52,7 @@ def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> 
                     is_connected = True
                     yield now_ns, FeedConnected(symbol, now_ns)
                 yield now_ns, event
-        elif not row.stream.startswith(("rest:", "event:")) and symbol_of(row.stream) == symbol:
+        elif not row.stream.startswith(("rest:", "event:", "engine:")) and symbol_of(row.stream) == symbol:
             if not is_connected and is_depth(row.stream):
                 is_connected = True
                 yield now_ns, FeedConnected(symbol, now_ns)

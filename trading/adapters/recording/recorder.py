@@ -80,6 +80,7 @@ class SegmentRecorder:
         self._writer: SegmentWriter | None = None
         self._began_ns = 0
         self._flushed_ns = 0
+        self._last_ns = 0
         self._rows = self._bytes = self._segments = 0
         self._fault = ""
 
@@ -96,6 +97,10 @@ class SegmentRecorder:
         """Take a depth answer as it came; those of other symbols are not ours."""
         if symbol == self._instrument.symbol:
             self._append(recv_ts_ns, REST_DEPTH.encode(), depth_payload(symbol, body))
+
+    def on_input(self, stream: str, payload: bytes) -> None:
+        """Take an input of the engine (see `recorded_engine`), at the time of the row before: rows stay ascending."""
+        self._append(self._last_ns or self._clock.now_ns(), stream.encode(), payload)
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system, and begin the next segment when this one is full."""
@@ -134,6 +139,7 @@ class SegmentRecorder:
         if self._fault:
             return
         try:
+            self._last_ns = max(self._last_ns, recv_ts_ns)
             writer = self._writer or self._begin(recv_ts_ns)
             before = writer.bytes_written
             writer.append(recv_ts_ns, stream, payload)

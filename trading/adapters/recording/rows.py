@@ -7,6 +7,7 @@ A recording is a sequence of rows in order of arrival. `stream` is one of
     rest:exchangeInfo       payload: an exchangeInfo JSON body with one symbol; the first row, and again on a change
     raw:frame@SYMBOL        payload: a binary frame that names none of the symbol's topics
     event:disconnected      payload: the reason, UTF-8; the book's proof is gone from here
+    engine:…                what the engine was told beside the frames, and what it wanted: see `recorded_engine`
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""An engine that writes down everything it is told, so that each of its decisions can be derived again (promise 10).
+
+May import `trading.model`, `trading.engine` and the rows. Lives in the symbol actor's process: no pyarrow.
+
+Rows, in the segments of the market recording, in the order of the steps:
+
+    engine:start     [SymbolConfig, SymbolBootstrap]: a new life of the engine
+    engine:step      int64 little endian: `now_ns` of a step whose event is the next one of the frame recorded before
+    engine:event     [now_ns, event]: a step by anything else: timers, order events, verdicts, parameters, snapshots, …
+    engine:intent    OrderIntent: what such a step wanted to have placed (an output: to compare with)
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Protocol
+
+from trading.adapters.recording.plain_values import dumps
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
+from trading.engine.engine import SymbolEngine
+from trading.engine.messages import Action, EngineEvent, PlaceOrder
+from trading.model.market import BestQuote, BookDelta, MarketTrade
+
+ENGINE_START = "engine:start"
+ENGINE_STEP = "engine:step"
+ENGINE_EVENT = "engine:event"
+ENGINE_INTENT = "engine:intent"
+FROM_FRAMES = (BookDelta, MarketTrade, BestQuote)
+"""Events that come out of frames and nowhere else: the frame itself is recorded, the event is decoded from it again."""
+
+NOW = Struct("<q")
+
+
+class InputTap(Protocol):
+    """Where inputs are written; see `recorder.SegmentRecorder.on_input`. Must not raise and must not block."""
+
+    def on_input(self, stream: str, payload: bytes) -> None:
+        """Take a row, after everything that was taken before."""
+        ...
+
+
+class RecordedEngine(SymbolEngine):
+    """A `SymbolEngine` whose inputs are recorded before they are acted on. Decides exactly what the plain one does."""
+
+    def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap, tap: InputTap) -> None:
+        super().__init__(config, bootstrap)
+        self._tap = tap
+        tap.on_input(ENGINE_START, dumps((config, bootstrap)))
+
+    def step(self, event: EngineEvent, now_ns: int) -> list[Action]:
+        """Record the input, take the step, record the intents it made."""
+        if isinstance(event, FROM_FRAMES):
+            self._tap.on_input(ENGINE_STEP, NOW.pack(now_ns))
+        else:
+            self._tap.on_input(ENGINE_EVENT, dumps((now_ns, event)))
+        actions = super().step(event, now_ns)
+        for action in actions:
+            if isinstance(action, PlaceOrder):
+                self._tap.on_input(ENGINE_INTENT, dumps(action.intent))
+        return actions

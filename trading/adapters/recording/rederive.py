@@ -1,0 +1,174 @@
+"""Derives the decisions of a recorded session again, and compares. May import `trading.model`, `trading.engine`, rows.
+
+Frames are decoded anew, the recorded inputs are put through a fresh engine with their recorded times, and every intent
+it makes is held against the one that was recorded then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import quote
+
+from trading.adapters.mexc.codec import PublicCodec
+from trading.adapters.recording.plain_values import loads
+from trading.adapters.recording.recorded_engine import (
+    ENGINE_EVENT,
+    ENGINE_INTENT,
+    ENGINE_START,
+    ENGINE_STEP,
+    FROM_FRAMES,
+    NOW,
+)
+from trading.adapters.recording.rows import Row
+from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX, SegmentReader
+from trading.engine.bootstrap import SymbolConfig
+from trading.engine.engine import SymbolEngine
+from trading.engine.messages import EngineEvent, PlaceOrder
+from trading.model.errors import ConfigError, DecodeError
+from trading.model.orders import OrderIntent
+
+PARQUET_SUFFIX = ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """One intent of the recorded session, derived again.
+
+    Attributes:
+        now_ns: of its step. steps: engine steps since the life began. trigger: kind of the event that led to it.
+        derived: None when the fresh engine did not want it. differences: (field, recorded, derived); empty when equal.
+        params: all parameter values at that step.
+    """
+
+    recorded: OrderIntent
+    derived: OrderIntent | None
+    now_ns: int
+    steps: int
+    trigger: str
+    config: SymbolConfig
+    params: tuple[tuple[str, str], ...]
+    differences: tuple[tuple[str, str, str], ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """True when the decision was the same in every field."""
+        return self.derived is not None and not self.differences
+
+
+def rederive(rows: Iterable[Row]) -> Iterator[Derived]:
+    """Put the rows of one or several lives of a symbol's engine through fresh engines; yield each recorded intent.
+
+    Raises: DecodeError when the rows are not whole (a step without its frame): nothing after that can be vouched for.
+    """
+    life: _Life | None = None
+    for row in rows:
+        if row.stream == ENGINE_START:
+            life = _Life(row.payload)
+        elif life is None:
+            continue  # before the first whole life
+        elif row.stream == ENGINE_STEP:
+            life.step_frame(NOW.unpack(row.payload)[0])
+        elif row.stream == ENGINE_EVENT:
+            now_ns, event = loads(row.payload)
+            life.step(event, now_ns)
+        elif row.stream == ENGINE_INTENT:
+            yield life.compare(loads(row.payload))
+        elif not row.stream.startswith(("rest:", "event:", "engine:")):
+            life.on_frame(row)
+
+
+class _Life:
+    """One life of the engine, lived again."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.config, bootstrap = loads(payload)
+        self._engine = SymbolEngine(self.config, bootstrap)
+        self._codec = PublicCodec(self.config.instrument)
+        self._events: deque[EngineEvent] = deque()
+        self._intents: deque[OrderIntent] = deque()
+        self._steps = 0
+        self._now_ns = 0
+        self._trigger = ""
+
+    def on_frame(self, row: Row) -> None:
+        self._events.clear()  # what is left of the frame before never reached the engine
+        self._events.extend(
+            item for item in self._codec.read(row.payload, row.recv_ts_ns) if isinstance(item, FROM_FRAMES)
+        )
+
+    def step_frame(self, now_ns: int) -> None:
+        if not self._events:
+            raise DecodeError(f"the recording is not whole: a step at {now_ns} has no frame")
+        self.step(self._events.popleft(), now_ns)
+
+    def step(self, event: EngineEvent, now_ns: int) -> None:
+        self._steps += 1
+        self._now_ns = now_ns
+        self._trigger = type(event).__name__
+        self._intents.clear()
+        for action in self._engine.step(event, now_ns):
+            if isinstance(action, PlaceOrder):
+                self._intents.append(action.intent)
+
+    def compare(self, recorded: OrderIntent) -> Derived:
+        derived = self._intents.popleft() if self._intents else None
+        return Derived(
+            recorded=recorded,
+            derived=derived,
+            now_ns=self._now_ns,
+            steps=self._steps,
+            trigger=self._trigger,
+            config=self.config,
+            params=self._engine.view().params,
+            differences=_differences(recorded, derived) if derived is not None else (),
+        )
+
+
+def _differences(recorded: OrderIntent, derived: OrderIntent) -> tuple[tuple[str, str, str], ...]:
+    found = []
+    for item in fields(OrderIntent):
+        one, two = getattr(recorded, item.name), getattr(derived, item.name)
+        if one == two:
+            continue
+        if item.name == "decision":
+            first, second = dict(one), dict(two)
+            names = list(dict.fromkeys((*first, *second)))
+            found += [
+                (name, first.get(name, ""), second.get(name, ""))
+                for name in names
+                if first.get(name) != second.get(name)
+            ]
+        else:
+            found.append((item.name, str(one), str(two)))
+    return tuple(found)
+
+
+def session_rows(directory: Path, symbol: str, at_ns: int) -> Iterator[Row]:
+    """Read the rows of the life of a symbol's engine that was running at `at_ns`: segments, open or sealed, in order.
+
+    Raises: ConfigError when the folder holds no recording of this symbol that began before.
+    """
+    lives: dict[str, list[tuple[int, Path]]] = {}
+    for path in directory.glob("*") if directory.is_dir() else ():
+        stem = path.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX).removesuffix(PARQUET_SUFFIX)
+        name, _, rest = stem.rpartition("-")
+        head, _, begun = name.rpartition("-")
+        if stem != path.name and head == quote(symbol, safe="") and begun.isdigit() and int(begun) <= at_ns:
+            lives.setdefault(rest, []).append((int(begun), path))
+    if not lives:
+        raise ConfigError(f"{directory} holds no recording of {symbol} from that time")
+    # A life is one process: the one that began last before the moment, and all its segments up to it.
+    parts = max(lives.values(), key=lambda items: max(items)[0])
+    for _, path in sorted(parts):
+        yield from _rows(path)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if path.suffix == PARQUET_SUFFIX:
+        from trading.adapters.recording.parquet import read_recording
+
+        return read_recording(path)
+    return iter(SegmentReader(path))

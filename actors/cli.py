@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from actors import (
     cli_backup,
+    cli_explain,
     cli_fleet,
     cli_lists,
     cli_record,
@@ -43,6 +44,7 @@ cli_up.register(app)
 cli_fleet.register(app)
 cli_lists.register(app)
 cli_risk.register(app)
+cli_explain.register(app)
 cli_tools.register(app)
 cli_record.register(app)
 cli_backup.register(app)

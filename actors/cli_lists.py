@@ -1,4 +1,4 @@
-"""The verbs that list what happened: orders, fills, positions, P&L, sessions, one order explained.
+"""The verbs that list what happened: orders, fills, positions, P&L, sessions.
 
 May import typer, httpx and the CLI's own files.
 """
@@ -87,20 +87,6 @@ def sessions(
     return _show(body, json, lambda tables: tables.list_table(tables.SESSION_COLUMNS, body["items"], "no sessions"))
 
 
-def explain(
-    client_order_id: Annotated[str, typer.Argument(metavar="CLIENT_ORDER_ID", help="The order's id (mx-…).")],
-    json: Json = False,
-    data_dir: DataDir = None,
-    api: Api = None,
-    token_file: TokenFile = None,
-) -> int:
-    """Show why an order exists and what became of it."""
-    from urllib.parse import quote
-
-    body = _get(data_dir, api, token_file, f"/v1/orders/{quote(client_order_id, safe='')}/explain", {})
-    return _show(body, json, lambda tables: tables.explanation_view(body))
-
-
 def _get(data_dir: DataDir, api: Api, token_file: TokenFile, path: str, query: dict[str, Any]) -> Any:
     with ApiClient(find_api(data_dir, api, token_file)) as client:
         return client.get(path, without_none(query))
@@ -120,5 +106,5 @@ def _show(body: Any, is_json: bool, view: Callable[[Any], Any]) -> int:
 
 def register(app: typer.Typer) -> None:
     """Add these verbs."""
-    for verb in (orders, fills, positions, pnl, sessions, explain):
+    for verb in (orders, fills, positions, pnl, sessions):
         app.command()(verb)

@@ -129,7 +129,7 @@ def halt_view(halt: Row) -> RenderableType:
     """Render a halt's report: verified, or plainly NOT CONFIRMED."""
     state = Text.assemble("halt: ", (str(halt["state"]), _STATE_STYLES.get(str(halt["state"]), "")))
     if halt["confirmed"]:
-        at = _time(halt["verified_at_ns"])
+        at = time_text(halt["verified_at_ns"])
         return Group(state, Text(f"open orders: {halt['open_orders']}, verified at {at}", style="green"))
     count = "unknown" if halt["open_orders"] is None else halt["open_orders"]
     reason = f" ({halt['reason']})" if halt.get("reason") else ""
@@ -138,31 +138,18 @@ def halt_view(halt: Row) -> RenderableType:
     return Group(state, Text(f"NOT CONFIRMED: open orders: {count}{reason}", style="bold red"))
 
 
-def explanation_view(body: Row) -> RenderableType:
-    """Render GET /v1/orders/{id}/explain: the order, what it was decided on, and each step."""
-    parts: list[RenderableType] = [list_table(ORDER_COLUMNS, [body["order"]], "")]
-    decision = Table(box=None, pad_edge=False, show_header=False, title="decision", title_justify="left")
-    for name, text in body["decision"].items():
-        decision.add_row(str(name), str(text))
-    parts += [Text(), decision, Text()]
-    steps = (("seq", "seq"), ("time", "at_ns"), ("event", "kind"))
-    parts.append(list_table(steps, body["events"], "no events yet"))
-    if body["fills"]:
-        parts += [Text(), list_table(FILL_COLUMNS, body["fills"], "")]
-    return Group(*parts)
-
-
 def _cell(name: str, value: Any) -> Text:
     if value is None or value == "":
         return Text("–", style="dim")
     if name.endswith("_ns"):
-        return Text(_time(int(value)))
+        return Text(time_text(int(value)))
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     return Text(str(value), style=_STATE_STYLES.get(str(value), ""))
 
 
-def _time(time_ns: int) -> str:
+def time_text(time_ns: int) -> str:
+    """Render a time, UTC, to the millisecond."""
     if not time_ns:
         return "–"
     seconds, rest = divmod(time_ns, NS_PER_S)

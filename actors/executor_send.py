@@ -97,9 +97,11 @@ class SendPath:
         if known is not None:
             return self._repeat(known)
         now_ns = self._clock.now_ns()
-        tracker = OrderTracker(_record(intent, run_id, self._keeper.epoch))
+        denial = self._judge(intent, now_ns)
+        verdicts = () if denial else self._state.account.verdicts(intent, now_ns)
+        tracker = OrderTracker(_record(intent, run_id, self._keeper.epoch, verdicts))
         waiting = Waiting(tracker, asyncio.get_running_loop().create_future())
-        if denial := self._judge(intent, now_ns):
+        if denial:
             self._finish_denied(waiting, denial)
             return waiting.done
         self._state.orders.put(tracker)
@@ -336,7 +338,9 @@ class SendPath:
         self._wake.set()
 
 
-def _record(intent: OrderIntent, run_id: str, executor_epoch: int) -> OrderRecord:
+def _record(
+    intent: OrderIntent, run_id: str, executor_epoch: int, verdicts: tuple[tuple[str, str], ...]
+) -> OrderRecord:
     return OrderRecord(
         client_order_id=intent.client_order_id,
         symbol=intent.symbol,
@@ -355,5 +359,5 @@ def _record(intent: OrderIntent, run_id: str, executor_epoch: int) -> OrderRecor
         signed_ms=0,
         recv_window_ms=0,
         updated_ns=intent.created_ns,
-        decision=intent.decision,
+        decision=(*intent.decision, *verdicts),
     )

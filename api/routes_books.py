@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from api.context import Context, Here
+from api.explanations import explained
 from api.items import with_unrealized
 from api.lists import Filters, add_list, csv_response, page_in_memory
 from api.ports import ListQuery, PnlBy, Row, RowPage
@@ -75,11 +76,11 @@ add_list(router, "/alerts", Page[AlertItem], _alerts, "alerts, newest first; sta
 
 @router.get("/orders/{client_order_id}/explain", response_model=OrderExplanation, summary="Why an order exists")
 async def explain(context: Here, client_order_id: Annotated[str, Path(min_length=1, max_length=64)]) -> Row:
-    """The inputs and terms of its decision, its events, its fills."""
+    """Book, inputs, edge terms, parameters and risk verdicts of its decision; its events, fills and every timestamp."""
     found = None if "\0" in client_order_id else await context.deps.reads.explain(client_order_id)
     if found is None:
         raise ProblemError(404, "unknown_order", f"there is no order {client_order_id}")
-    return found
+    return explained(found)
 
 
 @router.get("/pnl", response_model=Page[PnlItem], summary="P&L from fills and fees, net")

@@ -65,13 +65,44 @@ class OrderStep(Answer):
     body: dict[str, Any] = Field(default_factory=dict)
 
 
+class RiskVerdict(Answer):
+    """What symbol risk or the account's rules said; `measured` holds each limit beside the order's figure."""
+
+    judge: str
+    verdict: str
+    reason: str = ""
+    text: str = ""
+    at_ns: int = 0
+    measured: dict[str, str] = Field(default_factory=dict)
+
+
+class TimelinePoint(Answer):
+    """One moment of an order's life. `after_us`: since the moment before."""
+
+    at_ns: int
+    what: str
+    after_us: int | None = None
+
+
 class OrderExplanation(Answer):
-    """Why an order exists and what became of it: the decision's inputs and terms, its events, its fills."""
+    """Why an order exists and what became of it.
+
+    `decision` is everything that was kept with it, as text; the fields after it are the same sorted: the book it was
+    decided on, the edge's terms, other inputs, every parameter's value (`parameters_note` says when the values of then
+    are not certain), what risk said, and every timestamp in order.
+    """
 
     order: OrderItem
     decision: dict[str, str]
     events: list[OrderStep]
     fills: list[FillItem]
+    book: dict[str, str] = Field(default_factory=dict)
+    edge: dict[str, str] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters_note: str = ""
+    risk: list[RiskVerdict] = Field(default_factory=list)
+    timeline: list[TimelinePoint] = Field(default_factory=list)
 
 
 class PositionItem(Answer):

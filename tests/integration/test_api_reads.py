@@ -188,7 +188,13 @@ async def test_position_without_a_fresh_mark_is_named_and_not_guessed(
 
 async def test_explain_tells_decision_events_and_fills(traded: ApiSystem, client: httpx.AsyncClient) -> None:
     body = (await client.get("/v1/orders/mx-1-1-1/explain")).json()
-    assert body["decision"] == {"net_edge_bps": "3.5", "book_version": "7"}
+    assert {"net_edge_bps": "3.5", "book_version": "7"}.items() <= body["decision"].items()
+    assert body["book"] == {"book_version": "7"}
+    assert [verdict["verdict"] for verdict in body["risk"]] == ["approved", "approved"]
+    assert "balance" in body["risk"][1]["measured"]
+    times = [point["at_ns"] for point in body["timeline"]]
+    assert times == sorted(times)
+    assert {"decided", "committed to the journal", "journaled: filled"} <= {p["what"] for p in body["timeline"]}
     assert [event["kind"] for event in body["events"]] == ["accepted", "filled"]
     assert [Decimal(fill["qty"]) for fill in body["fills"]] == [Decimal("0.1")]
     missing = await client.get("/v1/orders/mx-9-9-9/explain")

@@ -14,6 +14,7 @@ from decimal import Decimal
 from trading.engine.account_commitments import Commitments
 from trading.engine.account_limits import AccountLimits
 from trading.engine.account_rules import Denial, refuse_by_limits, refuse_entry, refuse_exit, refuse_shape
+from trading.engine.account_verdicts import verdicts
 from trading.engine.accounting import book_fill
 from trading.engine.ports import EquityPoint, LedgerLine, LossStreak, OrderRecord
 from trading.model.instrument import Instrument
@@ -92,6 +93,10 @@ class Account:
         if intent.purpose is Purpose.EXIT:
             return refuse_exit(self, intent, instrument)
         return refuse_entry(self, intent, instrument, now_ns)
+
+    def verdicts(self, intent: OrderIntent, now_ns: int) -> tuple[tuple[str, str], ...]:
+        """List what an intent that was just approved was measured by, as text pairs to be kept with the order."""
+        return verdicts(self, intent, self.instruments[intent.symbol], now_ns)
 
     # --- what comes from outside ----------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Decider:
         self._config = config
         self._instrument = config.instrument
         self.parameters = parse_parameters(config.strategy_name, config.params)
-        self._digest = self.parameters.digest()
+        self._digest, self._changes = self.parameters.digest(), self.parameters.changes()
         self.fault = ""
         self._fault_notes: list[NoteRaised] = []  # raised outside of a decision, told with the next one
         self._strategy: Strategy | None = None
@@ -68,7 +68,7 @@ class Decider:
     def set_parameters(self, values: SymbolParameters, now_ns: int) -> None:
         """Take other parameters, all at once."""
         self.parameters = values
-        self._digest = values.digest()
+        self._digest, self._changes = values.digest(), values.changes()
         try:
             if self._strategy is not None:
                 self._strategy.parameters = values.strategy
@@ -225,6 +225,7 @@ class Decider:
                 ("state", desires.machine_state),
                 *self._intents.book_context(book.version, book.recv_ts_ns, bid, ask),
                 ("params", self._digest),
+                ("params_set", self._changes),
             )
             intent = self._intents.order(quote, context, self.parameters.risk.risk_intent_valid_ms, now_ns)
             self.orders.add(intent)

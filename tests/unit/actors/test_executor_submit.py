@@ -61,7 +61,8 @@ async def test_intent_is_committed_before_the_venue_sees_it(system: System) -> N
     assert record.status is OrderStatus.SENT
     assert record.signed_ms == system.venue.placed[0].signed_ms > 0
     assert 0 < record.recv_window_ms <= 2000
-    assert record.decision == intent.decision
+    assert record.decision[: len(intent.decision)] == intent.decision
+    assert "account_judged_ns" in dict(record.decision)  # and what the account's rules measured
     system.venue.gate.set()
     await settle()
     record = await row(system, intent.client_order_id)

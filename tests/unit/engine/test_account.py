@@ -288,3 +288,16 @@ def test_order_rate_counts_the_last_minute_only() -> None:
 def test_limits_read_back_from_their_texts() -> None:
     limits = parse(AccountLimits, {"daily_loss": "12.5"})
     assert parse(AccountLimits, dict(as_texts(limits))) == limits
+
+
+def test_approval_lists_each_limit_beside_the_orders_figure() -> None:
+    made, asked = account(), intent(price=BID - 10)
+    assert made.decide(asked, NOW + 2) is None
+    measured = dict(made.verdicts(asked, NOW + 2))
+    assert measured["account_judged_ns"] == str(NOW + 2)
+    assert measured["account_price_collar"].startswith("10.00 bps from the bid")
+    assert measured["account_order_value"].startswith("9.99, at most ")
+    assert {"account_balance", "account_symbol_exposure", "account_drawdown"} <= set(measured)
+    sale = dict(made.verdicts(intent(Side.SELL, purpose=Purpose.EXIT), NOW))
+    assert sale["account_sellable"] == "0.1000 of 0.0000 BTC"
+    assert made.verdicts(asked, NOW + 2) == tuple(measured.items())  # looking changes nothing

@@ -35,6 +35,11 @@ class SymbolParameters:
         """Render every value; `parse_parameters` reads them back."""
         return parameters.as_texts(self.strategy) + parameters.as_texts(self.risk)
 
+    def changes(self) -> str:
+        """Return what differs from the defaults, as `name=value name=value`; kept with every order."""
+        declared = {item.name: item.default for item in declarations(self.strategy_name)}
+        return " ".join(f"{name}={value}" for name, value in self.as_texts() if declared[name] != value)
+
     def digest(self) -> str:
         """Return a short name of exactly these values, kept with every order."""
         text = "\n".join(f"{name}={value}" for name, value in self.as_texts())

@@ -1,0 +1,78 @@
+"""An order explained: what was kept with it, sorted; every timestamp; parameters only as far as they are sure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.explanations import explained
+from api.schemas import OrderExplanation
+from trading.engine.strategy.registry import parse_parameters
+
+MADE = parse_parameters("spread_capture", {"order_quote": "33", "timeout_s": "7"})
+
+
+def found(**changes: Any) -> dict[str, Any]:
+    order = {
+        "client_order_id": "mx-1-1-1", "venue_order_id": "V", "session": "s", "symbol": "AAABBB", "mode": "paper",
+        "side": "BUY", "type": "LIMIT_MAKER", "price": "99.9", "qty": "1", "filled_qty": "1", "avg_price": "99.9",
+        "status": "FILLED", "reason": "", "created_ns": 2_000, "committed_ns": 5_000, "sent_ns": 6_000,
+        "acked_ns": 9_000, "updated_ns": 20_000, "strategy": "spread_capture",
+    }  # fmt: skip
+    fill = {
+        "venue": "paper", "trade_id": "t1", "client_order_id": "mx-1-1-1", "venue_order_id": "V", "symbol": "AAABBB",
+        "side": "BUY", "price": "99.9", "qty": "1", "quote_qty": "99.9", "fee": "0", "fee_asset": "BBB",
+        "is_maker": True, "exch_ts_ns": 12_000, "recv_ts_ns": 15_000,
+    }  # fmt: skip
+    decision = {
+        "reason": "entry", "state": "FLAT", "book_version": "77", "book_recv_ns": "1000", "bid": "99.9", "ask": "100.1",
+        "params": MADE.digest(), "params_set": MADE.changes(), "edge_net_bps": "1.5", "imbalance": "0.6",
+        "account_judged_ns": "3000", "account_balance": "99.9 of 1000 BBB",
+    }  # fmt: skip
+    events = [{"seq": 1, "kind": "filled", "at_ns": 20_000, "body": {}}]
+    return {"order": order, "decision": {**decision, **changes}, "events": events, "fills": [fill]}
+
+
+def test_explanation_sorts_what_was_kept_and_names_every_moment() -> None:
+    body = explained(found())
+    OrderExplanation.model_validate(body)
+    assert body["book"]["book_version"] == "77"
+    assert body["edge"] == {"edge_net_bps": "1.5"}
+    assert body["inputs"] == {"reason": "entry", "state": "FLAT", "imbalance": "0.6"}
+    assert body["parameters"] == dict(MADE.as_texts())
+    assert (body["parameters"]["order_quote"], body["parameters_note"]) == ("33", "")
+    assert [(item["judge"], item["verdict"]) for item in body["risk"]] == [
+        ("symbol", "approved"),
+        ("account", "approved"),
+    ]
+    assert body["risk"][1]["measured"] == {"balance": "99.9 of 1000 BBB"}
+    times = [point["at_ns"] for point in body["timeline"]]
+    assert times == [1_000, 2_000, 3_000, 5_000, 6_000, 9_000, 12_000, 15_000, 20_000]
+    assert [point["after_us"] for point in body["timeline"]] == [None, 1, 1, 2, 1, 3, 3, 3, 5]
+
+
+def test_parameters_of_other_defaults_are_not_pretended_to_be_known() -> None:
+    body = explained(found(params="other"))
+    assert body["parameters"] == dict(pair.split("=") for pair in MADE.changes().split())
+    assert "defaults are others now" in body["parameters_note"]
+    gone = explained(found(params_set="no_such_parameter=1"))
+    assert gone["parameters"] == {"no_such_parameter": "1"}
+    assert "no_such_parameter" in gone["parameters_note"]
+
+
+def test_denied_order_shows_who_said_no_and_why() -> None:
+    row = found()
+    row["fills"] = []
+    row["events"] = [{"seq": 1, "kind": "denied", "at_ns": 3_500, "body": {"reason": "balance", "text": "needs 9"}}]
+    body = explained(row)
+    assert body["risk"][1] | {"measured": {}} == {
+        "judge": "account", "verdict": "denied", "reason": "balance", "text": "needs 9", "at_ns": 3_500, "measured": {},
+    }  # fmt: skip
+
+
+def test_order_of_an_older_version_is_explained_as_far_as_it_goes() -> None:
+    row = found()
+    row["decision"] = {"reason": "entry"}
+    body = explained(row)
+    assert (body["book"], body["edge"], body["parameters"]) == ({}, {}, {})
+    assert "digest" in body["parameters_note"]
+    assert len(body["risk"]) == 1

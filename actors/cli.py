@@ -22,6 +22,7 @@ from actors import (
     cli_record,
     cli_risk,
     cli_scan,
+    cli_shadow,
     cli_strategies,
     cli_sweep,
     cli_tools,
@@ -50,6 +51,7 @@ cli_record.register(app)
 cli_backup.register(app)
 cli_scan.register(app)
 cli_sweep.register(app)
+cli_shadow.register(app)
 cli_strategies.register(app)
 
 

@@ -65,8 +65,13 @@ def replay_settings(settings: Settings, instrument: Instrument) -> ReplaySetting
     )
 
 
-def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
-    """Play a recording. Raises: ConfigError for a missing or broken recording, an unknown strategy, a bad parameter."""
+def run_replay(path: Path, settings: Settings, optimism: float | None = None) -> ReplayOutcome:
+    """Play a recording.
+
+    optimism: where between the pessimistic (0) and the probabilistic (1) queue the venue's lies, as the shadow twin of
+    live trading measured it; adds the model "calibrated" to the body.
+    Raises: ConfigError for a missing or broken recording, an unknown strategy, a bad parameter.
+    """
     load_plugins()
     instrument = recording_instrument(path)
     assumed = replay_settings(settings, instrument)
@@ -87,7 +92,29 @@ def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
         wall_s=time.monotonic() - began,
         version=version("mexcbot"),
     )
-    return ReplayOutcome({**result.as_dict(), **_more(tape, facts)}, result, tape, facts)
+    body = {**result.as_dict(), **_more(tape, facts)}
+    if optimism is not None:
+        body["models"] = {**result.models(), "calibrated": calibrated(result, optimism)}
+    return ReplayOutcome(body, result, tape, facts)
+
+
+def calibrated(result: ReplayResult, optimism: float) -> dict[str, Any]:
+    """Lay the outcome between the two models' by the share the live fills showed; no path of its own is traded."""
+    share = Decimal(str(optimism))
+
+    def between(one: Decimal, two: Decimal) -> str:
+        return plain(one + share * (two - one))
+
+    one, two = result.pessimistic, result.probabilistic
+    return {
+        "optimism": plain(share),
+        "fills": round(one.fills + optimism * (two.fills - one.fills)),
+        "gross": between(one.gross, two.gross),
+        "fees": between(one.fees, two.fees),
+        "net": between(one.net, two.net),
+        "traded": between(one.traded, two.traded),
+        "held": between(one.held, two.held),
+    }
 
 
 def data_sha256(path: Path) -> str:

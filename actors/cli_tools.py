@@ -100,6 +100,10 @@ def replay(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
     orders_out: Annotated[Path | None, typer.Option("--orders-out", help="Write the order log here.")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML report.")] = None,
+    optimism: Annotated[
+        float | None,
+        typer.Option("--optimism", min=0, max=1, help="Where the queue lies between the models (mexcbot shadow)."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Run the engine over a recording, offline; the same input gives the same orders."""
@@ -117,7 +121,7 @@ def replay(
     check_folder(orders_out, "--orders-out")
     check_folder(report, "--report")
     began = time.monotonic()
-    outcome = run_replay(file, settings)
+    outcome = run_replay(file, settings, optimism)
     if orders_out is not None:
         write_orders(orders_out, outcome)
     if report is not None:

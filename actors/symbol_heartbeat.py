@@ -73,6 +73,7 @@ def running_heartbeat(start: Heartbeat, attachment: SymbolAttachment, view: Engi
         refusals=view.refusals,
         market=market_health(view, stats),
         filters=attachment.instrument.filters,
+        twin=view.twin,
     )
 
 

@@ -26,13 +26,15 @@ from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.mexc.topics import market_topics
 from trading.adapters.plugins import load_strategies
-from trading.adapters.recording.recorded_engine import RecordedEngine
+from trading.adapters.recording.recorded_engine import InputRecorder
 from trading.adapters.recording.recorder import FLUSH_S, SegmentRecorder
 from trading.adapters.recording.sealer import BackgroundSealer
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.messages import EngineEvent
+from trading.engine.shadow_twin import ShadowTwin
 from trading.engine.strategy.registry import register
+from trading.engine.watched_engine import EngineWatcher, WatchedEngine
 from trading.model.market import MarketEvent
 from trading.model.session import Mode
 
@@ -110,15 +112,17 @@ class _Wiring:
         self._rest = PublicRest(config.rest_url, self.clock, settings, self._on_depth)
 
     def engine(self, symbol: SymbolConfig, bootstrap: SymbolBootstrap) -> SymbolEngine:
-        """Make the engine; when this instance records, one that writes down what it is told, and its recorder."""
+        """Make the engine, with the recorder of its inputs if this instance records, and live with its shadow twin."""
         config, instrument = self._config, symbol.instrument
-        if not config.record_dir:
-            return SymbolEngine(symbol, bootstrap)
-        topics = market_topics(instrument.symbol, config.depth_interval)
-        self._recorder = SegmentRecorder(
-            Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, self._sealer.submit
-        )
-        return RecordedEngine(symbol, bootstrap, self._recorder)
+        watchers: list[EngineWatcher] = []
+        if config.record_dir:
+            topics = market_topics(instrument.symbol, config.depth_interval)
+            self._recorder = SegmentRecorder(
+                Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, self._sealer.submit
+            )
+            watchers.append(InputRecorder(symbol, bootstrap, self._recorder))
+        twin = None if symbol.is_paper else ShadowTwin(instrument, symbol.latency, symbol.matching)
+        return WatchedEngine(symbol, bootstrap, watchers, twin) if watchers or twin else SymbolEngine(symbol, bootstrap)
 
     def feed(self, attachment: SymbolAttachment) -> _Feed:
         """Make the market-data connection; the recorder, if any, listens to it."""

@@ -85,6 +85,7 @@ def symbol_item(row: SymbolRow, position: Mapping[str, Any] | None, now_ns: int)
         "inbox_depth": beat.inbox_depth,
         "inbox_high": beat.inbox_high,
         "market": asdict(beat.market),
+        "twin": asdict(beat.twin) if beat.twin is not None else None,
     }
 
 

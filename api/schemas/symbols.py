@@ -58,6 +58,30 @@ class MarketHealthBody(Answer):
     last_fault: str = ""
 
 
+class TwinSideBody(Answer):
+    """Mirrored orders on one side: share of lots filled, mean time to the first fill, mid a second after a fill."""
+
+    fill_rate: float = 0.0
+    filled_orders: int = 0
+    time_to_fill_ms: float | None = None
+    markout_bps: float | None = None
+    markouts: int = 0
+
+
+class TwinBody(Answer):
+    """How far paper is from live: the same resting orders at the venue and in the paper venue's two queue models.
+
+    `optimism` is where between the pessimistic (0) and the probabilistic (1) queue the live fill rate lies.
+    """
+
+    orders: int = 0
+    unseen: int = 0
+    live: TwinSideBody = Field(default_factory=TwinSideBody)
+    pessimistic: TwinSideBody = Field(default_factory=TwinSideBody)
+    probabilistic: TwinSideBody = Field(default_factory=TwinSideBody)
+    optimism: float | None = None
+
+
 class SymbolItem(Answer):
     """One symbol of the fleet. `epoch` is what If-Match wants. `realized_pnl` is before fees; `net_pnl` after them."""
 
@@ -89,6 +113,7 @@ class SymbolItem(Answer):
     inbox_depth: int = 0
     inbox_high: int = 0
     market: MarketHealthBody = Field(default_factory=MarketHealthBody)
+    twin: TwinBody | None = None
     heard_ns: int = 0
 
 

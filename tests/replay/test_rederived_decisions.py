@@ -14,7 +14,7 @@ from tests.generated_market import GeneratedMarket
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.recording.plain_values import dumps, loads
-from trading.adapters.recording.recorded_engine import ENGINE_INTENT, ENGINE_STEP, RecordedEngine
+from trading.adapters.recording.recorded_engine import ENGINE_INTENT, ENGINE_STEP, InputRecorder
 from trading.adapters.recording.recorder import SegmentRecorder
 from trading.adapters.recording.rederive import rederive, session_rows
 from trading.adapters.recording.rows import Row
@@ -31,6 +31,7 @@ from trading.engine.messages import (
     TimerFired,
     TradingSwitched,
 )
+from trading.engine.watched_engine import WatchedEngine
 from trading.model.errors import ConfigError, DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, FeedAlive, FeedConnected, FeedDisconnected, SnapshotFailed
@@ -73,7 +74,7 @@ class Shell:
         bootstrap = SymbolBootstrap(Position(instrument.symbol), last_seq=4)
         self.recorder = recorder
         self.codec = PublicCodec(instrument)
-        self.engine = RecordedEngine(config, bootstrap, recorder)
+        self.engine = WatchedEngine(config, bootstrap, [InputRecorder(config, bootstrap, recorder)])
         self.seq = 4
         self.placed = 0
         self.left: dict[str, int] = {}

@@ -9,6 +9,7 @@ from trading.engine.book_sync_settings import SyncCounters
 from trading.engine.strategy.protocol import OwnOrder
 from trading.model.market import BookState, Level
 from trading.model.position import Position
+from trading.model.session import TwinFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class EngineView:
         is_draining, is_drained: a drain was asked for; nothing of ours is open (nor, flattening, sellable).
         unanswered: ids of intents past their age without a word: ask the executor, which answers or tombstones them.
         last_seq: last delivery taken. gaps, resyncs, frames: counters of the book's chain; sync, audit: all of them.
+        twin: how far paper is from live; None in paper mode.
         audit_finding: what the last audit that differed found. ticker_checks, ticker_mismatches: see `quote_check`.
     """
 
@@ -60,3 +62,4 @@ class EngineView:
     audit_finding: str
     ticker_checks: int
     ticker_mismatches: int
+    twin: TwinFigures | None = None

@@ -65,6 +65,10 @@ class ReplayResult:
     first_ns: int
     last_ns: int
 
+    def models(self) -> dict[str, dict[str, int | str]]:
+        """Render both queue models' outcomes."""
+        return {"pessimistic": self.pessimistic.as_dict(), "probabilistic": self.probabilistic.as_dict()}
+
     def as_dict(self) -> dict[str, object]:
         """Render the contract's summary (`replay --json`), with a few fields more."""
         return {
@@ -72,7 +76,7 @@ class ReplayResult:
             "orders": self.orders,
             "order_log_sha256": self.order_log_sha256,
             "refusals": dict(self.refusals),
-            "models": {"pessimistic": self.pessimistic.as_dict(), "probabilistic": self.probabilistic.as_dict()},
+            "models": self.models(),
             "denied": self.denied,
             "exits": dict(self.exits),
             "notes": dict(self.notes),

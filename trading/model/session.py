@@ -128,6 +128,37 @@ class MarketHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinSide:
+    """What became of the mirrored orders on one side (live, or under one queue model).
+
+    fill_rate: lots filled of those placed, 0..1. time_to_fill_ms: from the decision to the first fill, mean over the
+    orders with one. markout_bps: how far the mid was in favour a second after a fill, mean.
+    """
+
+    fill_rate: float = 0.0
+    filled_orders: int = 0
+    time_to_fill_ms: float | None = None
+    markout_bps: float | None = None
+    markouts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwinFigures:
+    """How far paper is from live for one symbol, since its process started (live mode only; `engine.shadow_twin`).
+
+    orders: live resting orders that are over and were mirrored. unseen: those beyond the bound. optimism: where between
+    the pessimistic (0) and the probabilistic (1) queue the live fill rate lies; None while that cannot be said.
+    """
+
+    orders: int = 0
+    unseen: int = 0
+    live: TwinSide = TwinSide()
+    pessimistic: TwinSide = TwinSide()
+    probabilistic: TwinSide = TwinSide()
+    optimism: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """What a symbol actor says about itself, about once a second. Prices and quantities as decimal text.
 
@@ -161,3 +192,4 @@ class Heartbeat:
     sent_ns: int
     market: MarketHealth = MarketHealth()
     filters: str = ""
+    twin: TwinFigures | None = None

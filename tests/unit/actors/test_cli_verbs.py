@@ -263,7 +263,7 @@ VERBS = (
     ),
     *("fills", "positions", "pnl", "sessions", "explain", "recover", "import", "replay", "migrate", "simulator"),
     *("record", "scan", "backup", "restore"),
-    *("sweep", "strategies"),
+    *("sweep", "strategies", "shadow"),
 )
 SNAPSHOT: dict[str, Any] = {
     "seq": 1, "now_ns": 1, "session": "s", "mode": "paper", "venue": "sim",

@@ -1,4 +1,4 @@
-"""An engine that writes down everything it is told, so that each of its decisions can be derived again (promise 10).
+"""Writes down everything an engine is told, so that each of its decisions can be derived again (promise 10).
 
 May import `trading.model`, `trading.engine` and the rows. Lives in the symbol actor's process: no pyarrow.
 
@@ -12,6 +12,7 @@ Rows, in the segments of the market recording, in the order of the steps:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Protocol
 
@@ -39,22 +40,23 @@ class InputTap(Protocol):
         ...
 
 
-class RecordedEngine(SymbolEngine):
-    """A `SymbolEngine` whose inputs are recorded before they are acted on. Decides exactly what the plain one does."""
+class InputRecorder:
+    """Writes down what an engine is told, before it acts on it, and the intents that come out. A watcher of it."""
 
     def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap, tap: InputTap) -> None:
-        super().__init__(config, bootstrap)
+        """Begin a life: config and bootstrap are those the engine is built with."""
         self._tap = tap
         tap.on_input(ENGINE_START, dumps((config, bootstrap)))
 
-    def step(self, event: EngineEvent, now_ns: int) -> list[Action]:
-        """Record the input, take the step, record the intents it made."""
+    def before(self, event: EngineEvent, now_ns: int) -> None:
+        """Record the input of a step."""
         if isinstance(event, FROM_FRAMES):
             self._tap.on_input(ENGINE_STEP, NOW.pack(now_ns))
         else:
             self._tap.on_input(ENGINE_EVENT, dumps((now_ns, event)))
-        actions = super().step(event, now_ns)
+
+    def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
+        """Record the intents it made."""
         for action in actions:
             if isinstance(action, PlaceOrder):
                 self._tap.on_input(ENGINE_INTENT, dumps(action.intent))
-        return actions

@@ -1,0 +1,60 @@
+"""`mexcbot shadow`: how far paper is from live, per symbol. May import typer, httpx, rich and the CLI's own files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from actors.cli_api import ApiClient, find_api
+from actors.cli_fleet import Api, DataDir, Json, TokenFile
+from actors.cli_output import OK, answer, answer_json
+
+SIDES = ("live", "pessimistic", "probabilistic")
+
+
+def shadow(json: Json = False, data_dir: DataDir = None, api: Api = None, token_file: TokenFile = None) -> int:
+    """Compare live orders with their paper twins: fill rate, time to fill, markout; what it says of the queue model."""
+    with ApiClient(find_api(data_dir, api, token_file)) as client:
+        symbols = client.get("/v1/symbols", {"limit": 1000})["items"]
+    items = [{"symbol": item["symbol"], **item["twin"]} for item in symbols if item.get("twin")]
+    if json:
+        answer_json({"items": items})
+        return OK
+    if not items:
+        answer("no live symbol runs here: only live orders have paper twins")
+        return OK
+    _show(items)
+    return OK
+
+
+def _show(items: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("symbol", "orders", "side", "fill rate", "filled", "time to fill", "markout 1 s", box=None)
+    for item in items:
+        for place, side in enumerate(SIDES):
+            row = item[side]
+            wait, markout = row["time_to_fill_ms"], row["markout_bps"]
+            table.add_row(
+                item["symbol"] if not place else "",
+                str(item["orders"]) if not place else "",
+                side,
+                f"{row['fill_rate']:.1%}",
+                str(row["filled_orders"]),
+                "–" if wait is None else f"{wait:,.0f} ms",
+                "–" if markout is None else f"{markout:+.2f} bps ({row['markouts']})",
+            )
+    Console().print(table)
+    for item in items:
+        if item["optimism"] is not None:
+            answer(
+                f"{item['symbol']}: the venue's queue lies at {item['optimism']:.2f} between the pessimistic (0) and "
+                f"the probabilistic (1) model: mexcbot replay … --optimism {item['optimism']:.2f}"
+            )
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command()(shadow)

@@ -1,0 +1,144 @@
+"""The shadow twin: live orders mirrored in the paper venue, and how far apart they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from tests.engine_desk import EAGER
+from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trade
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
+from trading.engine.engine import SymbolEngine
+from trading.engine.matching_models import NO_LATENCY, PLAIN_RULES
+from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder, TimerFired
+from trading.engine.shadow_twin import GRACE_NS, ShadowTwin
+from trading.engine.watched_engine import WatchedEngine
+from trading.model.market import FeedConnected, Side
+from trading.model.orders import (
+    Delivery,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderIntent,
+    OrderStatus,
+    Refusal,
+)
+from trading.model.position import Position
+
+PARAMS = {**EAGER, "order_quote": "25", "cooldown_s": "600", "min_depth_quote": "0", "entry_improve_ticks": "0"}
+
+
+class Desk:
+    """A live engine with its twin, at a market by hand."""
+
+    def __init__(self, with_twin: bool = True) -> None:
+        pair = instrument()
+        config = SymbolConfig(pair, "spread_capture", tuple(PARAMS.items()), 1, 1, False, Decimal(500))
+        self.twin = ShadowTwin(pair, NO_LATENCY, PLAIN_RULES) if with_twin else None
+        self.engine = WatchedEngine(config, SymbolBootstrap(Position(SYMBOL)), (), self.twin)
+        self.placed: list[OrderIntent] = []
+        self.log: list[Action] = []
+        self.seq = 0
+
+    def feed(self, *events: EngineEvent) -> None:
+        for event in events:
+            for action in self.engine.step(event, getattr(event, "recv_ts_ns", 0)):
+                self.log.append(action)
+                if isinstance(action, PlaceOrder):
+                    self.placed.append(action.intent)
+
+    def tell(self, event: OrderEvent) -> None:
+        self.seq += 1
+        for action in self.engine.step(Delivery(self.seq, event), event.at_ns):
+            self.log.append(action)
+
+    def open(self) -> OrderIntent:
+        """Make the strategy place its entry at the bid, 9990, behind 1000 lots, and let the venue take it."""
+        self.feed(FeedConnected(SYMBOL, S), snapshot([(9_990, 1_000)], [(10_010, 1_000)], 1, S), delta(2, at_ns=S + 1))
+        entry = self.placed[0]
+        self.tell(OrderAccepted(SYMBOL, entry.client_order_id, "v1", S + 20 * MS))
+        return entry
+
+
+def filled(order: OrderIntent, lots: int, at_ns: int) -> OrderFilled:
+    fill = Fill(
+        "live", f"t{at_ns}", order.client_order_id, "v1", SYMBOL, order.side, order.price_ticks, lots,
+        Decimal(1), Decimal(0), "BBB", True, at_ns, at_ns,
+    )  # fmt: skip
+    status = OrderStatus.FILLED if lots == order.qty_lots else OrderStatus.PARTIALLY_FILLED
+    return OrderFilled(SYMBOL, order.client_order_id, fill, status, at_ns)
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_optimism_says_which_queue_model_the_venue_was_like(is_filled: bool) -> None:
+    desk = Desk()
+    entry = desk.open()
+    # 1000 lots are ahead of us, 1000 more join behind, 1000 are cancelled somewhere, 1000 trade: the pessimistic twin
+    # is just not reached, the probabilistic one is.
+    desk.feed(delta(3, bids=[(9_990, 2_000)], at_ns=2 * S), delta(4, bids=[(9_990, 1_000)], at_ns=2 * S + 1))
+    desk.feed(trade(9_990, 1_000, Side.SELL, 3 * S))
+    if is_filled:
+        desk.tell(filled(entry, entry.qty_lots, 3 * S + 2))
+    else:
+        desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "", 4 * S))
+    desk.feed(TimerFired(5 * S))
+    found = desk.engine.view().twin
+    assert found is not None
+    assert (found.orders, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1, 0.0, 1.0)
+    assert (found.live.fill_rate, found.optimism) == ((1.0, 1.0) if is_filled else (0.0, 0.0))
+
+
+def test_live_fill_is_compared_in_rate_time_and_markout() -> None:
+    desk = Desk()
+    entry = desk.open()
+    desk.tell(filled(entry, entry.qty_lots, 2 * S))  # the venue filled us while nobody here saw a trade
+    desk.feed(delta(3, bids=[(9_994, 100)], at_ns=2 * S + 500 * MS))
+    desk.feed(TimerFired(4 * S))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert (found.orders, found.live.fill_rate, found.live.filled_orders) == (1, 1.0, 1)
+    assert found.live.time_to_fill_ms == pytest.approx((2 * S - entry.created_ns) / MS)
+    assert found.live.markout_bps == pytest.approx(2 / 10_000 * 10_000)  # the mid rose two ticks of 10,000
+    assert (found.pessimistic.fill_rate, found.pessimistic.time_to_fill_ms) == (0.0, None)
+    assert found.optimism is None  # the two models agree: nothing to tell them apart
+
+
+def test_twin_is_filled_by_the_trade_that_passed_the_live_order_by() -> None:
+    desk = Desk()
+    entry = desk.open()
+    desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S))  # through the whole queue: both twins are filled
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "", 3 * S))
+    desk.feed(TimerFired(3 * S + GRACE_NS))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 1.0, 1.0)
+
+
+def test_order_that_the_venue_never_held_does_not_count() -> None:
+    desk = Desk()
+    desk.feed(FeedConnected(SYMBOL, S), snapshot([(9_990, 1_000)], [(10_010, 1_000)], 1, S), delta(2, at_ns=S + 1))
+    entry = desk.placed[0]
+    desk.tell(OrderDenied(SYMBOL, entry.client_order_id, Refusal.BALANCE, "", S + 2))
+    desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S), TimerFired(4 * S))
+    assert desk.twin is not None
+    assert desk.twin.report().orders == 0
+
+
+def test_twin_changes_no_decision() -> None:
+    def run(desk: Desk) -> Sequence[Action]:
+        entry = desk.open()
+        desk.tell(filled(entry, entry.qty_lots, 2 * S))
+        desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S + 1), delta(3, bids=[(9_900, 5)], at_ns=2 * S + 2))
+        desk.feed(*(TimerFired(2 * S + step * 100 * MS) for step in range(1, 60)))
+        return desk.log
+
+    with_twin, without = run(Desk()), run(Desk(with_twin=False))
+    assert with_twin == without
+    assert any(isinstance(action, PlaceOrder) for action in with_twin)
+    assert isinstance(Desk(with_twin=False).engine, SymbolEngine)
+    assert CancelOrder in {type(action) for action in with_twin} or len(with_twin) > 2

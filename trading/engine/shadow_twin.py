@@ -1,0 +1,229 @@
+"""The shadow twin: each live resting order mirrored in the paper venue, under both queue models. Pure.
+
+May import `trading.model` and `trading.engine`. Live says what really happened to an order; the twins say what paper
+would have said of the same order in the same market. How far they are apart, per symbol, is how much a paper or replay
+result of this symbol can be believed, and where between the two queue models the truth lies (`optimism`).
+
+What is compared: an order counts once it is over at the venue. Its twins live exactly as long (and `GRACE_NS` more, for
+reports under way), so that a twin is never given more time than the order had. Orders that the venue never held
+(denied, rejected, not sent) do not count. Our own live order shows in the public book; the twins see it behind them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trading.engine.matching import PaperVenue
+from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder
+from trading.model.instrument import Instrument
+from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconnected, MarketTrade, Side
+from trading.model.orders import (
+    Delivery,
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderIntent,
+    OrderNotSent,
+    OrderRejected,
+    OrderType,
+    VenueTrade,
+)
+from trading.model.session import TwinFigures, TwinSide
+from trading.model.units import NS_PER_MS, NS_PER_S
+
+if TYPE_CHECKING:
+    from trading.engine.engine import SymbolEngine
+
+GRACE_NS = 500 * NS_PER_MS
+MARKOUT_NS = NS_PER_S
+ORDERS_MAX = 256
+MARKOUTS_MAX = 1_024
+LIVE = "live"
+SIDES = (LIVE, QueueModel.PESSIMISTIC.value, QueueModel.PROBABILISTIC.value)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of one order on one side."""
+
+    filled_lots: int = 0
+    first_fill_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Mirrored:
+    intent: OrderIntent
+    accepted_ns: int = 0
+    outcomes: dict[str, _Outcome] = field(default_factory=lambda: {side: _Outcome() for side in SIDES})
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Over the orders that are over."""
+
+    filled_orders: int = 0
+    filled_lots: int = 0
+    wait_ns: int = 0
+    markout_bps: float = 0.0
+    markouts: int = 0
+
+
+class ShadowTwin:
+    """The twins of one symbol's live orders. A watcher of its engine; owned by it."""
+
+    def __init__(self, instrument: Instrument, latency: LatencyModel, rules: MatchingRules) -> None:
+        self._venues = {
+            model.value: PaperVenue(instrument, model, latency, venue=f"twin-{model}", rules=rules)
+            for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC)
+        }
+        self._mirrored: dict[str, _Mirrored] = {}
+        self._ending: deque[tuple[int, str]] = deque()
+        self._sums = {side: _Sums() for side in SIDES}
+        self._orders = 0
+        self._lots = 0
+        self._unseen = 0
+        self._mid = 0.0
+        self._markouts: deque[tuple[int, str, Side, float]] = deque()
+
+    # --- what the engine is told and wants ------------------------------------------------------------------------
+
+    def before(self, event: EngineEvent, now_ns: int) -> None:
+        """Let time pass while the book is as it was."""
+        while self._markouts and self._markouts[0][0] <= now_ns:
+            _, side, direction, start = self._markouts.popleft()
+            if self._mid:
+                sums = self._sums[side]
+                sums.markout_bps += (self._mid - start) * direction.sign / start * 10_000
+                sums.markouts += 1
+        if self._mirrored:
+            for venue in self._venues.values():
+                venue.on_timer(now_ns)
+            self._collect(now_ns)
+
+    def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
+        """Mirror what happened: market, order events, orders and cancels."""
+        if isinstance(event, MarketTrade):
+            for venue in self._venues.values():
+                venue.on_trade(event, now_ns)
+        elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
+            self._on_book(engine, now_ns)
+        elif isinstance(event, Delivery):
+            self._on_delivery(event, now_ns)
+        for action in actions:
+            if isinstance(action, PlaceOrder):
+                self._place(action.intent, now_ns)
+            elif isinstance(action, CancelOrder) and action.cancel.client_order_id in self._mirrored:
+                for venue in self._venues.values():
+                    venue.cancel(action.cancel.client_order_id, now_ns)
+        self._collect(now_ns)
+        while self._ending and self._ending[0][0] <= now_ns:
+            self._settle(self._ending.popleft()[1], now_ns)
+
+    def _on_book(self, engine: SymbolEngine, now_ns: int) -> None:
+        bid, ask = engine.book.best_bid, engine.book.best_ask
+        is_proven = engine.book_state is BookState.PROVEN and bid is not None and ask is not None
+        self._mid = (bid[0] + ask[0]) / 2 if is_proven and bid is not None and ask is not None else 0.0
+        for venue in self._venues.values():
+            if is_proven:
+                venue.on_book(engine.book, now_ns)
+            else:
+                venue.on_book_lost(now_ns)
+
+    def _place(self, intent: OrderIntent, now_ns: int) -> None:
+        if intent.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
+            return
+        if len(self._mirrored) >= ORDERS_MAX:
+            self._unseen += 1
+            return
+        self._mirrored[intent.client_order_id] = _Mirrored(intent)
+        for venue in self._venues.values():
+            venue.place(intent, now_ns)
+
+    def _on_delivery(self, delivery: Delivery, now_ns: int) -> None:
+        event = delivery.event
+        mirrored = self._mirrored.get(event.client_order_id)
+        if mirrored is None:
+            return
+        match event:
+            case OrderAccepted():
+                mirrored.accepted_ns = mirrored.accepted_ns or event.at_ns
+            case OrderFilled():
+                mirrored.accepted_ns = mirrored.accepted_ns or event.at_ns
+                self._filled(mirrored, LIVE, event.fill.qty_lots, event.fill.side, now_ns)
+                if mirrored.outcomes[LIVE].filled_lots >= mirrored.intent.qty_lots:
+                    self._ending.append((now_ns + GRACE_NS, event.client_order_id))
+            case OrderCancelled():
+                self._ending.append((now_ns + GRACE_NS, event.client_order_id))
+            case OrderDenied() | OrderRejected() | OrderNotSent():
+                self._forget(event.client_order_id, now_ns)
+            case _:
+                pass  # unknown: its end is still to come
+
+    # --- the twins' side ------------------------------------------------------------------------------------------
+
+    def _collect(self, now_ns: int) -> None:
+        for side, venue in self._venues.items():
+            for event in venue.drain_events():
+                if isinstance(event, VenueTrade):
+                    mirrored = self._mirrored.get(event.fill.client_order_id)
+                    if mirrored is not None:
+                        self._filled(mirrored, side, event.fill.qty_lots, event.fill.side, now_ns)
+
+    def _filled(self, mirrored: _Mirrored, side: str, lots: int, direction: Side, now_ns: int) -> None:
+        outcome = mirrored.outcomes[side]
+        outcome.filled_lots += lots
+        outcome.first_fill_ns = outcome.first_fill_ns or now_ns
+        if self._mid and len(self._markouts) < MARKOUTS_MAX:
+            self._markouts.append((now_ns + MARKOUT_NS, side, direction, self._mid))
+
+    def _settle(self, client_order_id: str, now_ns: int) -> None:
+        mirrored = self._forget(client_order_id, now_ns)
+        if mirrored is None:
+            return
+        intent = mirrored.intent
+        self._orders += 1
+        self._lots += intent.qty_lots
+        for side, outcome in mirrored.outcomes.items():
+            sums = self._sums[side]
+            sums.filled_lots += min(outcome.filled_lots, intent.qty_lots)
+            if outcome.filled_lots:
+                sums.filled_orders += 1
+                sums.wait_ns += max(0, outcome.first_fill_ns - intent.created_ns)
+
+    def _forget(self, client_order_id: str, now_ns: int) -> _Mirrored | None:
+        mirrored = self._mirrored.pop(client_order_id, None)
+        if mirrored is not None:
+            for venue in self._venues.values():
+                venue.cancel(client_order_id, now_ns)
+        return mirrored
+
+    # --- the answer -----------------------------------------------------------------------------------------------
+
+    def report(self) -> TwinFigures:
+        """Return what was found so far; `optimism` is None while live or the models give nothing to tell apart."""
+        sides = {side: self._side(sums) for side, sums in self._sums.items()}
+        low, high = sides[QueueModel.PESSIMISTIC.value].fill_rate, sides[QueueModel.PROBABILISTIC.value].fill_rate
+        live = sides[LIVE].fill_rate
+        optimism = min(1.0, max(0.0, (live - low) / (high - low))) if self._orders and high > low else None
+        return TwinFigures(
+            orders=self._orders,
+            unseen=self._unseen,
+            live=sides[LIVE],
+            pessimistic=sides[QueueModel.PESSIMISTIC.value],
+            probabilistic=sides[QueueModel.PROBABILISTIC.value],
+            optimism=optimism,
+        )
+
+    def _side(self, sums: _Sums) -> TwinSide:
+        return TwinSide(
+            fill_rate=sums.filled_lots / self._lots if self._lots else 0.0,
+            filled_orders=sums.filled_orders,
+            time_to_fill_ms=sums.wait_ns / sums.filled_orders / NS_PER_MS if sums.filled_orders else None,
+            markout_bps=sums.markout_bps / sums.markouts if sums.markouts else None,
+            markouts=sums.markouts,
+        )

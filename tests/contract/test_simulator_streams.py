@@ -139,6 +139,38 @@ def test_stream_every_public_channel_pushes_its_body(simulator: RunningSimulator
     assert len(seen["spot@public.limit.depth.v3.api.pb@BTCUSDT@5"].publicLimitDepths.asks) == 5
 
 
+def test_stream_versions_of_tops_are_the_finest_deltas_and_hold_the_truth(simulator: RunningSimulator) -> None:
+    httpx.post(simulator.rest + "/sim/book_history", json={"symbol": "BTCUSDT", "keep": 20_000}, trust_env=False)
+    finest = f"{DEPTH}@10ms@BTCUSDT"
+    tops = (
+        "spot@public.aggre.bookTicker.v3.api.pb@10ms@BTCUSDT",
+        "spot@public.aggre.bookTicker.v3.api.pb@100ms@BTCUSDT",
+        "spot@public.bookTicker.batch.v3.api.pb@BTCUSDT",
+        "spot@public.limit.depth.v3.api.pb@BTCUSDT@5",
+    )
+    ends: set[int] = set()
+    told: list[tuple[str, int, list[tuple[Decimal, Decimal]]]] = []
+    with simulator.stream(finest, *tops) as socket:
+        for push in pushes(socket, 2.5):
+            body = getattr(push, push.WhichOneof("body") or "")
+            if push.channel == finest:
+                ends.add(int(body.toVersion))
+            elif push.channel == tops[3]:
+                told.append(
+                    (push.channel, int(body.version), [(Decimal(b.price), Decimal(b.quantity)) for b in body.bids])
+                )
+            else:
+                best = body.items[0] if push.channel == tops[2] else body
+                bid = Decimal(best.bidPrice), Decimal(best.bidQuantity)
+                told.append((push.channel, int(body.version), [bid]))
+    held = [(version, bids) for _, version, bids in told if min(ends) <= version <= max(ends)]
+    assert len({channel for channel, _, _ in told}) == len(tops)
+    assert {version for version, _ in held} <= ends
+    for version, bids in held[:40]:
+        truth = simulator.get("/sim/book", symbol="BTCUSDT", version=version).json()["bids"][: len(bids)]
+        assert bids == [(Decimal(price), Decimal(qty)) for price, qty in truth]
+
+
 def read_private(socket: ClientConnection, order_id: str, statuses: set[int]) -> list[pb.PushDataV3ApiWrapper]:
     """Gather private pushes until the order has one of the statuses."""
     gathered = []

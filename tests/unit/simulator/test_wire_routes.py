@@ -1,13 +1,17 @@
 """Routes by themselves, without sockets: documented limits, switches, strategy groups, errors on demand."""
 
+from decimal import Decimal
+
 import pytest
 
+from simulator.exchange.amounts import ONE
 from simulator.exchange.rules import ExchangeRules
 from simulator.wire.connection import IDLE_MS, LIFETIME_MS
 from simulator.wire.limits import LimitMode
-from tests.venue_desk import Desk, body_of, code_of
+from tests.venue_desk import Desk, Frames, body_of, code_of
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 
+PRIVATE = tuple(f"spot@private.{name}.v3.api.pb" for name in ("account", "deals", "orders"))
 ORDER = {"symbol": "XRPUSDT", "side": "BUY", "type": "LIMIT", "quantity": "100", "price": "0.4"}
 
 
@@ -157,6 +161,36 @@ def test_connection_ends_by_age_and_idleness_scaled() -> None:
     connection.alive_ms = desk.now_ms + LIFETIME_MS // 10
     assert not connection.is_overdue(desk.now_ms + LIFETIME_MS // 10, 10.0)
     assert connection.is_overdue(desk.now_ms + LIFETIME_MS // 10 + 1, 10.0)
+
+
+def test_private_streams_tell_each_account_its_own_changes_in_an_unbroken_sum() -> None:
+    desk = Desk()
+    own, others = desk.account, desk.venue.exchange.accounts["second"]
+    sockets: dict[str, Frames] = {}
+    for account in (own, others):
+        key = desk.venue.listen_keys.create(account, desk.now_ms)
+        connection, sockets[account.key] = desk.connect(key or "")
+        assert all(desk.hub.subscribe(connection, topic) for topic in PRIVATE)
+    before = {asset: Decimal(held.free) / ONE for asset, held in own.balances.items()}
+    desk.ask("POST", "order", **ORDER | {"newClientOrderId": "mine"})
+    desk.ask("POST", "order", symbol="XRPUSDT", side="SELL", type="MARKET", quantity="500")
+    desk.ask("DELETE", "openOrders", symbol="XRPUSDT")
+    desk.pass_ms(10)
+    assert sockets[others.key].payloads == []
+    pushes = [pb.PushDataV3ApiWrapper.FromString(payload) for payload in sockets[own.key].payloads]
+    changes = [push.privateAccount for push in pushes if push.HasField("privateAccount")]
+    free, locked = dict(before), dict.fromkeys(before, Decimal(0))
+    for change in changes:
+        asset = change.vcoinName
+        free[asset] += Decimal(change.balanceAmountChange)
+        locked[asset] += Decimal(change.frozenAmountChange)
+        assert (Decimal(change.balanceAmount), Decimal(change.frozenAmount)) == (free[asset], locked[asset])
+    assert [change.type for change in changes][:1] == ["ENTRUST_PLACE"]
+    assert {"ENTRUST_PLACE", "ENTRUST", "ENTRUST_CANCEL"} <= {change.type for change in changes}
+    told = {balance["asset"]: balance for balance in body_of(desk.ask("GET", "account"))["balances"]}
+    assert free["USDT"] == Decimal(told["USDT"]["free"])
+    states = [push.privateOrders.status for push in pushes if push.privateOrders.clientId == "mine"]
+    assert states == [1, 4]
 
 
 def test_listen_keys_errors_and_limits() -> None:

@@ -21,6 +21,7 @@ from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_codec import instruments_of
 from trading.adapters.mexc.rest_public import PublicRest
 from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.ports import OrderRecord
 from trading.model.market import (
     BestQuote,
     BookDelta,
@@ -31,7 +32,16 @@ from trading.model.market import (
     MarketTrade,
     Side,
 )
-from trading.model.orders import OrderStatus, OrderType, PlaceAccepted, VenueBalance, VenueEvent, VenueOrder, VenueTrade
+from trading.model.orders import (
+    OrderStatus,
+    OrderType,
+    PlaceAccepted,
+    PlaceAnswer,
+    VenueBalance,
+    VenueEvent,
+    VenueOrder,
+    VenueTrade,
+)
 
 _OUR_STATUS = {OrderStatus.OPEN: "open", OrderStatus.PARTIALLY_FILLED: "open", OrderStatus.FILLED: "closed"}
 
@@ -87,7 +97,8 @@ class OwnClient:
     async def balances(self) -> dict[str, tuple[float, float]]:
         return {told.asset: (float(told.free), float(told.locked)) for told in await self._gateway.balances()}
 
-    async def create(self, kind: str, side: str, qty: str, price: str | None) -> str:
+    async def place(self, kind: str, side: str, qty: str, price: str | None) -> tuple[OrderRecord, PlaceAnswer]:
+        """Place an order as the executor does; the price of a MARKET order is the best opposite one."""
         instrument = self.instrument
         limit = price or str(self._simulator.best(SYMBOL)[side == "buy"])
         record = journaled(
@@ -98,7 +109,10 @@ class OwnClient:
             instrument.qty_lots_ceil(Decimal(qty)),
             self._gateway.now_ms(),
         )
-        answer = await self._gateway.place(record)
+        return record, await self._gateway.place(record)
+
+    async def create(self, kind: str, side: str, qty: str, price: str | None) -> str:
+        record, answer = await self.place(kind, side, qty, price)
         assert isinstance(answer, PlaceAccepted), answer
         self._names[answer.venue_order_id] = record.client_order_id
         return answer.venue_order_id

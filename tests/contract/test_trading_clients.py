@@ -30,6 +30,8 @@ from trading_clients import (
     raw_order,
 )
 
+from trading.model.orders import PlaceRejected, PlaceUnknown
+
 CLIENTS: dict[str, Callable[[RunningSimulator], AbstractAsyncContextManager[TradingClient]]] = {
     "ccxt": ccxt_sync,
     "ccxt-async": ccxt_async,
@@ -226,3 +228,30 @@ async def test_client_streams_tell_what_the_exchange_holds(name: str, simulator:
         assert set(seen.trades) <= sides
         low, high = simulator.best(SYMBOL)
         assert float(low) * 0.97 < seen.tickers[-1] < float(high) * 1.03
+
+
+# What each code means to who places an order: (codes, what the executor is told).
+REFUSALS = (
+    ((10101, 30002, 30003, 30004, 30005, 30010, 30029, 30087, 10095, 10096, 10097, 10102, 33333, 700004), "rejected"),
+    ((10007, 30000, 30014, 30016, 30018, 30019, 30020, 30021, 30051, 70011), "disables"),
+    ((400, 401, 402, 403, 406, 602, 10072, 700001, 700002, 700006, 700007), "fatal"),
+    ((429, 510), "pause"),
+    ((500, 503, 504, 603, 20002), "unknown"),
+)
+
+
+async def test_own_adapter_tells_every_code_apart(simulator: RunningSimulator) -> None:
+    orders = len(account(simulator)["orders"])
+    async with own_client(simulator) as ours:
+        for codes, meaning in REFUSALS:
+            for code in codes:
+                simulator.inject("error_reply", count=1, params={"code": code, "msg": "told", "method": "POST"})
+                _, answer = await ours.place("LIMIT", "buy", "100", price(simulator, "0.9", "bid"))
+                if meaning == "unknown":
+                    assert isinstance(answer, PlaceUnknown), code
+                    continue
+                assert isinstance(answer, PlaceRejected), code
+                assert (answer.disables_symbol, answer.is_fatal) == (meaning == "disables", meaning == "fatal"), code
+                assert (answer.retry_after_s > 0) == (meaning == "pause"), code
+                assert meaning == "pause" or answer.code == code
+    assert len(account(simulator)["orders"]) == orders

@@ -1,12 +1,16 @@
 """Random order sequences on the exchange core: conservation, price-time priority, reservations, the version chain."""
 
+from dataclasses import dataclass, field
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import ONE
-from simulator.exchange.book import BookSide, DepthCollector
+from simulator.exchange.book import BookSide, DepthCollector, Resting
 from simulator.exchange.exchange import Exchange
+from simulator.exchange.fees import FeeTerms
 from simulator.exchange.listings import Listing
 from simulator.exchange.orders import BalanceChanged, NewOrder, Order, StpMode
 from simulator.exchange.pair import Pair, Sequence
@@ -16,24 +20,41 @@ from trading.model.market import Side
 from trading.model.orders import OrderType
 
 LISTING = Listing("AAAUSDT", "AAA", "USDT", "Aaa", 2, 3, maker_fee_e8=10_000, taker_fee_e8=50_000)
-PRICES = st.integers(9_900, 10_100)
+# Few prices, so that queues grow.
+PRICES = st.sampled_from((9_900, 9_970, 9_990, 9_999, 10_000, 10_001, 10_010, 10_030, 10_100))
 LOTS = st.integers(10, 400)
 SIDES = st.sampled_from(Side)
 
 
-def expected_trades(
+def resting_orders(pair: Pair) -> dict[int, Resting]:
+    """Return everything that rests, by its place in time."""
+    sides = (pair.book.bids, pair.book.asks)
+    return {o.seq: o for side in sides for level in side.levels.values() for o in level.orders.values()}
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a naive matching gives: trades as (price_ticks, lots), what each resting order loses, what it cancels."""
+
+    trades: list[tuple[int, int]] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)
+
+
+def expected_match(
     pair: Pair, side: Side, limit: int, lots: int | None, budget: int | None, taker: object, stp: StpMode
-) -> list[tuple[int, int]]:
-    """Match naively: sort what rests by price and age, and walk. Returns (price_ticks, lots) of each trade."""
-    against = pair.book.side(side.opposite)
-    queue = [order for level in against.levels.values() for order in level.orders.values()]
+) -> Expected:
+    """Match naively: sort what rests by price and age, and walk."""
+    queue = [order for order in resting_orders(pair).values() if order.side is side.opposite]
     queue.sort(key=lambda order: (order.price_ticks if side is Side.BUY else -order.price_ticks, order.seq))
-    trades = []
+    found = Expected()
     for order in queue:
         beyond = order.price_ticks > limit if side is Side.BUY else order.price_ticks < limit
         if beyond or lots == 0:
             break
         if stp is not StpMode.NONE and order.account is taker:
+            if stp is not StpMode.CANCEL_TAKER:
+                found.cancelled.add(order.seq)
             if stp is StpMode.CANCEL_MAKER:
                 continue
             break
@@ -44,8 +65,9 @@ def expected_trades(
                 break
             budget -= traded * order.price_ticks
         lots = None if lots is None else lots - traded
-        trades.append((order.price_ticks, traded))
-    return trades
+        found.trades.append((order.price_ticks, traded))
+        found.taken[order.seq] = traded
+    return found
 
 
 class ExchangeMachine(RuleBasedStateMachine):
@@ -86,11 +108,12 @@ class ExchangeMachine(RuleBasedStateMachine):
         account = self.accounts[who]
         self._place(account, NewOrder("AAAUSDT", side, order_type, price, lots, stp_mode=stp), price, lots, None)
 
-    @rule(who=st.integers(0, 1), side=SIDES, lots=LOTS)
-    def place_market_by_quantity(self, who: int, side: Side, lots: int) -> None:
+    @rule(who=st.integers(0, 1), side=SIDES, lots=LOTS, stp=st.sampled_from(StpMode))
+    def place_market_by_quantity(self, who: int, side: Side, lots: int, stp: StpMode) -> None:
         best = self.pair.book.side(side.opposite).best()
         limit = 0 if best is None else best * (10_500 if side is Side.BUY else 9_500) // 10_000
-        self._place(self.accounts[who], NewOrder("AAAUSDT", side, OrderType.MARKET, None, lots), limit, lots, None)
+        new = NewOrder("AAAUSDT", side, OrderType.MARKET, None, lots, stp_mode=stp)
+        self._place(self.accounts[who], new, limit, lots, None)
 
     @rule(who=st.integers(0, 1), cents=st.integers(100, 4_000))
     def place_market_by_value(self, who: int, cents: int) -> None:
@@ -100,32 +123,58 @@ class ExchangeMachine(RuleBasedStateMachine):
         new = NewOrder("AAAUSDT", Side.BUY, OrderType.MARKET, None, None, value)
         self._place(self.accounts[who], new, limit, None, LISTING.ticks_lots_within(value))
 
-    def _place(self, account: object, new: NewOrder, limit: int, lots: int | None, budget: int | None) -> None:
-        stp = new.stp_mode if getattr(account, "stp_groups", None) else StpMode.NONE
-        expected = expected_trades(self.pair, new.side, limit, lots, budget, account, stp)
+    def _place(self, account: Account, new: NewOrder, limit: int, lots: int | None, budget: int | None) -> None:
+        stp = new.stp_mode if account.stp_groups else StpMode.NONE
+        expected = expected_match(self.pair, new.side, limit, lots, budget, account, stp)
         best = self.pair.book.side(new.side.opposite).best()
         would_cross = best is not None and (best <= limit if new.side is Side.BUY else best >= limit)
         if (new.type is OrderType.LIMIT_MAKER and would_cross) or (
-            new.type is OrderType.FOK and sum(traded for _, traded in expected) < (lots or 0)
+            new.type is OrderType.FOK and sum(traded for _, traded in expected.trades) < (lots or 0)
         ):
-            expected = []
+            expected = Expected()
+        before = {seq: order.lots for seq, order in resting_orders(self.pair).items()}
         self.heard.clear()
-        result = self.exchange.place(account, new, self.now_ms)  # type: ignore[arg-type]
-        traded = [(trade.price_ticks, trade.lots) for trade in self.heard]
+        result = self.exchange.place(account, new, self.now_ms)
         if not isinstance(result, Order):
-            assert not traded
+            self._check_matched(before, Expected())
             return
-        assert traded == expected
-        assert result.filled_lots == sum(count for _, count in traded)
+        self._check_matched(before, expected)
+        assert result.filled_lots == sum(count for _, count in expected.trades)
         rests = result.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER)
         assert self.pair.book.is_resting(result) == (result.state.is_open and rests)
 
+    def _check_matched(self, before: dict[int, int], expected: Expected) -> None:
+        """Price-time priority: the trades in their order, and exactly who gave them."""
+        assert [(trade.price_ticks, trade.lots) for trade in self.heard] == expected.trades
+        after = {seq: order.lots for seq, order in resting_orders(self.pair).items()}
+        lost = {seq: lots - after.get(seq, 0) for seq, lots in before.items() if lots != after.get(seq, 0)}
+        assert lost == expected.taken | {seq: before[seq] - expected.taken.get(seq, 0) for seq in expected.cancelled}
+
     @rule(side=SIDES, price=PRICES, lots=LOTS, rests=st.booleans())
     def market_trades(self, side: Side, price: int, lots: int, rests: bool) -> None:
-        expected = expected_trades(self.pair, side, price, lots, None, self, StpMode.NONE)
+        expected = expected_match(self.pair, side, price, lots, None, self, StpMode.NONE)
+        before = {seq: order.lots for seq, order in resting_orders(self.pair).items()}
         self.heard.clear()
         self.pair.agent_order(side, price, lots, self.now_ms, rests=rests)
-        assert [(trade.price_ticks, trade.lots) for trade in self.heard] == expected
+        self._check_matched(before, expected)
+
+    @rule(who=st.integers(0, 1))
+    def join_or_leave_a_group(self, who: int) -> None:
+        groups = self.accounts[who].stp_groups
+        groups.clear() if groups else groups.update(group="1")
+
+    @rule(
+        who=st.sampled_from(("one", "two", None)),
+        maker=st.sampled_from((None, 0, 10_000, 1_000_000)),
+        taker=st.sampled_from((None, 0, 50_000, 10_000_000)),
+        asset=st.sampled_from((None, *FeeAsset)),
+    )
+    def switch_fees(self, who: str | None, maker: int | None, taker: int | None, asset: FeeAsset | None) -> None:
+        self.exchange.ledger.schedule.put("AAAUSDT", who, FeeTerms(maker, taker, asset))
+
+    @rule(who=st.integers(0, 1), is_on=st.booleans())
+    def switch_mx(self, who: int, is_on: bool) -> None:
+        self.accounts[who].mx_deduct = is_on
 
     @rule(who=st.integers(0, 1), index=st.integers(0, 50))
     def cancel(self, who: int, index: int) -> None:

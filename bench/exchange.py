@@ -1,6 +1,6 @@
 """How much market one core of the simulator carries: without sockets, and as the real process over real sockets.
 
-May import simulator, psutil and websockets.
+May import simulator and psutil.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
-from websockets.asyncio.client import connect
 
-from bench.figures import Benchmark, CannotRunError, Effort, Figure
+from bench.exchange_client import Timings, trading_client
+from bench.exchange_load import Heard, listening
+from bench.figures import Benchmark, CannotRunError, Effort, Figure, percentile
+from bench.process_tree import weigh
 from bench.report import ROOT
 from bench.virtual_exchange import VirtualExchange
-from simulator.market.profiles import default_symbols
-from trading.adapters.mexc.topics import market_topics, subscription
 
 SYMBOLS = 40
-# On the wire more of them, so that the pushes and not the idle beats are what the core works at.
 SYMBOLS_ON_THE_WIRE = 200
-INTERVAL = "10ms"
-SYMBOLS_PER_SOCKET = 10
+MESSAGES_PER_SYMBOL = 10
 STOP_TIMEOUT_S = 10.0
-SETTLE_S = 2.0
+# An order that rests far below the market of a pair everybody can afford.
+TRADED = "XRPUSDT"
+MIB = 2**20
 
 
 def measure_virtual(effort: Effort) -> Iterator[Figure]:
     """Market, feeds and fan-out on virtual time."""
+    interval = "10ms"
     seconds = effort.choose(60, 5)
-    exchange = VirtualExchange(SYMBOLS, INTERVAL)
+    exchange = VirtualExchange(SYMBOLS, interval)
     for _ in exchange.beats(1):
         pass
     before, began = exchange.pushes, time.process_time()
@@ -42,7 +43,7 @@ def measure_virtual(effort: Effort) -> Iterator[Figure]:
         for sink in exchange.sinks.values():
             sink.frames.clear()
     spent, pushes = time.process_time() - began, exchange.pushes - before
-    note = f"{SYMBOLS} symbols, depth + deals + ticker @{INTERVAL}, generated, no sockets; CPU time"
+    note = f"{SYMBOLS} symbols, depth + deals + ticker @{interval}, generated, no sockets; CPU time"
     yield Figure("pushes_virtual", "pushes/s", pushes / spent, note=note, is_more_better=True)
     yield Figure("market_virtual", "x real time", seconds / spent, note=note, is_more_better=True)
 
@@ -75,63 +76,86 @@ def running_exchange(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[
             process.stdout.close()
 
 
-class _Listeners:
-    """Clients that subscribe and count what comes."""
-
-    def __init__(self, url: str, symbols: Sequence[str]) -> None:
-        self._url = url
-        step = SYMBOLS_PER_SOCKET
-        self._shares = [symbols[start : start + step] for start in range(0, len(symbols), step)]
-        self.frames = 0
-        self.bytes = 0
-
-    async def listen(self, pid: int, seconds: int) -> tuple[float, float]:
-        """Listen; return the simulator's CPU seconds and the wall seconds of the measured stretch."""
-        tasks = [asyncio.create_task(self._one(share)) for share in self._shares]
-        try:
-            await asyncio.sleep(SETTLE_S)
-            process = psutil.Process(pid)
-            self.frames = self.bytes = 0
-            cpu, began = process.cpu_times(), time.monotonic()
-            await asyncio.sleep(seconds)
-            after, wall_s = process.cpu_times(), time.monotonic() - began
-        finally:
-            for task in tasks:
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        broken = [error for error in outcomes if isinstance(error, Exception)]
-        if broken:
-            raise CannotRunError(f"a listener was cut off: {broken[0]}")
-        return after.user + after.system - cpu.user - cpu.system, wall_s
-
-    async def _one(self, symbols: Sequence[str]) -> None:
-        options = {"compression": None, "proxy": None, "ping_interval": None, "max_queue": None, "close_timeout": 1}
-        async with connect(self._url, **options) as link:  # type: ignore[arg-type]
-            for symbol in symbols:
-                await link.send(subscription(market_topics(symbol, INTERVAL), 1))
-            async for frame in link:
-                if isinstance(frame, bytes):
-                    self.frames += 1
-                    self.bytes += len(frame)
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
-def measure_process(effort: Effort) -> Iterator[Figure]:
-    """The process itself, listened to over sockets."""
+def _wire(count: int, interval: str, seconds: int) -> tuple[Heard, float, float, float]:
+    """Listen to everything; return what came, CPU and wall seconds of the simulator, and its PSS in bytes."""
+    with running_exchange("--count", str(count)) as (started, ready), listening(ready["ws"], count, interval) as load:
+        process = psutil.Process(started.pid)
+        load.take()
+        cpu, began = _cpu_s(process), time.monotonic()
+        time.sleep(seconds)
+        heard, spent, wall_s = load.take(), _cpu_s(process) - cpu, time.monotonic() - began
+        weight = weigh(process)
+    if not heard.frames or spent <= 0 or not heard.ages_ms:
+        raise CannotRunError(f"{heard.frames} frames came for {spent} s of CPU")
+    return heard, spent, wall_s, weight
+
+
+def measure_wire(effort: Effort) -> Iterator[Figure]:
+    """The process itself, listened to over sockets by another process."""
     seconds = effort.choose(20, 4)
     count = effort.choose(SYMBOLS_ON_THE_WIRE, SYMBOLS)
-    symbols = default_symbols(count)
-    with running_exchange("--count", str(count)) as (process, ready):
-        listeners = _Listeners(ready["ws"], symbols)
-        cpu_s, wall_s = asyncio.run(listeners.listen(process.pid, seconds))
-    if not listeners.frames or cpu_s <= 0:
-        raise CannotRunError(f"{listeners.frames} frames came for {cpu_s} s of CPU")
-    note = f"{count} symbols, depth + deals + ticker @{INTERVAL}, {len(symbols) // SYMBOLS_PER_SOCKET} sockets"
-    rate = f"{note}; {listeners.frames / wall_s:,.0f} pushes/s of {listeners.bytes / listeners.frames:.0f} B came"
-    yield Figure("pushes_per_core", "pushes/s", listeners.frames / cpu_s, note=rate, is_more_better=True)
-    yield Figure("core_used", "%", 100 * cpu_s / wall_s, note=note)
+    for interval in ("100ms", "10ms"):
+        heard, cpu_s, wall_s, weight = _wire(count, interval, seconds)
+        what = f"{count} symbols, depth + deals + ticker @{interval}"
+        spread = f"least symbol {heard.least / wall_s:.1f}/s, median {heard.median / wall_s:.1f}/s"
+        size = f"{heard.bytes / heard.frames:.0f} B each"
+        rate = Figure(
+            f"pushes_{interval}",
+            "pushes/s",
+            heard.frames / wall_s,
+            count * MESSAGES_PER_SYMBOL,
+            f"{what}; {spread}, {size}",
+            is_more_better=True,
+        )
+        yield rate
+        yield Figure(f"core_used_{interval}", "%", 100 * cpu_s / wall_s, 100.0, f"{what}; the whole process")
+        per_core = f"{what}; pushes that came by CPU spent"
+        yield Figure(f"pushes_per_core_{interval}", "pushes/s", heard.frames / cpu_s, None, per_core, True)
+        age = f"{what}; sendTime to receipt, {len(heard.ages_ms)} frames, both clocks in whole ms"
+        yield from _percentiles(f"push_age_{interval}", [age_ms / 1_000 for age_ms in heard.ages_ms], age)
+        yield Figure(f"memory_{interval}", "MiB", weight / MIB, note=f"{what}; PSS, while listened to")
+
+
+def _percentiles(metric: str, seconds: Sequence[float], note: str) -> Iterator[Figure]:
+    for percent in (50, 99):
+        yield Figure(f"{metric}_p{percent}", "ms", 1_000 * percentile(seconds, percent), note=note)
+
+
+async def _rounds(ready: dict[str, str], count: int) -> Timings:
+    async with trading_client(ready) as (client, link):
+        await client.rounds(20, TRADED, 0.0, link)
+        return await client.rounds(count, TRADED, 0.02, link)
+
+
+def measure_rest(effort: Effort) -> Iterator[Figure]:
+    """REST and the user stream, alone and while everybody listens."""
+    count = effort.choose(SYMBOLS_ON_THE_WIRE, SYMBOLS)
+    rounds = effort.choose(500, 30)
+    with running_exchange("--count", str(count), "--limits", "off") as (_, ready):
+        yield from _rest_figures("quiet", asyncio.run(_rounds(ready, rounds)), f"{count} symbols, nobody else listens")
+        with listening(ready["ws"], count, "100ms") as load:
+            load.take()
+            began = time.monotonic()
+            timings = asyncio.run(_rounds(ready, rounds))
+            rate = load.take().frames / (time.monotonic() - began)
+        yield from _rest_figures("loaded", timings, f"{count} symbols, {rate:,.0f} pushes/s to others meanwhile")
+
+
+def _rest_figures(state: str, timings: Timings, note: str) -> Iterator[Figure]:
+    note = f"{note}; {len(timings.place)} of each, one after the other, on one kept connection"
+    yield from _percentiles(f"rest_depth_{state}", timings.depth, note)
+    yield from _percentiles(f"rest_order_{state}", timings.place, note)
+    yield from _percentiles(f"rest_cancel_{state}", timings.cancel, note)
+    yield from _percentiles(f"order_to_push_{state}", timings.push, note)
 
 
 BENCHMARKS = (
     Benchmark("simulator", "market on virtual time: pushes per second of one core", measure_virtual),
-    Benchmark("simulator_wire", "the simulator process over sockets: pushes per second of one core", measure_process),
+    Benchmark("simulator_wire", "the simulator process over sockets: pushes, core, memory", measure_wire),
+    Benchmark("simulator_rest", "the simulator process: REST and order-to-push latencies", measure_rest),
 )

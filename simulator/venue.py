@@ -4,6 +4,7 @@ May import simulator's parts; no sockets. Time comes in through a clock.
 """
 
 from collections.abc import Callable, Collection
+from zlib import crc32
 
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import ONE
@@ -74,7 +75,8 @@ class Venue:
     def list_pair(self, profile: Profile, backfill: Callable[[int], list[Candle]] | None = None) -> Pair:
         """List a pair with an empty book."""
         listing: Listing = profile.listing
-        version = FIRST_VERSION + 1_000_000 * len(self.exchange.pairs)
+        # Of the symbol alone: same seed, same versions, whatever else is listed.
+        version = FIRST_VERSION + crc32(listing.symbol.encode())
         pair = Pair(listing, profile.first_price_ticks, self._sequence, version, backfill)
         self.exchange.list_pair(pair)
         if listing.base == MX:

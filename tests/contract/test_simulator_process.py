@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 from simulator_process import ROOT, running, start
@@ -37,6 +38,26 @@ def test_process_ends_with_0_on_sigterm_while_streams_are_open() -> None:
     assert simulator.process.stdout is not None
     simulator.process.stdout.close()
     simulator.client.close()
+
+
+def test_process_with_the_same_seed_has_the_same_books_whatever_else_is_listed() -> None:
+    keep = {"symbol": "XRPUSDT", "keep": 100_000}
+    with (
+        running("--symbols", "XRPUSDT,BTCUSDT", "--seed", "7") as one,
+        running("--symbols", "XRPUSDT", "--seed", "7") as two,
+    ):
+        for simulator in (one, two):
+            assert simulator.client.post(simulator.rest + "/sim/book_history", json=keep).status_code == 200
+        until = time.monotonic() + 20
+        while True:  # the later one has to come to versions that the earlier one keeps
+            latest = min(sim.state("XRPUSDT")["symbols"]["XRPUSDT"]["version"] for sim in (one, two))
+            books = [sim.get("/sim/book", symbol="XRPUSDT", version=latest) for sim in (one, two)]
+            if all(book.status_code == 200 for book in books):
+                break
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert books[0].json() == books[1].json()
+        assert books[0].json()["version"] == latest
 
 
 def test_process_lists_the_symbols_and_accounts_that_it_was_given() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from actors.node_budget import NodeBudget
 from actors.processes import STOP_TIMEOUT_S, Child, check_port, last_words
-from simulator.market.profiles import default_symbols
+from simulator.market.profiles import ODD_SYMBOLS, default_symbols
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.rest_public import PublicRest
@@ -65,7 +65,7 @@ def check_simulator_symbols(settings: Settings) -> None:
         if others := [symbol for symbol in settings.symbols if symbol != recorded]:
             raise ConfigError(f"the recording {settings.replay} holds {recorded}, not {others[0]}")
         return
-    known = {*default_symbols(SYMBOLS_MAX), "MXUSDT"}
+    known = {*default_symbols(SYMBOLS_MAX), "MXUSDT", *ODD_SYMBOLS}
     if unknown := [symbol for symbol in settings.symbols if symbol not in known]:
         raise ConfigError(
             f"the simulator has no symbol {unknown[0]}: name some of "

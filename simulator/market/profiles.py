@@ -91,6 +91,8 @@ _KNOWN: tuple[_Row, ...] = (
 )
 _CLASSES = (LARGE, MIDDLE, BROAD, WIDE, SMALL, THIN, REMOTE)
 QUOTE = "USDT"
+ODD_SYMBOLS = ("龙虾USDT", "GOLD(PAXG)USDT")
+"""Names as the venue has them (mexc-protocol §1.1) that no pattern of letters and digits would let pass."""
 
 
 def default_symbols(count: int) -> tuple[str, ...]:

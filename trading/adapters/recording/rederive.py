@@ -151,24 +151,26 @@ def session_rows(directory: Path, symbol: str, at_ns: int) -> Iterator[Row]:
 
     Raises: ConfigError when the folder holds no recording of this symbol that began before.
     """
-    lives: dict[str, list[tuple[int, Path]]] = {}
-    for path in directory.glob("*") if directory.is_dir() else ():
+    lives: dict[str, dict[int, Path]] = {}
+    # Sorted, so that a sealed file comes before the segment it was made of, which may stand beside it for a moment.
+    for path in sorted(directory.glob("*")) if directory.is_dir() else ():
         stem = path.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX).removesuffix(PARQUET_SUFFIX)
-        name, _, rest = stem.rpartition("-")
+        name, _, process = stem.rpartition("-")
         head, _, begun = name.rpartition("-")
         if stem != path.name and head == quote(symbol, safe="") and begun.isdigit() and int(begun) <= at_ns:
-            lives.setdefault(rest, []).append((int(begun), path))
+            lives.setdefault(process, {}).setdefault(int(begun), path)
     if not lives:
         raise ConfigError(f"{directory} holds no recording of {symbol} from that time")
     # A life is one process: the one that began last before the moment, and all its segments up to it.
-    parts = max(lives.values(), key=lambda items: max(items)[0])
-    for _, path in sorted(parts):
+    parts = max(lives.values(), key=max)
+    for _, path in sorted(parts.items()):
         yield from _rows(path)
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    if path.suffix == PARQUET_SUFFIX:
+    sealed = path.with_name(path.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX) + PARQUET_SUFFIX)
+    if path.suffix == PARQUET_SUFFIX or (not path.exists() and sealed.exists()):  # sealed since it was listed
         from trading.adapters.recording.parquet import read_recording
 
-        return read_recording(path)
+        return read_recording(path if path.suffix == PARQUET_SUFFIX else sealed)
     return iter(SegmentReader(path))

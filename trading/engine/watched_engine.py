@@ -12,12 +12,12 @@ from typing import Protocol
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.engine_view import EngineView
-from trading.engine.messages import Action, EngineEvent
+from trading.engine.messages import Action, EngineEvent, NoteRaised
 from trading.engine.shadow_twin import ShadowTwin
 
 
 class EngineWatcher(Protocol):
-    """A listener. Must not raise and must not block."""
+    """A listener. Must not block; one that raises is dropped."""
 
     def before(self, event: EngineEvent, now_ns: int) -> None:
         """Hear the input of a step before it is taken."""
@@ -43,13 +43,27 @@ class WatchedEngine(SymbolEngine):
         self._watchers: tuple[EngineWatcher, ...] = (*watchers, *((twin,) if twin is not None else ()))
 
     def step(self, event: EngineEvent, now_ns: int) -> list[Action]:
-        """Take one event, as `SymbolEngine.step` does."""
+        """Take one event, as `SymbolEngine.step` does. A listener that fails is dropped, and that is said."""
+        dropped: list[Action] = []
         for watcher in self._watchers:
-            watcher.before(event, now_ns)
+            try:
+                watcher.before(event, now_ns)
+            except Exception as error:  # noqa: BLE001 - whatever a listener does, the engine decides as without it
+                dropped.append(self._drop(watcher, error))
         actions = super().step(event, now_ns)
         for watcher in self._watchers:
-            watcher.after(event, now_ns, actions, self)
-        return actions
+            try:
+                watcher.after(event, now_ns, actions, self)
+            except Exception as error:  # noqa: BLE001 - as above
+                dropped.append(self._drop(watcher, error))
+        return actions + dropped if dropped else actions
+
+    def _drop(self, watcher: EngineWatcher, error: Exception) -> NoteRaised:
+        self._watchers = tuple(item for item in self._watchers if item is not watcher)
+        if watcher is self._twin:
+            self._twin = None
+        text = f"{type(error).__name__}: {error}"
+        return NoteRaised("warning", "watcher_dropped", (("watcher", type(watcher).__name__), ("error", text)))
 
     def view(self) -> EngineView:
         """Return the state, with what the twin has found."""

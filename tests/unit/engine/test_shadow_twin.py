@@ -12,7 +12,7 @@ from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trad
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.matching_models import NO_LATENCY, PLAIN_RULES
-from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder, TimerFired
+from trading.engine.messages import Action, CancelOrder, EngineEvent, NoteRaised, PlaceOrder, TimerFired
 from trading.engine.shadow_twin import GRACE_NS, ShadowTwin
 from trading.engine.watched_engine import WatchedEngine
 from trading.model.market import FeedConnected, Side
@@ -38,7 +38,7 @@ class Desk:
 
     def __init__(self, with_twin: bool = True) -> None:
         pair = instrument()
-        config = SymbolConfig(pair, "spread_capture", tuple(PARAMS.items()), 1, 1, False, Decimal(500))
+        config = self.config = SymbolConfig(pair, "spread_capture", tuple(PARAMS.items()), 1, 1, False, Decimal(500))
         self.twin = ShadowTwin(pair, NO_LATENCY, PLAIN_RULES) if with_twin else None
         self.engine = WatchedEngine(config, SymbolBootstrap(Position(SYMBOL)), (), self.twin)
         self.placed: list[OrderIntent] = []
@@ -142,3 +142,31 @@ def test_twin_changes_no_decision() -> None:
     assert any(isinstance(action, PlaceOrder) for action in with_twin)
     assert isinstance(Desk(with_twin=False).engine, SymbolEngine)
     assert CancelOrder in {type(action) for action in with_twin} or len(with_twin) > 2
+
+
+class Broken:
+    """A listener that fails at its third step."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def before(self, event: EngineEvent, now_ns: int) -> None:
+        self.heard += 1
+        if self.heard == 3:
+            raise RuntimeError("full")
+
+    def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
+        pass
+
+
+def test_listener_that_fails_is_dropped_and_said_and_the_engine_goes_on() -> None:
+    plain, broken = Desk(with_twin=False), Broken()
+    watched = Desk(with_twin=False)
+    watched.engine = WatchedEngine(watched.config, SymbolBootstrap(Position(SYMBOL)), (broken,))
+    for desk in (plain, watched):
+        entry = desk.open()
+        desk.tell(filled(entry, entry.qty_lots, 2 * S))
+    notes = [action for action in watched.log if isinstance(action, NoteRaised) and action.name == "watcher_dropped"]
+    assert [dict(note.fields) for note in notes] == [{"watcher": "Broken", "error": "RuntimeError: full"}]
+    assert [action for action in watched.log if action not in notes] == plain.log
+    assert broken.heard == 3

@@ -18,7 +18,7 @@ from actors.symbol_ports import MarkAnswer, SubmitReceipt, SymbolAttachment
 from trading.adapters.clock import Clock
 from trading.engine.bootstrap import SymbolBootstrap
 from trading.engine.parameters import as_texts, parse
-from trading.engine.ports import Crashpoints, Gateway, Journal, OrderRecord, Submission, SymbolPort
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord, Submission, SymbolPort
 from trading.engine.reconcile import OUR_PREFIX
 from trading.model.errors import ConfigError, FencedOut, NotRunning, OutcomeUnknown, Refused, VenueUnavailable
 from trading.model.instrument import Instrument
@@ -37,7 +37,7 @@ log = structlog.get_logger("executor")
 class NoCrashpoints:
     """Passes every named point: what runs outside of tests."""
 
-    def reach(self, name: str) -> None:
+    def reach(self, point: Crashpoint) -> None:
         """Pass."""
 
 
@@ -111,6 +111,7 @@ class ExecutorActor:
             raise ConfigError(f"{symbol} is not tradable: {instrument.exclusion}")
         await core.journal.register_instruments((instrument,), self._clock.now_ns())
         epoch = await core.journal.next_symbol_epoch(core.keeper.lease, symbol, owner)
+        core.crashpoints.reach(Crashpoint.ATTACH_AFTER_EPOCH)
         core.state.epochs[symbol] = epoch
         core.account.set_allocation(symbol, self._settings.allocation_quote)
         core.sends.fence(symbol)

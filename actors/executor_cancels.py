@@ -16,7 +16,7 @@ from actors.executor_state import ExecutorState
 from trading.adapters.clock import Clock
 from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
-from trading.engine.ports import Crashpoints, Gateway
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway
 from trading.model.errors import RateLimited, VenueError
 from trading.model.orders import OrderStatus
 from trading.model.units import NS_PER_S
@@ -142,8 +142,9 @@ class CancelPath:
                 await self._gateway.cancel(job.symbol, name, job.venue_order_id)
             return
         self._begin(tracker)
-        self._crashpoints.reach("cancel.before")
+        self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
+        self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
         if not is_taken and not tracker.record.status.is_terminal:
             report = await self._gateway.order(job.symbol, name)
             if report is not None:
@@ -158,8 +159,9 @@ class CancelPath:
                     if is_there and tracker.record.client_order_id not in self._state.sending:
                         self._begin(tracker)
             self._state.counters["sweeps"] += 1
-            self._crashpoints.reach("cancel.before")
+            self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
             await self._gateway.cancel_all(job.symbols)
+            self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
         finally:
             self._sweeping.difference_update(job.symbols)
 

@@ -31,7 +31,7 @@ from trading.engine.account_limits import AccountLimits
 from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.parameters import parse
-from trading.engine.ports import Crashpoints, Gateway, Journal, JournalEntry, JournalState, SymbolPort
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, JournalEntry, JournalState, SymbolPort
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 from trading.model.orders import OrderStatus
@@ -59,6 +59,7 @@ class ExecutorCore:
         self.journal = journal
         self.gateway = gateway
         self.clock = clock
+        self.crashpoints = crashpoints
         self._crash = crash
         self._tasks: set[asyncio.Task[None]] = set()
         now_ns = clock.now_ns()
@@ -68,7 +69,7 @@ class ExecutorCore:
         name = f"executor:{settings.account}"
         self.keeper = LeaseKeeper(name, settings.owner, settings.lease_ttl_s, self.state, journal, clock)
         self.alerts = AlertLane(journal, clock, self.state.counters)
-        self.deliveries = DeliveryLane(symbols, self.state.counters)
+        self.deliveries = DeliveryLane(symbols, self.state.counters, crashpoints)
         self.outcomes = OutcomeLane(self.state, journal, self.keeper, crashpoints, self._on_committed)
         self.intents = IntentLane(self.state, journal, self.keeper, crashpoints)
         self.desk = OrderDesk(self.state, self.outcomes, self.alerts, clock)
@@ -123,6 +124,7 @@ class ExecutorCore:
         Raises: NotRunning while another executor lives; StoreError; ConfigError.
         """
         await self.keeper.take()
+        self.crashpoints.reach(Crashpoint.START_AFTER_LEASE)
         loaded = await self.journal.load(self.settings.account)
         self._restore(loaded)
         await self._register_instruments(loaded)
@@ -136,6 +138,7 @@ class ExecutorCore:
         self.spawn(self.alerts.run(), "alerts")
         self.spawn(self.sends.run(), "sends")
         self._recover()
+        self.crashpoints.reach(Crashpoint.START_AFTER_RECOVER)
         if with_loops:
             self.spawn(self.keeper.run(), "lease")
             self.spawn(self.reconciler.run(), "reconcile")

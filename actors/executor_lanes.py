@@ -17,7 +17,7 @@ import structlog
 from actors.executor_lease import LeaseKeeper
 from actors.executor_state import ExecutorState
 from trading.adapters.clock import Clock
-from trading.engine.ports import Crashpoints, Journal, JournalEntry, OrderRecord, SymbolPort
+from trading.engine.ports import Crashpoint, Crashpoints, Journal, JournalEntry, OrderRecord, SymbolPort
 from trading.model.errors import FencedOut, InvariantViolated, StoreError, TradingError
 from trading.model.orders import Delivery
 
@@ -73,7 +73,7 @@ class IntentLane:
                 await self._commit(batch)
 
     async def _commit(self, batch: list[_WaitingIntent]) -> None:
-        self._crashpoints.reach("intent.before_commit")
+        self._crashpoints.reach(Crashpoint.INTENT_BEFORE_COMMIT)
         try:
             records = [item.record for item in batch]
             taken = frozenset(await self._journal.commit_intents(self._keeper.lease, records))
@@ -87,7 +87,7 @@ class IntentLane:
             log.error("intents_uncertain", count=len(batch), reason=str(error))
             _answer(batch, CommitOutcome.UNCERTAIN)
             return
-        self._crashpoints.reach("intent.after_commit")
+        self._crashpoints.reach(Crashpoint.INTENT_AFTER_COMMIT)
         for item in batch:
             is_taken = item.record.client_order_id in taken
             if not item.done.done():
@@ -173,7 +173,8 @@ class OutcomeLane:
                 await self._commit(batch)
 
     async def _commit(self, batch: list[JournalEntry]) -> None:
-        self._crashpoints.reach("outcome.before_commit")
+        has_fills = any(entry.fill is not None for entry in batch)
+        self._crashpoints.reach(Crashpoint.FILL_BEFORE_COMMIT if has_fills else Crashpoint.OUTCOME_BEFORE_COMMIT)
         delay_s = RETRY_FIRST_S
         while True:
             try:
@@ -188,7 +189,7 @@ class OutcomeLane:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
         self._state.is_journal_down = False
-        self._crashpoints.reach("outcome.after_commit")
+        self._crashpoints.reach(Crashpoint.FILL_AFTER_COMMIT if has_fills else Crashpoint.OUTCOME_AFTER_COMMIT)
         self._written += len(batch)
         for entry in batch:
             self._pending[entry.order.symbol] -= 1
@@ -203,10 +204,13 @@ class OutcomeLane:
 class DeliveryLane:
     """Carries committed events to the symbols, each symbol's in order. At most once; the sequence shows a loss."""
 
-    def __init__(self, symbols: Callable[[str], SymbolPort], counters: Counter[str]) -> None:
+    def __init__(
+        self, symbols: Callable[[str], SymbolPort], counters: Counter[str], crashpoints: Crashpoints
+    ) -> None:
         self._make_port = symbols
         self._ports: dict[str, SymbolPort] = {}
         self._counters = counters
+        self._crashpoints = crashpoints
         self._waiting: dict[str, list[Delivery]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
 
@@ -241,6 +245,8 @@ class DeliveryLane:
                 except TradingError as error:
                     self._counters["deliveries_lost"] += len(batch)
                     log.info("delivery_lost", symbol=symbol, count=len(batch), reason=str(error))
+                else:
+                    self._crashpoints.reach(Crashpoint.DELIVER_AFTER)
         finally:
             del self._busy[symbol]
 

@@ -1,6 +1,6 @@
 """The right to write an account: taken at start, renewed while we live, judged by our own monotonic clock.
 
-May import `trading.model`, `trading.engine` and the executor's state. A lapsed lease forbids orders, never cancels
+May import `trading.model`, `trading.engine`, the process identity and the executor's state. A lapsed lease forbids orders, never cancels
 (promise 4). The database may still call us the owner after a lapse: then it is ours again, under the same epoch.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import structlog
 
 from actors.executor_state import ExecutorState
+from actors.process_identity import is_certainly_dead
 from trading.adapters.clock import Clock
 from trading.engine.ports import Journal
 from trading.model.errors import FencedOut, InvariantViolated, NotRunning, StoreError
@@ -55,7 +56,9 @@ class LeaseKeeper:
         return self._lease is not None and self._clock.monotonic_ns() < self._valid_until_ns
 
     async def take(self) -> Lease:
-        """Take the lease, waiting for a crashed predecessor's to expire; a second call renews it.
+        """Take the lease; a second call renews it.
+
+        A predecessor of this host that is gone for certain is succeeded at once; any other's lease has to run out.
 
         Raises: NotRunning when another living owner keeps it for longer than two lives of a lease; StoreError.
         """
@@ -64,9 +67,12 @@ class LeaseKeeper:
             return self._lease
         deadline_ns = self._clock.monotonic_ns() + int(2 * self._ttl_s * NS_PER_S) + NS_PER_S
         while True:
+            holder = await self._journal.lease_owner(self._name)
             asked_ns = self._clock.monotonic_ns()
             try:
-                self._lease = await self._journal.acquire_lease(self._name, self._owner, self._ttl_s)
+                self._lease = await self._journal.acquire_lease(
+                    self._name, self._owner, self._ttl_s, holder if is_certainly_dead(holder) else ""
+                )
             except FencedOut as error:
                 if self._clock.monotonic_ns() >= deadline_ns:
                     raise NotRunning(f"another executor runs this account: {error}") from error

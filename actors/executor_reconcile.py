@@ -19,7 +19,7 @@ from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
-from trading.engine.ports import Crashpoints, Gateway, Journal
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
 from trading.engine.reconcile import Evidence, OrphanPolicy, Verdict, compare, provable_from_ms, resolve_unknown
 from trading.model.errors import RateLimited, StoreError, VenueUnavailable
 from trading.model.orders import OrderStatus, VenueOrder, VenueTrade
@@ -103,7 +103,7 @@ class Reconciler:
 
     async def compare_all(self) -> None:
         """Read balances and open orders, and compare. Raises: VenueUnavailable, StoreError."""
-        self._crashpoints.reach("reconcile.before")
+        self._crashpoints.reach(Crashpoint.RECONCILE_BEFORE)
         if not self._settings.is_paper:
             await self._token()
             for balance in await self._gateway.balances():
@@ -132,7 +132,7 @@ class Reconciler:
         for _ in range(0, len(symbols), SYMBOLS_A_READ):
             await self._token()
         venue_open = await self._gateway.open_orders(symbols) if symbols else ()
-        self._crashpoints.reach("reconcile.after_query")
+        self._crashpoints.reach(Crashpoint.RECONCILE_AFTER_QUERY)
         found = compare(self._state.orders.live_records(), venue_open, symbols, asked_ns)
         for report in found.reports:
             self._desk.take(report)
@@ -228,7 +228,7 @@ class Reconciler:
             return  # a push was faster
         match resolve_unknown(record, evidence, asked_ms, self._settings.patience):
             case Verdict.ABSENT:
-                self._crashpoints.reach("resolve.before_absent")
+                self._crashpoints.reach(Crashpoint.RESOLVE_BEFORE_ABSENT)
                 self._state.counters["not_sent"] += 1
                 text = f"absent at {asked_ms} ms from query, orders and trades"
                 self._desk.apply(tracker, (tracker.on_absent(text, self._clock.now_ns()),))
@@ -290,7 +290,9 @@ class Reconciler:
             record = tracker.record
             since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
             self._state.counters["fills_fetched"] += 1
-            for trade in await self._gateway.trades(record.symbol, record.venue_order_id, since_ms):
+            trades = await self._gateway.trades(record.symbol, record.venue_order_id, since_ms)
+            self._crashpoints.reach(Crashpoint.FETCH_BEFORE_BOOK)
+            for trade in trades:
                 if _is_of(trade, tracker):
                     self._desk.take(trade)
 

@@ -23,7 +23,7 @@ from trading.engine.account_rules import Denial
 from trading.engine.budget import FairQueue, Priority, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.orders import OrderEventKind, next_status
-from trading.engine.ports import Crashpoints, Gateway, Journal, OrderRecord
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord
 from trading.model.errors import InvariantViolated, StoreError
 from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, PlaceRejected, Purpose, Refusal
 from trading.model.session import HaltState
@@ -231,7 +231,7 @@ class SendPath:
                 self._finish_denied(job, denial)
                 return
             self._settle(job, True)
-            self._crashpoints.reach("send.before")
+            self._crashpoints.reach(Crashpoint.SEND_BEFORE)
             sent_ns = self._clock.now_ns()
             tracker.record = replace(
                 tracker.record, committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns
@@ -239,7 +239,7 @@ class SendPath:
             self._state.to_send.add(max(0, sent_ns - committed_ns))
             self._state.counters["placed"] += 1
             answer = await self._gateway.place(tracker.record)
-            self._crashpoints.reach("send.after")
+            self._crashpoints.reach(Crashpoint.SEND_AFTER)
             if isinstance(answer, PlaceRejected) and answer.retry_after_s > 0:
                 self._budget.on_rate_limited(answer.retry_after_s, self._clock.now_ns())
             self._desk.answer(tracker, answer)

@@ -6,7 +6,6 @@ Imported by `actors.recipes` inside the worker only.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ import structlog
 from actors.clients import SymbolHandle
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
+from actors.process_identity import own_identity
 from actors.recipes import SystemConfig
 from actors.wiring_logging import log_to_file
 from trading.adapters.clock import SystemClock
@@ -62,7 +62,7 @@ _KEPT: set[asyncio.Task[None]] = set()
 def _settings(config: SystemConfig) -> ExecutorSettings:
     return ExecutorSettings(
         account=config.account,
-        owner=f"{config.session}:{os.getpid()}",
+        owner=f"{config.session}:{own_identity()}",
         is_paper=config.mode is Mode.PAPER,
         opening=config.paper_balances,
         allocation_quote=config.allocation,

@@ -62,6 +62,22 @@ async def test_lease_when_expired_goes_to_the_next_epoch_and_fences_the_old(jour
     assert await heir.orders_by_id(["late"]) == ()
 
 
+async def test_lease_of_a_dead_owner_goes_to_its_heir_and_to_nobody_else(journal: Journal, reopen: Reopen) -> None:
+    assert await journal.lease_owner("executor:main") == ""
+    old = await journal.acquire_lease("executor:main", "a", 30.0)
+    heir = reopen()
+    assert await heir.lease_owner("executor:main") == "a"
+    for wrong in ("", "b"):
+        with pytest.raises(FencedOut):
+            await heir.acquire_lease("executor:main", "c", 30.0, wrong)
+    new = await heir.acquire_lease("executor:main", "c", 30.0, "a")
+    assert new.epoch == old.epoch + 1
+    with pytest.raises(FencedOut):
+        await journal.renew_lease(old, 30.0)
+    with pytest.raises(FencedOut):
+        await reopen().acquire_lease("executor:main", "d", 30.0, "a")  # a second heir of the same dead comes too late
+
+
 async def test_lease_that_lapsed_forbids_writes_until_it_is_renewed(journal: Journal) -> None:
     lease = await journal.acquire_lease("executor:main", "a", 0.05)
     await asyncio.sleep(0.1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from trading.model.instrument import Instrument
@@ -163,8 +164,15 @@ class Journal(Protocol):
     old.
     """
 
-    async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
-        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held."""
+    async def acquire_lease(self, name: str, owner: str, ttl_s: float, heir_of: str = "") -> Lease:
+        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held.
+
+        Args: heir_of: an owner that is dead for certain; what it holds counts as expired.
+        """
+        ...
+
+    async def lease_owner(self, name: str) -> str:
+        """Read who took the lease last; empty when nobody did, or it was given up. No lease is needed."""
         ...
 
     async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
@@ -322,10 +330,36 @@ class SymbolPort(Protocol):
         ...
 
 
-class Crashpoints(Protocol):
-    """Named places where a test kills the process: between the steps of submit, fill and reconcile."""
+class Crashpoint(StrEnum):
+    """A named place between two steps of submit, fill, cancel, reconcile or start, where a test kills the process.
 
-    def reach(self, name: str) -> None:
+    The value reads "step.when"; `docs/reliability.md` says for each what a death there leaves behind.
+    """
+
+    START_AFTER_LEASE = "start.after_lease"  # the lease is ours, nothing is read yet
+    START_AFTER_RECOVER = "start.after_recover"  # what was in flight is UNKNOWN in memory, not yet in the journal
+    ATTACH_AFTER_EPOCH = "attach.after_epoch"  # the symbol's new owner is committed, and does not know it
+    INTENT_BEFORE_COMMIT = "intent.before_commit"
+    INTENT_AFTER_COMMIT = "intent.after_commit"  # the row stands, nobody has been told
+    SEND_BEFORE = "send.before"  # all checks passed, the submitter knows it to be durable, nothing is on the wire
+    SEND_AFTER = "send.after"  # the venue's answer is here, and not applied
+    OUTCOME_BEFORE_COMMIT = "outcome.before_commit"
+    OUTCOME_AFTER_COMMIT = "outcome.after_commit"  # committed, the symbol is not told
+    FILL_BEFORE_COMMIT = "fill.before_commit"
+    FILL_AFTER_COMMIT = "fill.after_commit"
+    DELIVER_AFTER = "deliver.after"  # the symbol has been told
+    CANCEL_BEFORE = "cancel.before"
+    CANCEL_AFTER = "cancel.after"  # the venue took the cancel, its end is not seen
+    RECONCILE_BEFORE = "reconcile.before"
+    RECONCILE_AFTER_QUERY = "reconcile.after_query"
+    RESOLVE_BEFORE_ABSENT = "resolve.before_absent"  # proven absent, not yet written
+    FETCH_BEFORE_BOOK = "fetch.before_book"  # missing executions are read, not booked
+
+
+class Crashpoints(Protocol):
+    """What happens at the named places: nothing outside of tests."""
+
+    def reach(self, point: Crashpoint) -> None:
         """Pass the point, or die there."""
         ...
 

@@ -101,12 +101,21 @@ class PostgresJournal:
 
     # --- leases ----------------------------------------------------------------------------------------------------
 
-    async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
-        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held."""
-        rows = await self._plain(sql.ACQUIRE_LEASE, {"lease": name, "owner": owner, "ttl_s": ttl_s})
+    async def acquire_lease(self, name: str, owner: str, ttl_s: float, heir_of: str = "") -> Lease:
+        """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held.
+
+        Args: heir_of: an owner that is dead for certain; what it holds counts as expired.
+        """
+        values = {"lease": name, "owner": owner, "ttl_s": ttl_s, "heir_of": heir_of}
+        rows = await self._plain(sql.ACQUIRE_LEASE, values)
         if not rows:
             raise FencedOut(f"the lease {name} is held by another owner")
         return Lease(name, rows[0][0], owner)
+
+    async def lease_owner(self, name: str) -> str:
+        """Read who took the lease last; empty when nobody did, or it was given up."""
+        rows = await self._reads.read(sql.READ_LEASE_OWNER, {"lease": name})
+        return str(rows[0][0]) if rows else ""
 
     async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
         """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""

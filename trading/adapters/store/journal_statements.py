@@ -194,8 +194,10 @@ INSERT INTO leases AS held (name, epoch, owner, acquired_at, expires_at)
 VALUES (%(lease)s, 1, %(owner)s, clock_timestamp(), clock_timestamp() + %(ttl_s)s * interval '1 second')
 ON CONFLICT (name) DO UPDATE SET
     epoch = held.epoch + 1, owner = excluded.owner, acquired_at = excluded.acquired_at, expires_at = excluded.expires_at
-WHERE held.expires_at <= clock_timestamp()
+WHERE held.expires_at <= clock_timestamp() OR (held.owner = %(heir_of)s AND held.owner <> '')
 RETURNING epoch"""
+
+READ_LEASE_OWNER: Final[LiteralString] = "SELECT owner FROM leases WHERE name = %(lease)s"
 
 # A lease that lapsed while nobody took it may go on: no other writer was there.
 RENEW_LEASE: Final[LiteralString] = """

@@ -75,15 +75,21 @@ class MemoryJournal:
 
     # --- leases ----------------------------------------------------------------------------------------------------
 
-    async def acquire_lease(self, name: str, owner: str, ttl_s: float) -> Lease:
-        """Take the lease when free or expired, with the next epoch. Raises: FencedOut while held."""
+    async def acquire_lease(self, name: str, owner: str, ttl_s: float, heir_of: str = "") -> Lease:
+        """Take the lease when free, expired or the dead `heir_of`'s, with the next epoch. Raises: FencedOut while held."""
         self._check_up()
-        epoch, _, expires_ns = self._leases.get(name, (0, "", 0))
-        if expires_ns is None or expires_ns > self._now_ns():
+        epoch, holder, expires_ns = self._leases.get(name, (0, "", 0))
+        is_inherited = bool(heir_of) and holder == heir_of
+        if not is_inherited and (expires_ns is None or expires_ns > self._now_ns()):
             raise FencedOut(f"the lease {name} is held by another owner")
         self._leases[name] = (epoch + 1, owner, self._now_ns() + int(ttl_s * NS_PER_S))
         self._answer()
         return Lease(name, epoch + 1, owner)
+
+    async def lease_owner(self, name: str) -> str:
+        """Read who took the lease last."""
+        self._check_up()
+        return self._leases.get(name, (0, "", 0))[1]
 
     async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
         """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""

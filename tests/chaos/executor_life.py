@@ -1,0 +1,327 @@
+"""One life of an executor in a process of its own: the real journal, the real gateway, and a seeded hand that trades.
+
+Run by `life_zygote`. A life ends by SIGKILL at a named point, or, the last one, in order, with a report. What it was
+told and promised goes into a log that survives it: one JSON object a line, written without a buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from actors.executor import ExecutorActor
+from actors.executor_values import ExecutorSettings
+from actors.process_identity import own_identity
+from trading.adapters.clock import SystemClock
+from trading.adapters.credentials import Credentials
+from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
+from trading.adapters.mexc.rest import RestSettings
+from trading.adapters.mexc.rest_codec import instruments_of
+from trading.adapters.mexc.user_stream import UserStreamSettings
+from trading.adapters.store.journal import PostgresJournal
+from trading.engine.budget import BudgetSettings
+from trading.engine.ports import Crashpoint, Submission
+from trading.engine.reconcile import Patience
+from trading.model.errors import TradingError
+from trading.model.instrument import Instrument
+from trading.model.market import Side
+from trading.model.orders import CancelIntent, Delivery, OrderIntent, OrderType, Purpose
+from trading.model.units import NS_PER_S
+
+ACCOUNT = "main"
+NOT_REACHED = 3
+CRASHED = 70
+HAND_PATIENCE_S = 12.0
+SETTLE_PATIENCE_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class LifePlan:
+    """What one life is given. `die_at` empty: the last life, which settles and reports.
+
+    Attributes:
+        die_after: how often the point is passed before the death. signal_name: SIGKILL, or SIGSTOP for a pause.
+        faults: ids of the simulator's faults that the last life lifts once it has traded under them.
+        number: the first order number of this life's hand; owner: unique to the life.
+    """
+
+    database_url: str
+    rest: str
+    ws: str
+    api_key: str
+    secret: str
+    symbol: str
+    owner: str
+    log: str
+    seed: int
+    die_at: str = ""
+    die_after: int = 0
+    signal_name: str = "SIGKILL"
+    faults: tuple[str, ...] = ()
+
+
+class LifeLog:
+    """What this life promised and told, on disk at once."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, **fact: Any) -> None:
+        """Append one fact."""
+        os.write(self._file, json.dumps(fact).encode() + b"\n")
+
+
+class DeathAt:
+    """Sends this process a signal at a named point, once it has been passed often enough."""
+
+    def __init__(self, point: str, after: int, signal_name: str) -> None:
+        self._point = point
+        self._left = after
+        self._signal = signal.Signals[signal_name]
+
+    def reach(self, point: Crashpoint) -> None:
+        """Pass the point, or die there."""
+        if point != self._point:
+            return
+        if self._left:
+            self._left -= 1
+            return
+        self._point = ""
+        os.kill(os.getpid(), self._signal)
+
+
+class ListeningSymbol:
+    """The symbol's end of the deliveries: writes down what it is told."""
+
+    def __init__(self, log: LifeLog) -> None:
+        self._log = log
+
+    async def deliver(self, deliveries: tuple[Delivery, ...]) -> None:
+        """Take events."""
+        for item in deliveries:
+            kind = type(item.event).__name__
+            self._log.write(told=item.seq, kind=kind, order=item.event.client_order_id)
+
+
+def settings_of(plan: LifePlan) -> ExecutorSettings:
+    """The executor's settings: short windows, so that a life costs seconds; no rate limit, so that faults are dense."""
+    return ExecutorSettings(
+        ACCOUNT,
+        f"{plan.owner}:{own_identity()}",
+        is_paper=False,
+        budget=BudgetSettings(0, 0, 0, 0),
+        limits=(("max_open_orders", "1000"), ("max_entries_per_minute", "100000")),
+        patience=Patience(clock_bound_ms=200, query_lag_ms=500),
+        allocation_quote=Decimal(20_000),
+        recv_window_ms=500,
+        lease_ttl_s=1.0,
+        resolve_interval_s=0.05,
+        reconcile_interval_s=1.0,
+        halt_timeout_s=20.0,
+        equity_interval_s=0.3,
+    )
+
+
+class Hand:
+    """Trades by dice: takes, rests near and far, cancels, sells what it holds."""
+
+    def __init__(self, plan: LifePlan, executor: ExecutorActor, instrument: Instrument, log: LifeLog) -> None:
+        self._plan = plan
+        self._executor = executor
+        self._instrument = instrument
+        self._log = log
+        self._clock = SystemClock()
+        self._dice = random.Random(plan.seed)
+        self._epoch = 0
+        self._number = 0
+        self._names: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._public = httpx.AsyncClient(trust_env=False, timeout=5)
+
+    async def attach(self) -> None:
+        """Become the symbol's owner."""
+        attachment = await self._executor.attach_symbol(self._plan.symbol, "run-1", 1, self._plan.owner)
+        self._epoch = attachment.owner_epoch
+
+    async def trade(self, patience_s: float, orders: int | None = None) -> None:
+        """Trade for so long, or so many orders."""
+        try:
+            async with asyncio.timeout(patience_s):
+                while orders is None or self._number < orders:
+                    await self._one()
+                    await asyncio.sleep(self._dice.random() * 0.04)
+        except TimeoutError:
+            pass
+
+    async def rest(self) -> None:
+        """Wait for what is under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Release the sockets."""
+        await self._public.aclose()
+
+    async def _one(self) -> None:
+        bid, ask = await self._best()
+        await self._executor.mark(self._plan.symbol, bid, 0)
+        roll = self._dice.random()
+        sellable = self._executor.core.account.sellable_lots(self._plan.symbol)
+        if roll < 0.25 and sellable * bid * self._instrument.tick_size * self._instrument.lot_size > 10:
+            self._submit(self._intent(Side.SELL, OrderType.IOC, bid * 98 // 100, Purpose.EXIT, sellable))
+        elif roll < 0.55:
+            self._submit(self._intent(Side.BUY, OrderType.IOC, ask * 101 // 100))
+        elif roll < 0.75:
+            self._submit(self._intent(Side.BUY, OrderType.LIMIT, bid))
+        else:
+            self._submit(self._intent(Side.BUY, OrderType.LIMIT_MAKER, bid * self._dice.choice((96, 97, 98)) // 100))
+        if self._names and self._dice.random() < 0.4:
+            name = self._dice.choice(self._names[-6:])
+            cancel = CancelIntent(name, self._plan.symbol, self._clock.now_ns(), "dice")
+            self._spawn(self._send((), (cancel,)))
+
+    async def _best(self) -> tuple[int, int]:
+        path = f"{self._plan.rest}/api/v3/ticker/bookTicker"
+        answer = await self._public.get(path, params={"symbol": self._plan.symbol})
+        ticker = answer.raise_for_status().json()
+        return self._instrument.price_ticks(ticker["bidPrice"]), self._instrument.price_ticks(ticker["askPrice"])
+
+    def _intent(
+        self, side: Side, kind: OrderType, price_ticks: int, purpose: Purpose = Purpose.ENTRY, lots: int = 0
+    ) -> OrderIntent:
+        self._number += 1
+        now_ns = self._clock.now_ns()
+        quote = Decimal(self._dice.randint(10, 40))
+        made = OrderIntent(
+            f"mx-1-{self._epoch}-{self._number}",
+            self._plan.symbol,
+            side,
+            kind,
+            price_ticks,
+            lots or self._instrument.qty_lots_ceil(quote / self._instrument.price(price_ticks)),
+            purpose,
+            now_ns,
+            now_ns + 2 * NS_PER_S,
+            self._epoch,
+            "dice",
+        )
+        self._names.append(made.client_order_id)
+        return made
+
+    def _submit(self, intent: OrderIntent) -> None:
+        self._spawn(self._send((intent,), ()))
+
+    async def _send(self, intents: tuple[OrderIntent, ...], cancels: tuple[CancelIntent, ...]) -> None:
+        submission = Submission(self._plan.symbol, self._epoch, "run-1", intents, cancels)
+        with contextlib.suppress(TradingError):
+            receipt = await self._executor.submit(submission)
+            for name in receipt.durable:
+                self._log.write(durable=name)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@contextlib.asynccontextmanager
+async def executor_of(plan: LifePlan, log: LifeLog) -> AsyncIterator[tuple[ExecutorActor, Instrument]]:
+    """Build the executor as `wiring_executor` does, with a death in it, and start it."""
+    clock = SystemClock()
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as public:
+        listed = (await public.get(f"{plan.rest}/api/v3/exchangeInfo")).raise_for_status().json()
+    instruments = instruments_of(listed)
+    journal = PostgresJournal(plan.database_url, ACCOUNT, "s1")
+    await journal.open()
+    gateway = MexcGateway(
+        MexcGatewaySettings(
+            plan.rest, plan.ws, "sim", RestSettings(1.0, 1.0), UserStreamSettings(backoff_min_s=0.05), seed=plan.seed
+        ),
+        Credentials(plan.api_key, plan.secret),
+        instruments,
+        clock,
+    )
+    executor = ExecutorActor(
+        settings_of(plan),
+        journal,
+        gateway,
+        instruments,
+        lambda _: ListeningSymbol(log),
+        clock,
+        _crash,
+        DeathAt(plan.die_at, plan.die_after, plan.signal_name),
+    )
+    await executor.start()
+    await until(lambda: executor.core.state.is_reconciled, "the account is reconciled")
+    yield executor, instruments[plan.symbol]
+    await executor.close()
+    await journal.close()
+
+
+def _crash(reason: str) -> None:
+    os.write(2, f"executor crashed: {reason}\n".encode())
+    os._exit(CRASHED)
+
+
+async def until(is_done: Callable[[], bool], what: str, patience_s: float = SETTLE_PATIENCE_S) -> None:
+    """Wait until something is so. Raises: TimeoutError that says what was not."""
+    try:
+        async with asyncio.timeout(patience_s):
+            while not is_done():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise TimeoutError(f"not within {patience_s} s: {what}") from None
+
+
+async def live(plan: LifePlan) -> int:
+    """Live one life; returns the exit code when it does not end by a signal."""
+    log = LifeLog(plan.log)
+    async with executor_of(plan, log) as (executor, instrument):
+        hand = Hand(plan, executor, instrument, log)
+        await hand.attach()
+        if plan.die_at:
+            await hand.trade(HAND_PATIENCE_S)
+            return NOT_REACHED
+        await hand.trade(3.0, orders=5)
+        await hand.rest()
+        await hand.close()
+        await _lift_faults(plan)
+        await settle(executor, log)
+    return 0
+
+
+async def _lift_faults(plan: LifePlan) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as control:
+        for fault in plan.faults:
+            (await control.delete(f"{plan.rest}/sim/faults/{fault}")).raise_for_status()
+
+
+async def settle(executor: ExecutorActor, log: LifeLog) -> None:
+    """Wait until nothing is in doubt, halt, look once more, and write down what the executor believes."""
+    core = executor.core
+    await until(lambda: not tuple(core.state.orders.unknown()) and not core.state.sending, "no outcome is unknown")
+    await until(lambda: not any(item.missing_lots for item in core.state.orders.live()), "every fill is booked")
+    report = await executor.halt("account", None, False, "the test is over")
+    await until(lambda: not core.state.orders.live(), "no order is open")
+    await core.reconciler.compare_all()
+    await core.outcomes.flush()
+    await core.books.round()
+    status = await executor.status()
+    log.write(
+        settled=True,
+        confirmed=report.confirmed,
+        open_orders=report.open_orders,
+        unknown=status.unknown_orders,
+        foreign=status.foreign_orders,
+        counters=dict(status.counters),
+    )

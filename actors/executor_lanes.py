@@ -204,9 +204,7 @@ class OutcomeLane:
 class DeliveryLane:
     """Carries committed events to the symbols, each symbol's in order. At most once; the sequence shows a loss."""
 
-    def __init__(
-        self, symbols: Callable[[str], SymbolPort], counters: Counter[str], crashpoints: Crashpoints
-    ) -> None:
+    def __init__(self, symbols: Callable[[str], SymbolPort], counters: Counter[str], crashpoints: Crashpoints) -> None:
         self._make_port = symbols
         self._ports: dict[str, SymbolPort] = {}
         self._counters = counters

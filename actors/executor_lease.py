@@ -1,7 +1,8 @@
 """The right to write an account: taken at start, renewed while we live, judged by our own monotonic clock.
 
-May import `trading.model`, `trading.engine`, the process identity and the executor's state. A lapsed lease forbids orders, never cancels
-(promise 4). The database may still call us the owner after a lapse: then it is ours again, under the same epoch.
+May import `trading.model`, `trading.engine`, the process identity and the executor's state. A lapsed lease forbids
+orders, never cancels (promise 4). The database may still call us the owner after a lapse: then it is ours again, under
+the same epoch.
 """
 
 from __future__ import annotations

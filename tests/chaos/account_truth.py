@@ -58,9 +58,11 @@ def compare(database_url: str, account: Any, deposits: dict[str, Decimal], symbo
         rows = {row[0]: row for row in link.execute(_ORDERS).fetchall()}
         fills = link.execute(_FILLS).fetchall()
         events = {(seq, kind, order) for seq, kind, order in link.execute(_EVENTS, [symbol]).fetchall()}
-        ledger = dict(link.execute("SELECT asset, sum(amount) FROM ledger GROUP BY asset").fetchall())
+        ledger: dict[str, Decimal] = dict(
+            link.execute("SELECT asset, sum(amount) FROM ledger GROUP BY asset").fetchall()
+        )
         balances = {asset: (free, locked) for asset, free, locked in link.execute(_BALANCES).fetchall()}
-        positions = dict(link.execute("SELECT symbol, qty FROM positions").fetchall())
+        positions: dict[str, Decimal] = dict(link.execute("SELECT symbol, qty FROM positions").fetchall())
         alerts = link.execute("SELECT name, text FROM alerts").fetchall()
     ours = [order for order in account["orders"] if order["clientOrderId"].startswith(OUR_PREFIX)]
     verdict.orders = len(ours)
@@ -108,7 +110,9 @@ def _compare_orders(verdict: Verdict, ours: list[Any], rows: dict[str, Any]) -> 
             order["orderId"],
         )
         if (status, filled_qty, filled_quote, venue_order_id) != told:
-            verdict.other.append(f"order {name}: here {(status, filled_qty, filled_quote, venue_order_id)}, there {told}")
+            verdict.other.append(
+                f"order {name}: here {(status, filled_qty, filled_quote, venue_order_id)}, there {told}"
+            )
         if status in UNFINISHED:
             verdict.other.append(f"order {name} is still {status}")
 
@@ -151,9 +155,7 @@ def _compare_balances(
             verdict.other.append(f"{asset}: stored {balances.get(asset)}, the venue holds {(free, locked)}")
 
 
-def _compare_promises(
-    verdict: Verdict, log: Path, rows: dict[str, Any], events: set[tuple[int, str, str]]
-) -> None:
+def _compare_promises(verdict: Verdict, log: Path, rows: dict[str, Any], events: set[tuple[int, str, str]]) -> None:
     """What a submitter was told to be durable stands; what a symbol was told happened, under the same number."""
     if sorted(seq for seq, _, _ in events) != list(range(1, len(events) + 1)):
         verdict.lost.append(f"events have holes: {sorted(seq for seq, _, _ in events)}")
@@ -167,6 +169,7 @@ def _compare_promises(
 
 
 def report_of(log: Path) -> dict[str, Any]:
-    """The last life's own report; empty when it did not settle."""
+    """The last life's own report, with why lives ended that were not meant to; empty when none settled and all well."""
     facts = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return next((fact for fact in reversed(facts) if fact.get("settled")), {})
+    ends = {name: fact[name] for fact in facts for name in ("failed", "crashed") if name in fact}
+    return next((fact for fact in reversed(facts) if fact.get("settled")), {}) | ends

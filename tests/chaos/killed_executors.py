@@ -118,7 +118,7 @@ class KilledExecutors:
         """Make the account's database; gone after the block."""
         name = _database(key)
         with psycopg.connect(plain_url(self._server_url), autocommit=True) as link:
-            link.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")  # type: ignore[arg-type]
+            link.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         url = sibling(self._server_url, name)
         with psycopg.connect(plain_url(url)) as link:
             link.execute(
@@ -127,7 +127,7 @@ class KilledExecutors:
             )
         yield url
         with psycopg.connect(plain_url(self._server_url), autocommit=True) as link:
-            link.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+            link.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def account(self, key: str) -> Any:
         """The venue's truth about an account."""

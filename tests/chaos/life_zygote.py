@@ -1,4 +1,4 @@
-"""Gives birth to lives: everything is imported once, and each plan that comes by stdin is lived by a fork of this process.
+"""Gives birth to lives: all is imported once, and each plan that comes by stdin is lived by a fork of this process.
 
 `python -m tests.chaos.life_zygote`. For each line of stdin (a `LifePlan` as JSON) two lines go to stdout: the child's
 pid, and how it ended: an exit code, or minus the signal. Ends when stdin does.
@@ -14,7 +14,7 @@ import traceback
 
 import structlog
 
-from tests.chaos.executor_life import CRASHED, LifePlan, live
+from tests.chaos.executor_life import CRASHED, LifeLog, LifePlan, live
 
 FAILED = 1
 
@@ -24,7 +24,8 @@ def main() -> None:
     # stdout speaks the protocol above; what a dying executor logs by the hundred is wanted only when one looks for it.
     level = 20 if os.environ.get("MEXCBOT_CHAOS_LOG") else 50
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     for line in sys.stdin:
         values = json.loads(line)
@@ -41,10 +42,8 @@ def _lived(plan: LifePlan) -> int:
     try:
         return asyncio.run(live(plan))
     except Exception:  # noqa: BLE001  # a fork must not return into the loop above, whatever happened in it
-        traceback.print_exc()
+        LifeLog(plan.log).write(failed=traceback.format_exc())
         return FAILED
-    finally:
-        sys.stderr.flush()
 
 
 assert FAILED != CRASHED

@@ -36,7 +36,16 @@ def test_pid_that_was_given_out_again_is_not_the_process_of_before() -> None:
 
 @pytest.mark.parametrize(
     "owner",
-    ["", "one", "session-1:1234", "s:pid/1", "s:proc/other-boot/pid:[1]/1/1", "s:proc/a/b/c/d", "proc////", "a/b/c/1/2"],
+    [
+        "",
+        "one",
+        "session-1:1234",
+        "s:pid/1",
+        "s:proc/other-boot/pid:[1]/1/1",
+        "s:proc/a/b/c/d",
+        "proc////",
+        "a/b/c/1/2",
+    ],
 )
 def test_owner_of_another_host_or_without_identity_is_never_called_dead(owner: str) -> None:
     assert not is_certainly_dead(owner)

@@ -49,8 +49,6 @@ _TRADES_A_PAGE = 100
 _PAGES_MAX = 64
 _CLOCK_RETRY_S = 1.0
 _RATE_LIMITED_CODE = 429
-# The venue's queries may lag behind its matching by a few seconds (mexc-protocol §4).
-_QUERY_LAG_MS = 2_000
 # How far back the venue answers (mexc-protocol §3.4), less an hour for clocks that differ.
 _ORDERS_BACK_MS = (7 * 24 - 1) * 3_600_000
 _TRADES_BACK_MS = (30 * 24 - 1) * 3_600_000
@@ -60,7 +58,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class MexcGatewaySettings:
-    """Where the venue is and how patient we are. `venue` is the name that fills carry: "mexc", or "sim"."""
+    """Where the venue is and how patient we are. `venue` is the name that fills carry: "mexc", or "sim".
+
+    `query_lag_ms`: the venue's queries may lag behind its matching by a few seconds (mexc-protocol §4).
+    """
 
     rest_url: str
     ws_url: str
@@ -70,6 +71,7 @@ class MexcGatewaySettings:
     # How long `start` waits for the private stream before it goes on without.
     start_patience_s: float = 5.0
     clock_interval_s: float = 60.0
+    query_lag_ms: int = 2_000
     seed: int = 0
 
 
@@ -259,7 +261,7 @@ class MexcGateway:
 
         They count as of the question, less the venue's lag: newer than what was pushed before, older than what is next.
         """
-        as_of_ns = ns_from_ms(self.now_ms() - _QUERY_LAG_MS)
+        as_of_ns = ns_from_ms(self.now_ms() - self._settings.query_lag_ms)
         answer = await self._unless_absent("GET", "account", [])
         return self._decoded(lambda: balances_from_rest(answer, as_of_ns, self._clock.now_ns()))
 

@@ -76,7 +76,7 @@ class MemoryJournal:
     # --- leases ----------------------------------------------------------------------------------------------------
 
     async def acquire_lease(self, name: str, owner: str, ttl_s: float, heir_of: str = "") -> Lease:
-        """Take the lease when free, expired or the dead `heir_of`'s, with the next epoch. Raises: FencedOut while held."""
+        """Take the lease when free, expired or the dead `heir_of`'s, with the next epoch. Raises: FencedOut."""
         self._check_up()
         epoch, holder, expires_ns = self._leases.get(name, (0, "", 0))
         is_inherited = bool(heir_of) and holder == heir_of

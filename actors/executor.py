@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 import structlog
 
 from actors.executor_core import ExecutorCore
+from actors.executor_rates import FEE_ASSETS
 from actors.executor_values import ExecutorSettings, ExecutorStatus, LimitValue, limit_values
 from actors.symbol_ports import MarkAnswer, SubmitReceipt, SymbolAttachment
 from trading.adapters.clock import Clock
@@ -109,6 +110,8 @@ class ExecutorActor:
             raise ConfigError(f"unknown symbol {symbol}: the venue does not list it")
         if instrument.exclusion is not None:
             raise ConfigError(f"{symbol} is not tradable: {instrument.exclusion}")
+        await core.rates.learn_fees(symbol)
+        instrument = self._instruments[symbol]
         await core.journal.register_instruments((instrument,), self._clock.now_ns())
         epoch = await core.journal.next_symbol_epoch(core.keeper.lease, symbol, owner)
         core.crashpoints.reach(Crashpoint.ATTACH_AFTER_EPOCH)
@@ -126,6 +129,7 @@ class ExecutorActor:
         if core.state.epochs[symbol] != epoch:
             raise FencedOut(f"{symbol} has a newer owner than epoch {epoch}")
         log.info("symbol_attached", symbol=symbol, run=run_id, run_number=run_number, owner=owner, epoch=epoch)
+        core.desk.is_reconcile_wanted |= any(map(core.rates.is_price_wanted, FEE_ASSETS))
         bootstrap = SymbolBootstrap(
             position=core.account.position(symbol),
             open_orders=tuple(tracker.record for tracker in core.state.orders.live(symbol)),

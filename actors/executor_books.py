@@ -21,6 +21,7 @@ from trading.engine.accounting import verify_totals
 from trading.engine.ports import EquityPoint, Journal, LedgerLine
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import VenueBalance
+from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
 # Symbols report their bid about once a second once their book is proven; one that is not run any more never does.
@@ -52,7 +53,7 @@ class BookKeeper:
         self._started_ns = clock.now_ns()
         self._saved: EquityPoint | None = None
         self._saved_balances: tuple[VenueBalance, ...] = ()
-        self._is_broken = False
+        self._next_audit_ns = 0
         self._openings: dict[str, Decimal] = {}
 
     async def run(self) -> None:
@@ -113,16 +114,30 @@ class BookKeeper:
             self._openings[base] = self._openings.get(base, Decimal(0)) - position.qty
 
     async def _check(self) -> None:
-        """Positions and ledger are written by different code: they have to agree."""
-        if not self._settings.is_paper or self._is_broken:
-            return
+        """Check memory each round, and what is stored now and then; a broken equation halts, also after a resume."""
+        now_ns = self._clock.monotonic_ns()
+        openings = dict(self._openings)
+        for asset, amount in self._state.unheld_totals.items():
+            openings[asset] = openings.get(asset, Decimal(0)) + amount
         broken = verify_totals(
-            self._state.ledger_totals,
-            self._openings,
-            self._state.account.positions(),
-            self._state.instruments,
+            self._state.ledger_totals, openings, self._state.account.positions(), self._state.instruments
         )
-        if broken:
-            self._is_broken = True
+        if not broken and now_ns >= self._next_audit_ns:
+            broken = await self._audit()
+            # What takes long is done seldom: at most a hundredth of the time goes into it.
+            took_ns = self._clock.monotonic_ns() - now_ns
+            self._next_audit_ns = now_ns + max(int(self._settings.audit_interval_s * NS_PER_S), 100 * took_ns)
+        if broken and self._state.account.halt_state()[0] is not HaltState.HALTED:
             self._alerts.raise_alert("alert", "books_broken", "; ".join(broken)[:1000])
             await self._halt(f"books broken: {broken[0]}"[:300])
+
+    async def _audit(self) -> tuple[str, ...]:
+        """Let the journal check what is stored: orders, fills, positions and ledger against each other."""
+        try:
+            broken = await self._journal.audit()
+        except StoreError as error:
+            self._state.is_journal_down = True
+            log.warning("books_not_audited", reason=str(error))
+            return ()
+        self._state.counters["audits"] += 1
+        return broken

@@ -7,7 +7,7 @@ order in flight is UNKNOWN, gateway, loops; then the reconciler makes the accoun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from actors.executor_guard import Guard
 from actors.executor_halt import HaltControl
 from actors.executor_lanes import AlertLane, DeliveryLane, IntentLane, OutcomeLane
 from actors.executor_lease import LeaseKeeper
+from actors.executor_rates import RateKeeper
 from actors.executor_reconcile import Reconciler
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
@@ -49,7 +50,7 @@ class ExecutorCore:
         settings: ExecutorSettings,
         journal: Journal,
         gateway: Gateway,
-        instruments: Mapping[str, Instrument],
+        instruments: MutableMapping[str, Instrument],
         symbols: Callable[[str], SymbolPort],
         clock: Clock,
         crashpoints: Crashpoints,
@@ -72,7 +73,8 @@ class ExecutorCore:
         self.deliveries = DeliveryLane(symbols, self.state.counters, crashpoints)
         self.outcomes = OutcomeLane(self.state, journal, self.keeper, crashpoints, self._on_committed)
         self.intents = IntentLane(self.state, journal, self.keeper, crashpoints)
-        self.desk = OrderDesk(self.state, self.outcomes, self.alerts, clock)
+        self.rates = RateKeeper(self.state, instruments, gateway, self.budget, self.alerts, clock)
+        self.desk = OrderDesk(self.state, self.outcomes, self.alerts, self.rates, clock)
         self.sends = SendPath(
             self.state,
             self.desk,
@@ -94,6 +96,7 @@ class ExecutorCore:
             journal,
             gateway,
             self.budget,
+            self.rates,
             self.alerts,
             clock,
             crashpoints,

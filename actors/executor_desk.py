@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from actors.executor_lanes import AlertLane, OutcomeLane
+from actors.executor_rates import RateKeeper
 from actors.executor_state import ExecutorState
 from trading.adapters.clock import Clock
 from trading.engine.order_tracker import OrderTracker, Step
@@ -42,10 +43,13 @@ STRAYS_MAX = 1_000
 class OrderDesk:
     """Applies steps to memory and queues them for the journal. Invariant: what a symbol is told is journaled before."""
 
-    def __init__(self, state: ExecutorState, outcomes: OutcomeLane, alerts: AlertLane, clock: Clock) -> None:
+    def __init__(
+        self, state: ExecutorState, outcomes: OutcomeLane, alerts: AlertLane, rates: RateKeeper, clock: Clock
+    ) -> None:
         self._state = state
         self._outcomes = outcomes
         self._alerts = alerts
+        self._rates = rates
         self._clock = clock
         # Words about orders of ours that are not in memory: read from the journal by the reconciler, then applied.
         self.strays: deque[VenueOrder | VenueTrade] = deque(maxlen=STRAYS_MAX)
@@ -71,6 +75,7 @@ class OrderDesk:
                     self._take_trade(tracker, event)
             case VenueBalance():
                 self._state.account.on_balance(event)
+                self.is_reconcile_wanted |= self._rates.is_price_wanted(event.asset)
             case VenueStreamLost():
                 self._state.is_stream_up = False
                 self.is_reconcile_wanted = True  # is it the stream alone?
@@ -173,7 +178,7 @@ class OrderDesk:
             venue_order_id=trade.fill.venue_order_id or record.venue_order_id,
         )
         before = tracker.duplicates
-        self.apply(tracker, tracker.on_trade(replace(trade, fill=fill), self._clock.now_ns()))
+        self.apply(tracker, tracker.on_trade(replace(trade, fill=self._rates.convert(fill)), self._clock.now_ns()))
         self._state.counters["duplicate_fills"] += tracker.duplicates - before
 
     def _find(self, client_order_id: str, venue_order_id: str) -> OrderTracker | None:

@@ -13,6 +13,7 @@ import structlog
 
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
+from actors.executor_rates import RateKeeper
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import ExecutorSettings
@@ -50,6 +51,7 @@ class Reconciler:
         journal: Journal,
         gateway: Gateway,
         budget: RateBudget,
+        rates: RateKeeper,
         alerts: AlertLane,
         clock: Clock,
         crashpoints: Crashpoints,
@@ -61,6 +63,7 @@ class Reconciler:
         self._journal = journal
         self._gateway = gateway
         self._budget = budget
+        self._rates = rates
         self._alerts = alerts
         self._clock = clock
         self._crashpoints = crashpoints
@@ -108,6 +111,7 @@ class Reconciler:
             await self._token()
             for balance in await self._gateway.balances():
                 self._state.account.on_balance(balance)
+            await self._rates.learn_prices()
         self._desk.is_reconcile_wanted = False
         with_orders = {item.record.symbol for item in self._state.orders.live()}
         if self._settings.is_paper:

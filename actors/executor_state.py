@@ -127,6 +127,7 @@ class ExecutorState:
         self.committed_seq: dict[str, int] = {}
         self.epochs: dict[str, int] = {}
         self.ledger_totals: dict[str, Decimal] = {}
+        self.unheld_totals: dict[str, Decimal] = {}
         self.is_reconciled = False
         self.is_journal_down = False
         self.is_stream_up = True
@@ -146,9 +147,12 @@ class ExecutorState:
         self.is_venue_down = self.venue_failures >= VENUE_FAILURES_MAX
 
     def on_ledger(self, lines: Iterable[LedgerLine]) -> None:
-        """Add ledger lines to the running totals per asset."""
+        """Add ledger lines to the running totals per asset, and to what no position holds: fees in a third asset."""
         for line in lines:
             self.ledger_totals[line.asset] = self.ledger_totals.get(line.asset, ZERO) + line.amount
+            instrument = self.instruments.get(line.symbol)
+            if instrument is not None and line.asset not in (instrument.base, instrument.quote):
+                self.unheld_totals[line.asset] = self.unheld_totals.get(line.asset, ZERO) + line.amount
 
     def next_seq(self, symbol: str) -> int:
         """Return the next delivery sequence of a symbol: 1, 2, 3, ... in the order the steps are journaled."""

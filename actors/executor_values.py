@@ -51,6 +51,7 @@ class ExecutorSettings:
     halt_poll_s: float = 0.5
     equity_interval_s: float = 5.0
     guard_interval_s: float = 0.5
+    audit_interval_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class OrderItem(Answer):
 
 
 class FillItem(Answer):
-    """One execution, as booked. `quote_qty` is price x quantity; `fee` is in `fee_asset`."""
+    """One execution, as booked. `quote_qty` is price x quantity; `fee` is in `fee_asset`.
+
+    A fee in a third asset has that asset's price in quote units, and where it is from.
+    """
 
     venue: str
     trade_id: str
@@ -48,6 +51,8 @@ class FillItem(Answer):
     quote_qty: DecimalText
     fee: DecimalText
     fee_asset: str
+    fee_rate_quote: DecimalText | None = None
+    fee_rate_source: str = ""
     is_maker: bool
     exch_ts_ns: int
     recv_ts_ns: int

@@ -15,6 +15,7 @@ import pytest
 from tests.embedded_database import database_url, plain_url, postgres_server
 from trading.adapters.store.journal import PostgresJournal
 from trading.adapters.store.memory_journal import MemoryJournal
+from trading.engine.accounting import book_fill
 from trading.engine.ports import Journal, JournalEntry, LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
@@ -139,6 +140,11 @@ def a_filled(
 def a_position(qty: str, realized: str = "0", fees: str = "0") -> Position:
     """Make a position at a price of 60,000."""
     return Position(SYMBOL, D(qty), D(qty) * 60_000, D(realized), D(fees), 1_700_000_001_000_000_000)
+
+
+def a_booked_position(fill: Fill) -> Position:
+    """Make the position that accounting makes of one fill."""
+    return book_fill(Position(SYMBOL), fill, INSTRUMENT)[0]
 
 
 def an_accepted(order_id: str) -> OrderAccepted:

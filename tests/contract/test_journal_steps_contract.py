@@ -12,6 +12,7 @@ from tests.contract.journals import (
     SYMBOL,
     D,
     Reopen,
+    a_booked_position,
     a_fill,
     a_filled,
     a_position,
@@ -239,3 +240,32 @@ async def test_order_of_another_account_is_not_read(database_url: str, postgres_
     finally:
         await mine.close()
         await other.close()
+
+
+# --- the audit -----------------------------------------------------------------------------------------------------
+
+
+async def test_audit_of_what_was_booked_in_order_finds_nothing(journal: Journal, lease: Lease) -> None:
+    assert await journal.audit() == ()
+    await journal.commit_intents(lease, [an_order("x"), an_order("y")])
+    fill = a_fill("x", "t1")
+    await journal.commit_entries(lease, [a_filled(1, fill, a_booked_position(fill))])
+    assert await journal.audit() == ()
+
+
+async def test_audit_names_a_position_that_its_fills_do_not_make(journal: Journal, lease: Lease) -> None:
+    await journal.commit_intents(lease, [an_order("x")])
+    fill = a_fill("x", "t1")
+    wrong = replace(a_booked_position(fill), qty=D("0.002"))
+    await journal.commit_entries(lease, [a_filled(1, fill, wrong)])
+    broken = await journal.audit()
+    assert any(SYMBOL in text and "0.002" in text for text in broken), broken
+
+
+async def test_audit_names_an_order_that_its_fills_do_not_make(journal: Journal, lease: Lease) -> None:
+    await journal.commit_intents(lease, [an_order("x")])
+    fill = a_fill("x", "t1")
+    entry = a_filled(1, fill, a_booked_position(fill))
+    await journal.commit_entries(lease, [replace(entry, order=replace(entry.order, filled_lots=11))])
+    broken = await journal.audit()
+    assert any("x" in text and "11" in text for text in broken), broken

@@ -153,6 +153,12 @@ class PaperGateway:
         """Return nothing: a paper account's balances are those of the ledger."""
         return ()
 
+    async def fee_rates(self, symbol: str) -> None:
+        """Return nothing: paper venues charge the listed rates."""
+
+    async def price(self, symbol: str) -> None:
+        """Return nothing: paper venues charge in the assets of the pair."""
+
     def now_ms(self) -> int:
         """Return the host's clock, in ms."""
         return ms_from_ns(self._clock.now_ns())

@@ -241,6 +241,15 @@ class Journal(Protocol):
         """Read the booked fills of an order, oldest first."""
         ...
 
+    async def audit(self) -> tuple[str, ...]:
+        """Check what is stored against itself (promise 8); what does not hold, in words. Empty when all of it does.
+
+        Of each symbol: quantity = sum of fills - fees in base + adjustments; fees and realised P&L = their sums over
+        fills; the ledger moved what the fills say. Of each order: filled = sum of its fills, and never above the
+        order. One consistent view; never in the way of writes.
+        """
+        ...
+
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
         """Replace the stored balances of these assets."""
         ...
@@ -311,6 +320,14 @@ class Gateway(Protocol):
 
     async def balances(self) -> tuple[VenueBalance, ...]:
         """Query the account's balances."""
+        ...
+
+    async def fee_rates(self, symbol: str) -> tuple[Decimal, Decimal] | None:
+        """Query the account's own (maker, taker) rates as fractions; None where the listed ones are all there are."""
+        ...
+
+    async def price(self, symbol: str) -> Decimal | None:
+        """Query what one unit of the symbol's base sells at now (its best bid), in its quote; None without a bid."""
         ...
 
     def now_ms(self) -> int:

@@ -7,7 +7,7 @@ Faults are switched on by attributes. It implements `engine.ports.Gateway` whole
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -72,6 +72,8 @@ class FakeVenue:
         self.executions: list[VenueTrade] = []
         self.free = {"USDT": D(10_000)}
         self.skew_ms = 0
+        self.fees: tuple[Decimal, Decimal] | None = None
+        self.prices: dict[str, Decimal] = {}
         self._sink: Callable[[VenueEvent], None] | None = None
 
     async def start(self, sink: Callable[[VenueEvent], None]) -> None:
@@ -124,7 +126,7 @@ class FakeVenue:
             symbol, name, f"v-{name}", OrderStatus.OPEN, Side.BUY, OrderType.LIMIT, BID, 1000, 0, D(0), now_ns, now_ns
         )
 
-    def fill(self, name: str, lots: int, *, pushes: bool = True, fee: str = "0") -> VenueTrade:
+    def fill(self, name: str, lots: int, *, pushes: bool = True, fee: str = "0", fee_asset: str = "USDT") -> VenueTrade:
         """Execute some lots of an open order; with `pushes` the private stream tells it (trade first)."""
         word = self.book[name]
         instrument = BTC if word.symbol == "BTCUSDT" else ETH
@@ -140,7 +142,7 @@ class FakeVenue:
             lots,
             instrument.notional(word.price_ticks, lots),
             D(fee),
-            "USDT",
+            fee_asset,
             True,
             now_ns,
             now_ns,
@@ -207,6 +209,14 @@ class FakeVenue:
             if item.fill.symbol == symbol and venue_order_id in ("", item.fill.venue_order_id)
         )
 
+    async def fee_rates(self, symbol: str) -> tuple[Decimal, Decimal] | None:
+        self._check_up()
+        return self.fees
+
+    async def price(self, symbol: str) -> Decimal | None:
+        self._check_up()
+        return self.prices.get(symbol)
+
     async def balances(self) -> tuple[VenueBalance, ...]:
         self._check_up()
         now_ns = self.clock.now_ns()
@@ -243,7 +253,13 @@ class FakeSymbol:
 class System:
     """An executor on fakes, with one symbol attached and marked."""
 
-    def __init__(self, settings: ExecutorSettings | None = None, crashpoints: Crashpoints | None = None) -> None:
+    def __init__(
+        self,
+        settings: ExecutorSettings | None = None,
+        crashpoints: Crashpoints | None = None,
+        instruments: Iterable[Instrument] = (),
+    ) -> None:
+        self.instruments = {item.symbol: item for item in (BTC, ETH, *instruments)}
         self.clock = ManualClock()
         self.journal = MemoryJournal("main", self.clock.now_ns)
         self.venue = FakeVenue(self.clock)
@@ -259,7 +275,7 @@ class System:
             replace(self.settings, owner=owner),
             self.journal,
             self.venue,
-            {"BTCUSDT": BTC, "ETHUSDT": ETH},
+            dict(self.instruments),
             self.symbols.__getitem__,
             self.clock,
             self.crashes.append,

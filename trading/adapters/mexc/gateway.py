@@ -20,6 +20,7 @@ from trading.adapters.mexc.errors import ErrorClass, classify
 from trading.adapters.mexc.private_codec import (
     Instruments,
     balances_from_rest,
+    bid_from_rest,
     fee_rates_from_rest,
     order_from_rest,
     trade_from_rest,
@@ -269,6 +270,11 @@ class MexcGateway:
         """Query the account's own (maker, taker) rates as fractions. Raises: VenueUnavailable."""
         answer = await self._unless_absent("GET", "tradeFee", [("symbol", symbol)])
         return self._decoded(lambda: fee_rates_from_rest(answer))
+
+    async def price(self, symbol: str) -> Decimal | None:
+        """Query a symbol's best bid; None when nobody bids. Raises: VenueUnavailable."""
+        answer = await self._unless_absent("GET", "ticker/bookTicker", [("symbol", symbol)])
+        return self._decoded(lambda: bid_from_rest(answer))
 
     async def tradable_symbols(self) -> frozenset[str]:
         """Query the symbols that this key may trade. Raises: VenueUnavailable."""

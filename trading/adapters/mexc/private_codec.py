@@ -180,6 +180,13 @@ def fee_rates_from_rest(body: Any) -> tuple[Decimal, Decimal]:
     return maker, taker
 
 
+def bid_from_rest(body: Any) -> Decimal | None:
+    """Read the best bid of a bookTicker answer; None when nobody bids. Raises: DecodeError when it is none."""
+    if not isinstance(body, dict) or "bidPrice" not in body:
+        raise DecodeError("expected a bookTicker answer")
+    return _amount(_text(body, "bidPrice"), "bidPrice") or None
+
+
 # --- pushes ---------------------------------------------------------------------------------------------------------
 
 

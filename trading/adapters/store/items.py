@@ -55,6 +55,8 @@ def fill_item(row: ResultRow[Any]) -> Row:
         "quote_qty": plain(row.quote_qty),
         "fee": plain(row.fee),
         "fee_asset": row.fee_asset,
+        "fee_rate_quote": plain(row.fee_rate_quote) if row.fee_rate_quote is not None else None,
+        "fee_rate_source": row.fee_rate_source,
         "is_maker": row.is_maker,
         "exch_ts_ns": row.exch_ts_ns,
         "recv_ts_ns": row.recv_ts_ns,

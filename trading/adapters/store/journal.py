@@ -1,8 +1,8 @@
 """The journal on Postgres: `engine.ports.Journal`. May import trading.engine, trading.model and psycopg.
 
-Four lanes (connections), so that nothing waits for what it does not depend on: intents; steps and fills; control
-(leases, halts, limits, alerts); reads. Each write is one statement and one transaction that begins with the lease; the
-SQL, and why it is safe, is in `journal_statements`.
+Five lanes (connections), so that nothing waits for what it does not depend on: intents; steps and fills; control
+(leases, halts, limits, alerts); reads; audits. Each write is one statement and one transaction that begins with the
+lease; the SQL, and why it is safe, is in `journal_statements`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ from trading.model.orders import Delivery, Fill, VenueBalance
 from trading.model.position import Position
 from trading.model.session import HaltState, Lease
 
+# An audit reads every fill of the account.
+AUDIT_TIMEOUT_S = 30.0
+
 
 class PostgresJournal:
     """The durable memory of one account, for one session. Owned by one event loop; ends with `close`.
@@ -56,6 +59,7 @@ class PostgresJournal:
         self._steps = Lane(self._url, "steps")
         self._control = Lane(self._url, "control")
         self._reads = Lane(self._url, "reads")
+        self._audits = Lane(self._url, "audits", AUDIT_TIMEOUT_S)
 
     async def open(self) -> None:
         """Connect, and check what the server promises.
@@ -75,7 +79,7 @@ class PostgresJournal:
 
     async def close(self) -> None:
         """Close the connections; idempotent."""
-        for lane in (self._intents, self._steps, self._control, self._reads):
+        for lane in (self._intents, self._steps, self._control, self._reads, self._audits):
             await lane.close()
 
     async def register_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
@@ -183,6 +187,11 @@ class PostgresJournal:
         """Read the booked fills of an order, oldest first."""
         rows = await self._reads.read(sql.READ_FILLS, {"client_order_id": client_order_id})
         return tuple(fill_from_row(row) for row in rows)
+
+    async def audit(self) -> tuple[str, ...]:
+        """Check what is stored against itself (promise 8); what does not hold, in words, at most 20 of it."""
+        rows = await self._audits.read(sql.AUDIT, {"account": self._account})
+        return tuple(f"{what}: {of} is stored as {stored}, its parts make {made}" for what, of, stored, made in rows)
 
     async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
         """Bury ids that have no order row: `commit_intents` reports them as conflicts for ever."""

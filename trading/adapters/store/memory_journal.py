@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import copy
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from trading.adapters.store.journal_rows import fill_identity, uncommitted
+from trading.engine.accounting import verify
 from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, LossStreak, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
@@ -163,6 +165,28 @@ class MemoryJournal:
         """Read the booked fills of an order, oldest first."""
         self._check_up()
         return tuple(fill for fill in self._fills.values() if fill.client_order_id == client_order_id)
+
+    async def audit(self) -> tuple[str, ...]:
+        """Check positions, ledger and orders against the fills; what does not hold, in words."""
+        self._check_up()
+        fills: dict[str, list[Fill]] = {}
+        lots: Counter[str] = Counter()
+        adjusted: dict[str, Decimal] = {}
+        for fill in self._fills.values():
+            fills.setdefault(fill.symbol, []).append(fill)
+            lots[fill.client_order_id] += fill.qty_lots
+        for line in self._ledger:
+            if line.kind == "adjustment":
+                adjusted[line.symbol] = adjusted.get(line.symbol, ZERO) + line.amount
+        broken: list[str] = []
+        for name, held in self._positions.items():
+            own, change = fills.get(name, []), adjusted.get(name, ZERO)
+            broken += verify(held, own, self._instruments[name], adjustments=change)
+        for order in self._orders.values():
+            made = lots[order.client_order_id]
+            if not order.filled_lots == made <= order.qty_lots:
+                broken.append(f"order: {order.client_order_id} is stored as {order.filled_lots}, its parts make {made}")
+        return tuple(broken)
 
     async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
         """Bury ids that have no order row."""

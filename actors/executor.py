@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, MutableMapping
 
 import structlog
@@ -309,7 +310,9 @@ class ExecutorActor:
             halts=core.account.halts(),
             open_orders=len(state.orders.live()),
             unknown_orders=sum(1 for _ in state.orders.unknown()),
-            foreign_orders=state.foreign_orders,
+            foreign=state.foreign,
+            live_orders=tuple(sorted(Counter(item.record.symbol for item in state.orders.live()).items())),
+            order_drift=tuple(sorted(state.order_drift.items())),
             queue=len(queue),
             queue_high=queue.high_water,
             order_tokens=core.budget.order_tokens(now_ns),

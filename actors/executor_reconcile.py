@@ -7,6 +7,7 @@ question that cannot be asked now is asked later. The rules of what follows from
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -30,6 +31,7 @@ from trading.model.units import NS_PER_MS, NS_PER_S
 # requests a second, where each counts as one.
 READ_WEIGHT = 1
 TOKEN_RETRY_S = 0.1
+FOREIGN_SHOWN_MAX = 100
 # openOrders takes at most five symbols a request (mexc-protocol §3.4).
 SYMBOLS_A_READ = 5
 # A push of the last fill is normally here within milliseconds; after this the trades are fetched.
@@ -116,7 +118,7 @@ class Reconciler:
         with_orders = {item.record.symbol for item in self._state.orders.live()}
         if self._settings.is_paper:
             # Each symbol is a venue of its own: one that does not answer holds up no other.
-            foreign = 0
+            foreign: tuple[VenueOrder, ...] = ()
             for symbol in sorted(with_orders):
                 try:
                     foreign += await self._compare((symbol,))
@@ -124,14 +126,22 @@ class Reconciler:
                     log.info("reconcile_waits", symbol=symbol, reason=str(error))
         else:
             foreign = await self._compare(tuple(sorted(with_orders | self._state.epochs.keys())))
-        self._state.foreign_orders = foreign
+        self._show_foreign(foreign)
         self._state.is_reconciled = True
         self._state.on_venue_answer(True)
         self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)
         self._state.counters["reconciles"] += 1
 
-    async def _compare(self, symbols: tuple[str, ...]) -> int:
-        """Compare the open orders of some symbols; return how many are not ours."""
+    def _show_foreign(self, foreign: tuple[VenueOrder, ...]) -> None:
+        """Keep the open orders that are not ours for whoever asks, and tell of them when they appear."""
+        if foreign and not self._state.foreign:
+            names = ", ".join(f"{item.symbol} {item.client_order_id or item.venue_order_id}" for item in foreign[:5])
+            text = f"{len(foreign)} open orders of this account are not ours and are left alone: {names}"
+            self._alerts.raise_alert("info", "foreign_orders", text)
+        self._state.foreign = foreign[:FOREIGN_SHOWN_MAX]
+
+    async def _compare(self, symbols: tuple[str, ...]) -> tuple[VenueOrder, ...]:
+        """Compare the open orders of some symbols; return those that are not ours."""
         asked_ns = self._clock.now_ns()
         for _ in range(0, len(symbols), SYMBOLS_A_READ):
             await self._token()
@@ -142,16 +152,25 @@ class Reconciler:
             self._desk.take(report)
         for name in found.missing:
             self._suspects.setdefault(name, asked_ns)
-        await self._handle_orphans(found.orphans, asked_ns)
-        return len(found.foreign)
+        one_sided = Counter(self._symbol_of(name) for name in found.missing)
+        one_sided += await self._handle_orphans(found.orphans, asked_ns)
+        self._state.order_drift = {
+            **{name: count for name, count in self._state.order_drift.items() if name not in symbols},
+            **one_sided,
+        }
+        return found.foreign
 
-    async def _handle_orphans(self, orphans: Iterable[VenueOrder], asked_ns: int) -> None:
-        """Deal with open orders under our prefix that memory does not hold as live."""
+    def _symbol_of(self, client_order_id: str) -> str:
+        tracker = self._state.orders.get(client_order_id)
+        return tracker.record.symbol if tracker is not None else ""
+
+    async def _handle_orphans(self, orphans: Iterable[VenueOrder], asked_ns: int) -> Counter[str]:
+        """Deal with open orders under our prefix that memory does not hold as live; count them by symbol."""
         # The venue's list lags: what ended here a moment ago is no orphan.
         behind_ns = asked_ns - self._settings.patience.query_lag_ms * NS_PER_MS
         orphans = tuple(order for order in orphans if not self._ended_after(order.client_order_id, behind_ns))
         if not orphans:
-            return
+            return Counter()
         found = await self._journal.orders_by_id([order.client_order_id for order in orphans])
         rows = {row.client_order_id for row in found}
         for order in orphans:
@@ -165,6 +184,7 @@ class Reconciler:
             if self._settings.orphan_policy is OrphanPolicy.CANCEL:
                 await self._token()
                 await self._gateway.cancel(order.symbol, name, order.venue_order_id)
+        return Counter(order.symbol for order in orphans)
 
     def _report_orphan(self, name: str, why: str, symbol: str) -> None:
         if name not in self._reported_orphans:

@@ -14,7 +14,7 @@ from trading.engine.account import Account
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
-from trading.model.orders import OrderStatus
+from trading.model.orders import OrderStatus, VenueOrder
 from trading.model.units import NS_PER_MS, ZERO
 
 # Finished orders stay for late words about them; beyond this many they are read from the journal when needed.
@@ -134,7 +134,10 @@ class ExecutorState:
         self.is_venue_down = False
         self.venue_failures = 0
         self.drift: dict[str, str] = {}
-        self.foreign_orders = 0
+        # As of the last comparison with the venue: open orders that are not ours, and by symbol how many open orders
+        # of ours stood on one side only.
+        self.foreign: tuple[VenueOrder, ...] = ()
+        self.order_drift: dict[str, int] = {}
         self.sending: set[str] = set()
         self.counters: Counter[str] = Counter()
         self.to_commit = LatencyWindow("created_to_committed")

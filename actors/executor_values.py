@@ -13,7 +13,7 @@ from trading.engine.budget import BudgetSettings
 from trading.engine.parameters import as_texts, declarations
 from trading.engine.ports import EquityPoint
 from trading.engine.reconcile import OrphanPolicy, Patience
-from trading.model.orders import VenueBalance
+from trading.model.orders import VenueBalance, VenueOrder
 from trading.model.session import HaltState
 
 
@@ -97,6 +97,9 @@ class ExecutorStatus:
         drift: (asset, units) of which the venue shows less than positions hold. cooldown_until_ns: of a loss streak.
         halts: every scope that is not ACTIVE, as (scope, state, reason).
         counters: events since the start by name ("placed", "denied:<reason>", "fills", "foreign", "orphans", ...).
+        foreign: open orders on the account that are not ours, as last seen; at most 100.
+        live_orders: our open orders by symbol, in the journal. order_drift: by symbol, how many of them stood at the
+            venue or in the journal only, at the last comparison; symbols without any are left out.
         order_tokens: order operations that could go out now; queue: requests waiting for tokens.
     """
 
@@ -114,7 +117,9 @@ class ExecutorStatus:
     halts: tuple[tuple[str, HaltState, str], ...]
     open_orders: int
     unknown_orders: int
-    foreign_orders: int
+    foreign: tuple[VenueOrder, ...]
+    live_orders: tuple[tuple[str, int], ...]
+    order_drift: tuple[tuple[str, int], ...]
     queue: int
     queue_high: int
     order_tokens: float

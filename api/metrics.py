@@ -85,6 +85,7 @@ def fleet_metrics(
     yield from _symbol_metrics(symbols)
     yield from _market_metrics(symbols)
     if status is not None:
+        yield from _drift_metrics(symbols, status)
         yield from _executor_metrics(status)
     if fleet is not None:
         yield from _supervisor_metrics(fleet)
@@ -212,6 +213,21 @@ def _supervisor_metrics(status: SupervisorStatus) -> Iterator[Metric]:
         yield _single("mexcbot_clock_bound_seconds", "How far off that may be.", status.clock_bound_ms / 1e3)
 
 
+def _drift_metrics(symbols: Sequence[Mapping[str, Any]], status: ExecutorStatus) -> Iterator[Metric]:
+    """Three ways to count our open orders: the venue's, the journal's, the symbol's own. They should agree."""
+    drift = GaugeMetricFamily(
+        "mexcbot_order_drift",
+        "Open orders of ours on one side only: venue against journal at the last comparison; actor minus journal now.",
+        labels=("symbol", "between"),
+    )
+    live, one_sided = dict(status.live_orders), dict(status.order_drift)
+    for item in symbols:
+        name = item["symbol"]
+        drift.add_metric((name, "venue_journal"), one_sided.get(name, 0))
+        drift.add_metric((name, "actor_journal"), item["open_orders"] - live.get(name, 0))
+    yield drift
+
+
 def _executor_metrics(status: ExecutorStatus) -> Iterator[Metric]:
     for name, value in (
         ("ready", status.is_ready),
@@ -221,7 +237,7 @@ def _executor_metrics(status: ExecutorStatus) -> Iterator[Metric]:
         ("stream_up", status.is_stream_up),
         ("open_orders", status.open_orders),
         ("unknown_orders", status.unknown_orders),
-        ("foreign_orders", status.foreign_orders),
+        ("foreign_orders", len(status.foreign)),
         ("queue", status.queue),
         ("queue_high", status.queue_high),
         ("order_tokens", status.order_tokens),

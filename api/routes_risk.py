@@ -52,6 +52,18 @@ def _risk_body(limits: tuple[LimitValue, ...], status: ExecutorStatus) -> Row:
             "open_orders": status.open_orders,
             "unknown_orders": status.unknown_orders,
         },
+        "foreign_orders": [
+            {
+                "symbol": order.symbol,
+                "venue_order_id": order.venue_order_id,
+                "client_order_id": order.client_order_id,
+                "side": order.side.value,
+                "type": order.type.value,
+                "status": order.status.value,
+                "since_ns": order.exch_ts_ns,
+            }
+            for order in status.foreign
+        ],
     }
 
 

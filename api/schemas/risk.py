@@ -33,12 +33,25 @@ class RiskUsage(Answer):
     unknown_orders: int
 
 
+class ForeignOrder(Answer):
+    """An open order on the account that is not ours: shown, and left alone."""
+
+    symbol: str
+    venue_order_id: str
+    client_order_id: str
+    side: str
+    type: str
+    status: str
+    since_ns: int
+
+
 class RiskBody(Answer):
     """The account's limits by name, how each is declared, and what they are compared with. May be PUT back."""
 
     limits: dict[str, str]
     declarations: list[LimitItem]
     usage: RiskUsage
+    foreign_orders: list[ForeignOrder] = Field(default_factory=list)
 
 
 class RiskRequest(BaseModel):

@@ -340,6 +340,6 @@ async def settle(executor: ExecutorActor, log: LifeLog) -> None:
         confirmed=report.confirmed,
         open_orders=report.open_orders,
         unknown=status.unknown_orders,
-        foreign=status.foreign_orders,
+        foreign=len(status.foreign),
         counters=dict(status.counters),
     )

@@ -205,9 +205,9 @@ async def test_order_of_ours_without_a_row_is_an_orphan_cancelled_and_reported(s
     await rounds(system, 0, NS_PER_S)
     assert system.venue.cancelled == ["mx-9-9-9"]
     status = await system.executor.status()
-    assert status.foreign_orders == 1
+    assert [order.client_order_id for order in status.foreign] == ["manual"]
     assert dict(status.counters)["orphans"] == 1
-    assert [name for _, name, *_ in system.journal.alerts] == ["orphan_order"]
+    assert [name for _, name, *_ in system.journal.alerts] == ["orphan_order", "foreign_orders"]
 
 
 async def test_orphan_is_left_alone_when_the_policy_says_so() -> None:
@@ -218,6 +218,7 @@ async def test_orphan_is_left_alone_when_the_policy_says_so() -> None:
     system.executor.core.desk.is_reconcile_wanted = True
     await rounds(system, 0)
     assert system.venue.cancelled == []
+    assert (await system.executor.status()).order_drift == (("BTCUSDT", 1),)
     await system.executor.close()
 
 

@@ -124,7 +124,7 @@ def settings_of(plan: LifePlan) -> ExecutorSettings:
         limits=(("max_open_orders", "1000"), ("max_entries_per_minute", "100000")),
         patience=Patience(clock_bound_ms=200, query_lag_ms=QUERY_LAG_MS),
         allocation_quote=Decimal(20_000),
-        recv_window_ms=500,
+        recv_window_ms=1_000,
         lease_ttl_s=1.0,
         resolve_interval_s=0.05,
         reconcile_interval_s=1.0,

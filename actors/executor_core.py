@@ -88,18 +88,9 @@ class ExecutorCore:
             settings.recv_window_ms,
             self.spawn,
         )
+        state, desk, sends, rates = self.state, self.desk, self.sends, self.rates
         self.reconciler = Reconciler(
-            settings,
-            self.state,
-            self.desk,
-            self.sends,
-            journal,
-            gateway,
-            self.budget,
-            self.rates,
-            self.alerts,
-            clock,
-            crashpoints,
+            settings, state, desk, sends, journal, gateway, self.budget, rates, self.alerts, clock, crashpoints
         )
         sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire)
         self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)

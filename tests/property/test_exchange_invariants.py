@@ -32,6 +32,13 @@ def resting_orders(pair: Pair) -> dict[int, Resting]:
     return {o.seq: o for side in sides for level in side.levels.values() for o in level.orders.values()}
 
 
+def is_self(order: Resting, taker: object) -> bool:
+    """Return whether both belong to one account, or to accounts with a group in common."""
+    if order.account is None or not isinstance(taker, Account):
+        return False
+    return order.account is taker or bool(set(order.account.stp_groups.values()) & set(taker.stp_groups.values()))
+
+
 @dataclass(slots=True)
 class Expected:
     """What a naive matching gives: trades as (price_ticks, lots), what each resting order loses, what it cancels."""
@@ -52,7 +59,7 @@ def expected_match(
         beyond = order.price_ticks > limit if side is Side.BUY else order.price_ticks < limit
         if beyond or lots == 0:
             break
-        if stp is not StpMode.NONE and order.account is taker:
+        if stp is not StpMode.NONE and is_self(order, taker):
             if stp is not StpMode.CANCEL_TAKER:
                 found.cancelled.add(order.seq)
             if stp is StpMode.CANCEL_MAKER:
@@ -158,10 +165,12 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.pair.agent_order(side, price, lots, self.now_ms, rests=rests)
         self._check_matched(before, expected)
 
-    @rule(who=st.integers(0, 1))
-    def join_or_leave_a_group(self, who: int) -> None:
+    @rule(who=st.integers(0, 1), group=st.sampled_from(("1", "2", None)))
+    def join_or_leave_a_group(self, who: int, group: str | None) -> None:
         groups = self.accounts[who].stp_groups
-        groups.clear() if groups else groups.update(group="1")
+        groups.clear()
+        if group is not None:
+            groups["group"] = group
 
     @rule(
         who=st.sampled_from(("one", "two", None)),

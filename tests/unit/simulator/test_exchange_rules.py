@@ -137,6 +137,20 @@ def test_self_trade_ends_as_mode_and_group_say(
     assert [trade.is_self_trade for trade in trades(exchange)] == ([] if is_grouped else [True, True])
 
 
+def test_accounts_of_one_group_do_not_trade_with_each_other() -> None:
+    exchange = open_exchange()
+    other = exchange.open_account("other", "secret", {"A": 100 * ONE})
+    resting = exchange.place(other, NewOrder("AUSDT", Side.SELL, OrderType.LIMIT, 995, 100), NOW_MS)
+    assert isinstance(resting, Order)
+    exchange.accounts["key"].stp_groups["mine"] = other.stp_groups["ours"] = "1"
+    taken = place(exchange, Side.BUY, OrderType.LIMIT, 995, 100, stp_mode=StpMode.CANCEL_MAKER)
+    assert (resting.state, taken.state) == (OrderState.CANCELED, OrderState.NEW)
+    other.stp_groups["ours"] = "2"
+    second = exchange.place(other, NewOrder("AUSDT", Side.SELL, OrderType.LIMIT, 995, 100), NOW_MS)
+    assert isinstance(second, Order)
+    assert (second.state, taken.state) == (OrderState.FILLED, OrderState.FILLED)
+
+
 def test_market_buy_that_cancels_its_own_ask_locks_what_lies_behind_it() -> None:
     exchange = open_exchange()
     exchange.accounts["key"].stp_groups["mine"] = "1"

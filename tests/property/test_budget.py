@@ -64,6 +64,16 @@ def test_rate_limited_budget_sends_nothing_until_the_venue_allows() -> None:
     assert budget.try_order(2 * NS_PER_S)
 
 
+def test_rate_limited_budget_goes_slower_for_half_a_minute() -> None:
+    def orders_within(budget: RateBudget, start_ns: int, seconds: int) -> int:
+        return sum(budget.try_order(start_ns + step * 10 * NS_PER_MS) for step in range(seconds * 100))
+
+    budget = RateBudget(BudgetSettings())
+    budget.on_rate_limited(1.0, 0)
+    assert orders_within(budget, NS_PER_S, 20) <= 152
+    assert orders_within(budget, 40 * NS_PER_S, 20) >= 195
+
+
 def test_rate_of_zero_lifts_the_limit() -> None:
     budget = RateBudget(BudgetSettings(0, 0, 0, 0))
     assert all(budget.try_order(0) for _ in range(1000))

@@ -3,7 +3,8 @@
 Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` through in any window of t seconds. Waiting
 requests are served by priority (cancel, then what reduces, then what opens) and, within one, by turns among symbols.
 Source of the defaults: mexc-protocol §5 (12 order operations/s, 20 requests/s in all, read 2026-11-22); burst + rate
-stays below those for every window of one second.
+stays a tenth below those for every window of one second, since requests that leave evenly may arrive bunched. A 429
+stops everything for as long as the venue asks, and slows the account down for half a minute after it.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class BudgetSettings:
     """Rates of one account, per second. A rate of 0 lifts the limit (benchmarks)."""
 
     orders_per_s: float = 10.0
-    order_burst: float = 2.0
+    order_burst: float = 1.5
     requests_per_s: float = 15.0
-    request_burst: float = 5.0
+    request_burst: float = 3.0
 
 
 class TokenBucket:
@@ -80,18 +81,26 @@ class TokenBucket:
             self._filled_ns = now_ns
 
 
+# After a 429: how much slower, and for how long.
+SLOW_SHARE = 0.75
+SLOW_NS = 30 * NS_PER_S
+
+
 class RateBudget:
     """The account's two buckets, and the pause a 429 asks for. An order operation costs one of each."""
 
     def __init__(self, settings: BudgetSettings, now_ns: int = 0) -> None:
         self._orders = TokenBucket(settings.orders_per_s, settings.order_burst, now_ns)
         self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
+        self._settings = settings
         self._blocked_until_ns = 0
+        self._slow_until_ns = 0
         self.refused = 0
         self.rate_limited = 0
 
     def try_order(self, now_ns: int) -> bool:
         """Take what one place or cancel costs."""
+        self._quicken(now_ns)
         is_blocked = now_ns < self._blocked_until_ns
         if is_blocked or self._orders.tokens(now_ns) < 1 or not self._requests.try_take(1, now_ns):
             self.refused += 1
@@ -100,6 +109,7 @@ class RateBudget:
 
     def try_read(self, weight: float, now_ns: int) -> bool:
         """Take what a query costs; leaves two requests to the orders, which go first."""
+        self._quicken(now_ns)
         is_blocked = now_ns < self._blocked_until_ns
         if is_blocked or self._requests.tokens(now_ns) < weight + 2 or not self._requests.try_take(weight, now_ns):
             self.refused += 1
@@ -117,6 +127,15 @@ class RateBudget:
         self._blocked_until_ns = max(self._blocked_until_ns, now_ns + int(retry_after_s * NS_PER_S))
         self._orders.drain(now_ns)
         self._requests.drain(now_ns)
+        self._slow_until_ns = self._blocked_until_ns + SLOW_NS
+        self._orders.rate_per_s = self._settings.orders_per_s * SLOW_SHARE
+        self._requests.rate_per_s = self._settings.requests_per_s * SLOW_SHARE
+
+    def _quicken(self, now_ns: int) -> None:
+        if self._slow_until_ns and now_ns >= self._slow_until_ns:
+            self._slow_until_ns = 0
+            self._orders.rate_per_s = self._settings.orders_per_s
+            self._requests.rate_per_s = self._settings.requests_per_s
 
     def is_paused(self, now_ns: int) -> bool:
         """Tell whether the pause of a 429 is still on."""

@@ -64,7 +64,8 @@ class SupervisorActor:
         self._runs: dict[str, Run] = {}
         self._desk = CommandDesk(store, catalog, clock, settings, self._runs)
         self._ip = IpBudget(
-            {"snapshot": settings.snapshot_rate, "connect": settings.connect_rate, "audit": settings.audit_rate}
+            {"snapshot": settings.snapshot_rate, "connect": settings.connect_rate, "audit": settings.audit_rate},
+            settings.ip_burst,
         )
         self._watch = MarketWatch()
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -38,7 +38,7 @@ class SupervisorSettings:
             lost node's in 15 s.
         call_timeout_s: bound of one control call. drain_timeout_s: bound of one symbol's drain.
         starts_at_once: symbols that start together; a process start costs 0.3 s of a core.
-        snapshot_rate, connect_rate, audit_rate: what a node's address may send a second beside orders (`IpBudget`).
+        snapshot_rate, connect_rate, audit_rate, ip_burst: what a node's address may send beside orders (`IpBudget`).
     """
 
     session: str
@@ -52,6 +52,7 @@ class SupervisorSettings:
     snapshot_rate: float = 5.0
     connect_rate: float = 5.0
     audit_rate: float = 0.75
+    ip_burst: float = 3.0
     starts_at_once: int = 16
     back_off: BackOff = field(default_factory=BackOff)
 

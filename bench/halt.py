@@ -137,7 +137,7 @@ class _Desk:
                 names.append(intent.client_order_id)
                 await self.executor.submit(Submission(symbol, self._epochs[symbol], "run", (intent,), ()))
         orders = self.executor.core.state.orders
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while any(item.record.status is not OrderStatus.OPEN for item in orders.live()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return names

@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         10.0, gt=0, le=1_000, allow_inf_nan=False, description="Orders and cancels a second, in total."
     )
     request_rate: float = Field(
-        15.0, gt=0, le=10_000, allow_inf_nan=False, description="Signed requests a second, in total."
+        12.0, gt=0, le=10_000, allow_inf_nan=False, description="Signed requests a second, in total."
     )
     ip_request_rate: float = Field(
         15.0, gt=0, le=10_000, allow_inf_nan=False, description="Public requests a second from one node's address."

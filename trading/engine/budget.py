@@ -33,7 +33,7 @@ class BudgetSettings:
 
     orders_per_s: float = 10.0
     order_burst: float = 1.5
-    requests_per_s: float = 15.0
+    requests_per_s: float = 12.0
     request_burst: float = 3.0
 
 

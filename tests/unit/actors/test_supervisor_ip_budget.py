@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from actors.ip_budget import WAIT_MAX_S, IpBudget
-from actors.wiring_supervisor import AUDIT_SHARE, CONNECT_SHARE, SNAPSHOT_SHARE
+from actors.wiring_supervisor import AUDIT_SHARE, CONNECT_SHARE, LIVE_PACE, SNAPSHOT_SHARE
 from simulator.wire.limits import Limiter, LimitMode
 from trading.adapters.settings import Settings
+from trading.engine.budget import BudgetSettings, RateBudget
 from trading.model.units import NS_PER_S
 
 NOW = 1_000 * NS_PER_S
@@ -91,3 +92,26 @@ def test_fleet_of_two_hundred_starts_without_a_refusal_of_the_venue() -> None:
         for index, start in enumerate(times_s)
     )
     assert worst <= 20
+
+
+def test_live_orders_and_snapshots_of_one_address_together_draw_no_refusal_of_the_venue() -> None:
+    """Both at their utmost for a minute: orders and reads of the account, snapshots and audits of many symbols."""
+    rate = Settings.model_fields["ip_request_rate"].default
+    share, burst = LIVE_PACE
+    public = IpBudget({"snapshot": rate * SNAPSHOT_SHARE * share, "audit": rate * AUDIT_SHARE * share}, burst)
+    account = RateBudget(BudgetSettings(), NOW)
+    wanted = ["snapshot"] * 150 + ["audit"] * 25
+    sent = [NOW + int(public.lease("n1", kind, 1, NOW) * NS_PER_S) for kind in wanted]
+    orders = 0
+    for step in range(12_000):
+        now_ns = NOW + step * 5_000_000
+        if account.try_order(now_ns):
+            orders += 1
+            sent.append(now_ns)
+        elif account.try_read(1, now_ns):
+            sent.append(now_ns)
+    limiter = Limiter(LimitMode.EFFECTIVE)
+    for at_ns in sorted(sent):
+        limiter.admit("n1", "/api/v3/order", 1, at_ns // 1_000_000)
+    assert limiter.refusals == 0
+    assert orders >= 590

@@ -166,7 +166,7 @@ class PaperVenue:
             return
         self._advance(now_ns)
         side = trade.taker_side.opposite
-        left = trade.qty_lots
+        left, is_shared = trade.qty_lots, self._rules.is_consumption_shared
         for order in self._resting(side):
             beyond = (order.intent.price_ticks - trade.price_ticks) * side.sign
             if beyond < 0 or left <= 0:
@@ -176,12 +176,12 @@ class PaperVenue:
             assert order.place is not None
             if beyond > 0:
                 order.place.on_swept()
-                reaching = left
+                reaching = left if is_shared else order.open_lots
             else:
                 reaching = order.place.on_trade(trade.qty_lots, left, now_ns)
             lots = min(reaching, order.open_lots)
             if lots > 0:
-                left -= lots
+                left -= lots if is_shared else 0
                 self._fill(order, order.intent.price_ticks, lots, True, now_ns)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import log1p
+from typing import Protocol
 
 from trading.model.units import NS_PER_MS
 
@@ -21,6 +22,54 @@ class QueueModel(StrEnum):
 
     PESSIMISTIC = "pessimistic"
     PROBABILISTIC = "probabilistic"
+
+
+class CancelPlace(Protocol):
+    """The chance that a cancel at our level came from behind us."""
+
+    def chance_behind(self, ahead: float, behind: float) -> float:
+        """Args: lots in front of and behind us, >= 0. Returns 0..1; 1 for an empty queue: nobody was ahead."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogCancels:
+    """ln(1+B) / (ln(1+B) + ln(1+F)), in lots: the logarithm dampens large queues, so the unit matters.
+
+    The function of hftbacktest's `LogProbQueueFunc` (its source, `models/queue.rs`, read 2026-11-28).
+    """
+
+    def chance_behind(self, ahead: float, behind: float) -> float:
+        """As the protocol says."""
+        front, back = log1p(ahead), log1p(behind)
+        return back / (back + front) if front + back > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCancels:
+    """B^n / (B^n + F^n), free of units; n = 1: every lot of the queue is as likely to be cancelled as any other.
+
+    The function of hftbacktest's `PowerProbQueueFunc` (same source).
+    """
+
+    power: float = 1.0
+
+    def chance_behind(self, ahead: float, behind: float) -> float:
+        """As the protocol says."""
+        front, back = ahead**self.power, behind**self.power
+        return back / (back + front) if front + back > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCancels:
+    """1 - (F / (F+B))^n, free of units: hftbacktest's `PowerProbQueueFunc3` (same source)."""
+
+    power: float = 1.0
+
+    def chance_behind(self, ahead: float, behind: float) -> float:
+        """As the protocol says."""
+        queue = ahead + behind
+        return 1.0 - (ahead / queue) ** self.power if queue > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +103,19 @@ class MatchingRules:
 
     Attributes:
         late_trade_ns: depth and trades come unordered; for so long a trade may still explain a shrink already seen,
-            and a shrink that nothing explained is applied only after it. 0: at once.
-        is_consumption_shared: displayed size that our takers used is gone for all our orders until the level changes.
+            and a shrink that nothing explained is applied only after it. 0: at once, as a plain model does.
+        is_consumption_shared: displayed size that our orders took is gone for all of them until the level changes, and
+            a trade fills ours up to its own size, all together. Off: each order stands alone, meets every trade whole,
+            and is filled whole when the market trades through its price or comes to it.
+        cancels: where in the queue a cancel may have been, for the probabilistic model.
     """
 
     late_trade_ns: int = 150 * NS_PER_MS
     is_consumption_shared: bool = True
+    cancels: CancelPlace = LogCancels()
 
 
 DEFAULT_LATENCY = LatencyModel()
 NO_LATENCY = LatencyModel(0, 0, 0)
 DEFAULT_RULES = MatchingRules()
 PLAIN_RULES = MatchingRules(late_trade_ns=0, is_consumption_shared=False)
-
-
-def chance_behind(ahead: float, behind: float) -> float:
-    """Return the chance that a cancel at our level came from behind us: ln(1+B) / (ln(1+B) + ln(1+F)).
-
-    Args: ahead, behind: lots in front of and behind us, >= 0. The function is hftbacktest's "LogProbQueueModel2"
-    (documentation, "Probability queue position models", read 2026-11-22). An empty queue gives 1: nobody was ahead.
-    """
-    front, back = log1p(ahead), log1p(behind)
-    return back / (back + front) if front + back > 0 else 1.0

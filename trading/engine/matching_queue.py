@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import inf
 
-from trading.engine.matching_models import MatchingRules, QueueModel, chance_behind
+from trading.engine.matching_models import MatchingRules, QueueModel
 
 
 class QueuePlace:
@@ -19,13 +19,14 @@ class QueuePlace:
     probabilistic one: both start equal, lose the same to trades, and only the latter loses to cancels in front.
     """
 
-    __slots__ = ("_displayed", "_is_pessimistic", "_late_ns", "_shrinks", "_traded", "_traded_ns", "ahead")
+    __slots__ = ("_cancels", "_displayed", "_is_pessimistic", "_late_ns", "_shrinks", "_traded", "_traded_ns", "ahead")
 
     def __init__(self, displayed: int, is_known: bool, model: QueueModel, rules: MatchingRules) -> None:
         """Join at the back: everything displayed is ahead; an unknown level (below the snapshot) may hold anything."""
         self.ahead: float = displayed if is_known else inf
         self._displayed = displayed
         self._is_pessimistic = model is QueueModel.PESSIMISTIC
+        self._cancels = rules.cancels
         self._late_ns = rules.late_trade_ns
         self._traded = 0  # lots traded at our price that the displayed size does not show yet
         self._traded_ns = 0
@@ -66,11 +67,15 @@ class QueuePlace:
         """Take the size now displayed at our price; a level that vanishes is not a fill."""
         self._settle(now_ns)
         decrease = self._displayed - displayed
-        self._displayed = displayed
         if not self._late_ns:
-            traded, self._traded = self._traded, 0
-            self._apply(decrease - traded, displayed)
+            if decrease:
+                # The plain model: what traded since the level's last change explains this one, and what is behind us is
+                # reckoned from the size before those trades.
+                before, traded, self._traded = self._displayed, self._traded, 0
+                self._displayed = displayed
+                self._apply(decrease - traded, displayed, before)
             return
+        self._displayed = displayed
         if decrease <= 0:
             # New orders queue behind us; what already traded but is not shown yet still has to come off.
             self._bound(max(0, displayed - self._traded) + self._waiting())
@@ -86,15 +91,15 @@ class QueuePlace:
         """Apply shrinks that no trade has explained in time, and forget trades that no shrink has shown in time."""
         while self._shrinks and now_ns - self._shrinks[0][0] >= self._late_ns:
             _, lots, most_ahead = self._shrinks.pop(0)
-            self._apply(lots, most_ahead)
+            self._apply(lots, most_ahead, most_ahead + lots)
         if self._traded and self._late_ns and now_ns - self._traded_ns >= self._late_ns:
             self._traded = 0
 
-    def _apply(self, cancelled: int, most_ahead: int) -> None:
-        """Let `cancelled` lots leave the level somewhere, after which at most `most_ahead` lots are in front of us."""
+    def _apply(self, cancelled: int, most_ahead: int, total: int) -> None:
+        """Let `cancelled` lots of `total` leave somewhere, after which at most `most_ahead` are in front of us."""
         if not self._is_pessimistic and cancelled > 0 and self.ahead != inf:
-            behind = max(0.0, most_ahead + cancelled - self.ahead)
-            chance = chance_behind(self.ahead, behind)
+            behind = max(0.0, total - self.ahead)
+            chance = self._cancels.chance_behind(self.ahead, behind)
             left = self.ahead - (1.0 - chance) * cancelled + min(behind - chance * cancelled, 0.0)
             self.ahead = max(0.0, left)
         self._bound(most_ahead)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.matching_models import DEFAULT_RULES, PLAIN_RULES, MatchingRules, QueueModel, chance_behind
+from trading.engine.matching_models import (
+    DEFAULT_RULES,
+    PLAIN_RULES,
+    CancelPlace,
+    LogCancels,
+    MatchingRules,
+    PowerCancels,
+    QueueModel,
+    ShareCancels,
+)
 from trading.engine.matching_queue import QueuePlace
 
 MS = 1_000_000
@@ -52,7 +61,7 @@ def test_queue_shrink_behind_us_moves_the_probabilist_and_not_the_pessimist() ->
         queue.on_level(25, 1)
         queue.on_trade(0, 0, 2 * LATE)
     assert pessimist.ahead == 10
-    chance = chance_behind(10, 20)
+    chance = LogCancels().chance_behind(10, 20)
     assert probabilist.ahead == pytest.approx(10 - (1 - chance) * 5)
 
 
@@ -94,7 +103,23 @@ def test_queue_two_trades_in_the_window_explain_first_and_advance_both() -> None
     assert queue.ahead == 2
 
 
-def test_chance_behind_of_an_empty_queue_is_certain_and_grows_with_what_is_behind() -> None:
-    assert chance_behind(0, 0) == 1.0
-    assert chance_behind(10, 0) == 0.0
-    assert chance_behind(10, 5) < chance_behind(10, 50) < 1.0
+@pytest.mark.parametrize("cancels", [LogCancels(), PowerCancels(), PowerCancels(3), ShareCancels(), ShareCancels(2)])
+def test_chance_behind_is_certain_in_an_empty_queue_and_grows_with_what_is_behind(cancels: CancelPlace) -> None:
+    assert cancels.chance_behind(0, 0) == 1.0
+    assert cancels.chance_behind(10, 0) == 0.0
+    assert cancels.chance_behind(10, 5) < cancels.chance_behind(10, 50) < 1.0
+
+
+def test_chance_behind_by_hand() -> None:
+    assert LogCancels().chance_behind(3, 7) == pytest.approx(0.6)  # ln 8 / (ln 8 + ln 4) = 3 / 5
+    assert PowerCancels(1).chance_behind(10, 30) == pytest.approx(0.75)
+    assert PowerCancels(2).chance_behind(10, 30) == pytest.approx(0.9)
+    assert ShareCancels(2).chance_behind(10, 30) == pytest.approx(1 - 1 / 16)
+
+
+def test_queue_with_plain_rules_keeps_a_trade_until_its_own_level_changes() -> None:
+    queue = place(10, QueueModel.PROBABILISTIC, rules=PLAIN_RULES)
+    queue.on_trade(4, 4, 0)
+    queue.on_level(10, 1)  # another level changed
+    queue.on_level(6, 2)
+    assert queue.ahead == 6

@@ -22,7 +22,7 @@ from trading.adapters.recording.parquet import read_recording
 from trading.adapters.report.replay_report import ReplayFacts
 from trading.adapters.settings import Settings
 from trading.engine.account_limits import AccountLimits
-from trading.engine.matching_models import QueueModel
+from trading.engine.matching_models import QueueModel, leg_ms, parse_latency
 from trading.engine.parameters import parse
 from trading.engine.replay import ReplayRun, ReplaySettings
 from trading.engine.replay_result import ReplayResult
@@ -30,7 +30,7 @@ from trading.engine.replay_tape import ReplayTape, markout_curve
 from trading.engine.strategy.registry import register
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
-from trading.model.units import NS_PER_MS, NS_PER_S, plain
+from trading.model.units import NS_PER_S, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ def replay_settings(settings: Settings, instrument: Instrument) -> ReplaySetting
         limits=parse(AccountLimits, settings.risk_limits),
         balances=balances,
         allocation_quote=settings.allocation,
+        latency=parse_latency(settings.paper_latency_ms, settings.seed),
     )
 
 
@@ -154,9 +155,9 @@ def _more(tape: ReplayTape, facts: ReplayFacts) -> dict[str, Any]:
             for model in QueueModel
         },
         "latency_ms": {
-            "feed": facts.latency.feed_ns / NS_PER_MS,
-            "entry": facts.latency.entry_ns / NS_PER_MS,
-            "response": facts.latency.response_ns / NS_PER_MS,
+            "feed": leg_ms(facts.latency.feed_ns),
+            "entry": leg_ms(facts.latency.entry_ns),
+            "response": leg_ms(facts.latency.response_ns),
         },
         "strategy": facts.strategy,
         "data_sha256": facts.data_sha256,

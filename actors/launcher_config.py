@@ -18,6 +18,7 @@ from actors.runfile import write_private
 from trading.adapters.plugins import load_strategies
 from trading.adapters.settings import Settings
 from trading.engine.account_limits import AccountLimits
+from trading.engine.matching_models import parse_latency
 from trading.engine.parameters import parse
 from trading.engine.strategy.registry import parse_parameters, register
 from trading.model.session import Mode
@@ -30,6 +31,7 @@ def check_decisions(settings: Settings) -> None:
     load_strategies(register)
     parse_parameters(settings.strategy, settings.strategy_params)
     parse(AccountLimits, settings.risk_limits)
+    parse_latency(settings.paper_latency_ms)
 
 
 def account_of(settings: Settings, venue: Venue, session: str) -> str:
@@ -61,6 +63,7 @@ def system_config(
         strategy=settings.strategy,
         params=tuple(sorted(settings.strategy_params.items())),
         seed=settings.seed,
+        paper_latency=parse_latency(settings.paper_latency_ms, settings.seed),
         quote_asset=settings.quote_asset,
         paper_balances=tuple(sorted(settings.paper_balances.items())),
         allocation=settings.allocation,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from trading.engine.matching_models import LatencyModel
 from trading.model.session import Mode, VenueName
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SystemConfig:
     strategy: str
     params: tuple[tuple[str, str], ...]
     seed: int
+    paper_latency: LatencyModel
     quote_asset: str
     paper_balances: tuple[tuple[str, Decimal], ...]
     allocation: Decimal

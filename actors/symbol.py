@@ -25,6 +25,7 @@ from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, S
 from actors.symbol_snapshots import SnapshotFetcher
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
+from trading.engine.matching_models import DEFAULT_LATENCY, LatencyModel
 from trading.engine.messages import (
     Action,
     CancelOrder,
@@ -55,11 +56,12 @@ log = structlog.get_logger("symbol")
 
 @dataclass(frozen=True, slots=True)
 class SymbolSettings:
-    """What the shell is told: mode, node, and the seed of the strategy's dice."""
+    """What the shell is told: mode, node, the seed of the run, and how long messages travel on paper."""
 
     is_paper: bool
     node: str
     seed: int
+    latency: LatencyModel = DEFAULT_LATENCY
 
 
 class SymbolActor:
@@ -134,6 +136,7 @@ class SymbolActor:
                 is_paper=self._settings.is_paper,
                 allocation_quote=attachment.allocation_quote,
                 seed=self._settings.seed,
+                latency=self._settings.latency,
             ),
             attachment.bootstrap,
         )

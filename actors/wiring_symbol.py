@@ -158,7 +158,7 @@ async def build_symbol(config: SystemConfig, spec: SymbolSpec, crash: Callable[[
     wiring = _Wiring(config, spec, crash)
     actor = SymbolActor(
         spec,
-        SymbolSettings(config.mode is Mode.PAPER, wiring.node, config.seed),
+        SymbolSettings(config.mode is Mode.PAPER, wiring.node, config.seed, config.paper_latency),
         ExecutorHandle(config.account),
         wiring.supervisor,
         wiring.feed,

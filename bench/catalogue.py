@@ -17,6 +17,7 @@ from bench import (
     recorder,
     replay,
     start,
+    strategies,
 )
 from bench.figures import Benchmark
 
@@ -25,6 +26,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *recorder.BENCHMARKS,
     *replay.BENCHMARKS,
     *queue_models.BENCHMARKS,
+    *strategies.BENCHMARKS,
     *journal.BENCHMARKS,
     *order_flow.BENCHMARKS,
     *halt.BENCHMARKS,

@@ -35,7 +35,8 @@ from trading.model.units import NS_PER_MS, NS_PER_S, ZERO
 PEER = Path(__file__).with_name("hftbacktest_peer.py")
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PEER_TIMEOUT_S = 240
-LATENCY = LatencyModel(0, 12 * NS_PER_MS, 9 * NS_PER_MS)
+ENTRY_NS, RESPONSE_NS = 12 * NS_PER_MS, 9 * NS_PER_MS
+LATENCY = LatencyModel(0, ENTRY_NS, RESPONSE_NS)
 
 # hftbacktest's event format and flags (its `types.py` and documentation "Data", read 2026-11-28).
 _ROW = struct.Struct("<QqqddQqd")
@@ -174,7 +175,7 @@ def play_theirs(tape: Tape, orders: tuple[ListedOrder, ...], model: str) -> dict
         command = [str(PEER_PYTHON), str(PEER), str(events_path), str(orders_path), model]
         try:
             done = subprocess.run(
-                [*command, str(LATENCY.entry_ns), str(LATENCY.response_ns)],
+                [*command, str(ENTRY_NS), str(RESPONSE_NS)],
                 capture_output=True,
                 text=True,
                 timeout=PEER_TIMEOUT_S,
@@ -198,9 +199,9 @@ def leaves_the_formula(tape: Tape, order: ListedOrder) -> bool:
     zero: at the front, which is where such an order is.
     """
     book, front, traded, has_arrived = _book(tape), 0.0, 0, False
-    own, arrives_ns = order.side, order.place_ns + LATENCY.entry_ns
+    own, arrives_ns = order.side, order.place_ns + ENTRY_NS
     for now_ns, event in tape.events:
-        if now_ns > order.cancel_ns + LATENCY.entry_ns:
+        if now_ns > order.cancel_ns + ENTRY_NS:
             break
         if now_ns > arrives_ns and not has_arrived:
             has_arrived, front = True, float(book.qty_at(own, order.price_ticks))

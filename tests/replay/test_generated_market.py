@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.generated_market import GeneratedMarket
+from bench.generated_market import GeneratedMarket
 from trading.engine.replay import ReplayRun, ReplaySettings
 from trading.engine.replay_result import ReplayResult
 

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     paper_balances: Amounts = Field(
         {"USDT": Decimal(10_000)}, description="Opening balances of the paper account, as ASSET=amount,ASSET=amount."
     )
+    paper_latency_ms: str = Field(
+        "10/15/15",
+        description="Latency of paper fills and replays, feed/entry/response in ms; a leg of several numbers, such as "
+        "10/12,15,40/15, is drawn from them.",
+    )
     allocation: Decimal = Field(Decimal(200), gt=0, description="Most that one symbol may hold, in quote units.")
     risk_limits: Assignments = Field(
         {},

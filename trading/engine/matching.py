@@ -8,6 +8,7 @@ leaves after the queue in front of it; own orders share what traded; the same ca
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from trading.engine.book import Book
@@ -91,7 +92,8 @@ class PaperVenue:
             answer = PlaceRejected(intent.client_order_id, REJECT_BAD_ORDER, refusal, now_ns)
             _remember(self._refused, intent.client_order_id, answer)
             return answer
-        self._take(PaperOrder(intent, f"paper-{intent.client_order_id}"), now_ns + self.latency.arrival_ns, now_ns)
+        order = PaperOrder(intent, f"paper-{intent.client_order_id}")
+        self._take(order, now_ns + self.latency.arrival_ns(intent.client_order_id), now_ns)
         return PlaceAccepted(intent.client_order_id, f"paper-{intent.client_order_id}", now_ns)
 
     def requeue(self, intent: OrderIntent, filled_lots: int, now_ns: int) -> None:
@@ -107,9 +109,12 @@ class PaperVenue:
     def cancel(self, client_order_id: str, now_ns: int) -> bool:
         """Ask for an order's end, effective after the entry leg; it may fill until then. False when it is not open."""
         self._advance(now_ns)
-        if client_order_id not in self._orders:
+        order = self._orders.get(client_order_id)
+        if order is None:
             return False
-        self._under_way.append((now_ns + self.latency.arrival_ns, client_order_id, True))
+        # One connection keeps the order of one order's messages: its cancel never overtakes it.
+        arrives_ns = max(order.arrives_ns, now_ns + self.latency.arrival_ns(f"cancel/{client_order_id}"))
+        self._send((arrives_ns, client_order_id, True))
         self._advance(now_ns)
         return True
 
@@ -212,8 +217,17 @@ class PaperVenue:
     def _take(self, order: PaperOrder, arrives_ns: int, now_ns: int) -> None:
         self._advance(now_ns)
         self._orders[order.intent.client_order_id] = order
-        self._under_way.append((arrives_ns, order.intent.client_order_id, False))
+        order.arrives_ns = arrives_ns
+        self._send((arrives_ns, order.intent.client_order_id, False))
         self._advance(now_ns)
+
+    def _send(self, message: tuple[int, str, bool]) -> None:
+        """Put a message on its way, in order of arrival; of two that arrive together the first sent is first."""
+        under_way = self._under_way
+        index = len(under_way)
+        while index and under_way[index - 1][0] > message[0]:
+            index -= 1
+        under_way.insert(index, message)
 
     def _advance(self, now_ns: int) -> None:
         under_way = self._under_way
@@ -255,7 +269,7 @@ class PaperVenue:
                 assert_never(intent.type)
         if order.status is OrderStatus.SENT:
             order.status = OrderStatus.OPEN
-            self._report(self._word(order, now_ns), now_ns)
+            self._tell(order, now_ns)
         if takes:
             self._walk(order, book, now_ns)
         if intent.client_order_id not in self._orders:
@@ -323,26 +337,36 @@ class PaperVenue:
             fee_asset=instrument.quote,
             is_maker=is_maker,
             exch_ts_ns=now_ns,
-            recv_ts_ns=now_ns + self.latency.report_ns,
+            recv_ts_ns=self._report_due_ns(order, now_ns),
         )
-        self._report(VenueTrade(fill, "paper", self._owner_epoch), now_ns)
-        self._report(self._word(order, now_ns), now_ns)
+        self._report(VenueTrade(fill, "paper", self._owner_epoch), fill.recv_ts_ns, now_ns)
+        self._tell(order, now_ns)
         if not order.open_lots:
             self._forget(order, now_ns)
 
     def _end(self, order: PaperOrder, reason: str, now_ns: int) -> None:
         order.status = OrderStatus.PARTIALLY_CANCELLED if order.filled_lots else OrderStatus.CANCELLED
         order.reason = reason
-        self._report(self._word(order, now_ns), now_ns)
+        self._tell(order, now_ns)
         self._forget(order, now_ns)
 
     def _forget(self, order: PaperOrder, now_ns: int) -> None:
         del self._orders[order.intent.client_order_id]
         _remember(self._done, order.intent.client_order_id, self._word(order, now_ns))
 
-    def _report(self, event: VenueEvent, now_ns: int) -> None:
-        if self.latency.report_ns:
-            self._reports.append((now_ns + self.latency.report_ns, event))
+    def _tell(self, order: PaperOrder, now_ns: int) -> None:
+        """Report an order's state."""
+        due_ns = self._report_due_ns(order, now_ns)
+        self._report(replace(self._word(order, now_ns), recv_ts_ns=due_ns), due_ns, now_ns)
+
+    def _report_due_ns(self, order: PaperOrder, now_ns: int) -> int:
+        """Return when a report made now comes; one stream carries all, so none overtakes another."""
+        due_ns = now_ns + self.latency.report_ns(f"{order.intent.client_order_id}/{order.status}/{order.filled_lots}")
+        return max(due_ns, self._reports[-1][0]) if self._reports else due_ns
+
+    def _report(self, event: VenueEvent, due_ns: int, now_ns: int) -> None:
+        if due_ns > now_ns:
+            self._reports.append((due_ns, event))
         else:
             self._ready.append(event)
 
@@ -360,7 +384,7 @@ class PaperVenue:
             filled_lots=order.filled_lots,
             filled_quote=order.filled_quote,
             exch_ts_ns=now_ns,
-            recv_ts_ns=now_ns + self.latency.report_ns if now_ns else 0,
+            recv_ts_ns=now_ns,
             reason=order.reason,
         )
 

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from math import log1p
 from typing import Protocol
 
-from trading.model.units import NS_PER_MS
+from trading.model.errors import ConfigError
+from trading.model.units import NS_PER_MS, parse_decimal
+
+LEGS = 3
+LATENCY_MS_MAX = 60_000
 
 
 class QueueModel(StrEnum):
@@ -72,29 +77,66 @@ class ShareCancels:
         return 1.0 - (ahead / queue) ** self.power if queue > 0 else 1.0
 
 
+Leg = int | tuple[int, ...]
+"""One way of a message, in ns: always the same, or one of these recorded values, drawn anew for each message."""
+
+
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """Three constant legs, in ns: the market's event to us, our order to the market, its answer to us.
+    """Three legs: the market's event to us, our order to the market, its answer to us. Each constant or empirical.
 
     Everything here happens on the clock of our receive times. The market as it is when an order arrives is seen by us a
-    feed leg later, so an order takes effect `feed_ns + entry_ns` after it was placed; the event that fills it is seen
-    a feed leg late itself, so its report comes `response_ns - feed_ns` after that event, never before it.
+    feed leg later, so an order takes effect feed + entry after it was placed; the event that fills it is seen a feed
+    leg late itself, so its report comes response - feed after that event, never before it.
     The defaults are those of a server in the region of the venue; from another continent, three to ten times that.
+
+    A draw depends on the seed and on what travels (`key`), not on what was drawn before: two venues that are given the
+    same orders, such as a replay's two queue models, give them the same latencies.
     """
 
-    feed_ns: int = 10 * NS_PER_MS
-    entry_ns: int = 15 * NS_PER_MS
-    response_ns: int = 15 * NS_PER_MS
+    feed_ns: Leg = 10 * NS_PER_MS
+    entry_ns: Leg = 15 * NS_PER_MS
+    response_ns: Leg = 15 * NS_PER_MS
+    seed: int = 0
 
-    @property
-    def arrival_ns(self) -> int:
-        """Delay from placing (or cancelling) to effect, on the clock of receive times."""
-        return self.feed_ns + self.entry_ns
+    def arrival_ns(self, key: str) -> int:
+        """Return the delay from placing (or cancelling) to effect, on the clock of receive times."""
+        return self._of(self.feed_ns, "feed", key) + self._of(self.entry_ns, "entry", key)
 
-    @property
-    def report_ns(self) -> int:
-        """Delay from the event that we receive to the report it causes."""
-        return max(0, self.response_ns - self.feed_ns)
+    def report_ns(self, key: str) -> int:
+        """Return the delay from the event that we receive to the report it causes."""
+        return max(0, self._of(self.response_ns, "response", key) - self._of(self.feed_ns, "feed", key))
+
+    def _of(self, leg: Leg, name: str, key: str) -> int:
+        if isinstance(leg, int):
+            return leg
+        digest = sha256(f"{self.seed}/{name}/{key}".encode()).digest()
+        return leg[int.from_bytes(digest[:8], "big") % len(leg)]
+
+
+def parse_latency(text: str, seed: int = 0) -> LatencyModel:
+    """Read "feed/entry/response" in milliseconds; a leg is one number, or recorded ones: "10/12,15,40/15".
+
+    Raises: ConfigError saying what is expected.
+    """
+    parts = text.split("/")
+    if len(parts) != LEGS:
+        raise ConfigError(f"paper latency: expected feed/entry/response in ms, such as 10/15/15, was {text!r}")
+    legs = [tuple(_leg_value(item, text) for item in part.split(",")) for part in parts]
+    feed, entry, response = (leg[0] if len(leg) == 1 else leg for leg in legs)
+    return LatencyModel(feed, entry, response, seed)
+
+
+def leg_ms(leg: Leg) -> float | list[float]:
+    """Return a leg in milliseconds: one number, or those it is drawn from."""
+    return leg / NS_PER_MS if isinstance(leg, int) else [value / NS_PER_MS for value in leg]
+
+
+def _leg_value(item: str, text: str) -> int:
+    value = parse_decimal(item.strip(), "paper latency")
+    if not 0 <= value <= LATENCY_MS_MAX:
+        raise ConfigError(f"paper latency: expected 0 to {LATENCY_MS_MAX} ms a leg, was {text!r}")
+    return int(value * NS_PER_MS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class PaperOrder:
 
     Attributes:
         status: SENT while under way, then what a venue would say.
-        has_arrived: the entry leg is over (without a book it then waits). place: set while it rests in the book.
+        arrives_ns: when it reaches the venue. has_arrived: it has (without a book it then waits).
+        place: set while it rests in the book.
         market_ns: exchange time of the book it joined; trades older than that cannot have met it.
     """
 
@@ -33,6 +34,7 @@ class PaperOrder:
     status: OrderStatus = OrderStatus.SENT
     filled_lots: int = 0
     filled_quote: Decimal = ZERO
+    arrives_ns: int = 0
     has_arrived: bool = False
     place: QueuePlace | None = None
     market_ns: int = 0

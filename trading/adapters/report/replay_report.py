@@ -17,7 +17,7 @@ from typing import Any
 
 from trading.engine import parameters
 from trading.engine.account_limits import AccountLimits
-from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.engine.matching_models import LatencyModel, Leg, MatchingRules, QueueModel, leg_ms
 from trading.engine.replay_result import ModelResult, ReplayResult
 from trading.engine.replay_tape import HORIZONS_NS, ExitSum, ReplayTape, TapeFill, markout_curve
 from trading.engine.strategy import registry
@@ -257,7 +257,7 @@ def _input(result: ReplayResult, tape: ReplayTape, facts: ReplayFacts) -> list[t
         ("Fees", f"maker {plain(instrument.maker_fee_rate)}, taker {plain(instrument.taker_fee_rate)} of the value"),
         (
             "Latency",
-            f"feed {_ms(latency.feed_ns)}, order entry {_ms(latency.entry_ns)}, response {_ms(latency.response_ns)}",
+            f"feed {_leg(latency.feed_ns)}, order entry {_leg(latency.entry_ns)}, response {_leg(latency.response_ns)}",
         ),
         ("Late trades explain a shrink for", _ms(facts.matching.late_trade_ns)),
         ("Consumed size shared by own orders", "yes" if facts.matching.is_consumption_shared else "no"),
@@ -278,6 +278,13 @@ def _utc(time_ns: int) -> str:
 
 def _ms(time_ns: int) -> str:
     return f"{time_ns / NS_PER_MS:g} ms"
+
+
+def _leg(leg: Leg) -> str:
+    found = leg_ms(leg)
+    return (
+        f"{found:g} ms" if isinstance(found, float) else f"{len(found)} recorded, {min(found):g} to {max(found):g} ms"
+    )
 
 
 def _amounts(balances: Mapping[str, Decimal]) -> str:

@@ -1,4 +1,4 @@
-"""The generated market as a stream of events, without sockets: for tests of strategies. Imports simulator, trading."""
+"""The generated market as a stream of events, without sockets: to try strategies on. May import simulator, trading."""
 
 from __future__ import annotations
 

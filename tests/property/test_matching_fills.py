@@ -112,6 +112,105 @@ def test_pessimist_never_fills_more_of_the_same_orders_than_the_probabilist(
     assert pessimist.filled() <= probabilist.filled()
 
 
+# --- crossing markets, takers and many orders at one price ----------------------------------------------------------
+
+WILD_STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(["level", "level", "shift", "trade", "trade", "post", "limit", "take", "all", "cancel"]),
+        st.integers(LOW, HIGH),
+        st.integers(0, 60),
+        st.sampled_from(list(Side)),
+        st.integers(0, 120),
+    ),
+    max_size=60,
+)
+TYPES = {"post": OrderType.LIMIT_MAKER, "limit": OrderType.LIMIT, "take": OrderType.IOC, "all": OrderType.FOK}
+
+
+@dataclass
+class WildOutcome:
+    """One run of a market that moves through our prices; per step what was offered and what filled."""
+
+    filled: dict[str, int]
+    is_explained: bool
+    traded: int
+    filled_by_trades: int
+
+
+def run_wild(steps: list[Step], model: QueueModel, latency: LatencyModel) -> WildOutcome:
+    """Play the steps. A "shift" moves the best of a side anywhere and takes away what it would cross."""
+    venue = PaperVenue(instrument(min_notional="0"), model, latency)
+    market = book([(9_995, 40), (9_994, 40)], [(10_005, 40), (10_006, 40)])
+    venue.on_book(market, 0)
+    now_ns, version, placed = 0, 1, 0
+    outcome = WildOutcome({}, True, 0, 0)
+
+    def take(may_cross: bool, trade_lots: int = 0) -> None:
+        fills = [event.fill for event in venue.drain_events() if isinstance(event, VenueTrade)]
+        for fill in fills:
+            outcome.filled[fill.client_order_id] = outcome.filled.get(fill.client_order_id, 0) + fill.qty_lots
+        lots = sum(fill.qty_lots for fill in fills if fill.is_maker)
+        if trade_lots:
+            outcome.traded += trade_lots
+            outcome.filled_by_trades += lots
+            outcome.is_explained &= lots <= trade_lots
+        elif not may_cross:
+            outcome.is_explained &= lots == 0
+
+    for step in steps:
+        now_ns += step.after_ms * MS
+        venue.on_timer(now_ns)
+        take(may_cross=True)  # what was under way met the book
+        price = step.price_ticks
+        match step.kind:
+            case "level" | "shift":
+                best = market.best_ask if step.side is Side.BUY else market.best_bid
+                crossed = best is not None and (price - best[0]) * step.side.sign >= 0
+                if crossed and step.kind == "level":
+                    continue
+                others = market.asks(99) if step.side is Side.BUY else market.bids(99)
+                gone = tuple((level, 0) for level, _ in others if crossed and (price - level) * step.side.sign >= 0)
+                version += 1
+                own = ((price, step.qty_lots),)
+                change = delta(version, own, gone) if step.side is Side.BUY else delta(version, gone, own)
+                market.apply_delta(change)
+                venue.on_book(market, now_ns)
+                take(may_cross=True)
+            case "trade" if step.qty_lots:
+                venue.on_trade(trade(price, step.qty_lots, step.side, now_ns), now_ns)
+                if not latency.report_ns(""):
+                    take(may_cross=False, trade_lots=step.qty_lots)
+            case "cancel" if placed:
+                venue.cancel(f"o{1 + step.qty_lots % placed}", now_ns)
+                take(may_cross=True)
+            case kind if kind in TYPES and step.qty_lots:
+                placed += 1
+                venue.place(intent(f"o{placed}", step.side, price, step.qty_lots, TYPES[kind]), now_ns)
+                take(may_cross=True)
+    venue.on_timer(now_ns + 1_000 * MS)
+    take(may_cross=True)
+    return outcome
+
+
+@given(WILD_STEPS, st.sampled_from(list(QueueModel)))
+def test_no_resting_order_fills_beyond_what_a_trade_brought_however_the_market_moves(
+    steps: list[Step], model: QueueModel
+) -> None:
+    outcome = run_wild(steps, model, LatencyModel(0, 0, 0))
+    assert outcome.is_explained
+    assert outcome.filled_by_trades <= outcome.traded
+
+
+@given(WILD_STEPS, LATENCIES)
+def test_pessimist_never_fills_more_in_a_market_that_crosses_and_is_taken(
+    steps: list[Step], latency: LatencyModel
+) -> None:
+    pessimist = run_wild(steps, QueueModel.PESSIMISTIC, latency)
+    probabilist = run_wild(steps, QueueModel.PROBABILISTIC, latency)
+    assert sum(pessimist.filled.values()) <= sum(probabilist.filled.values())
+
+
 @given(STEPS, st.sampled_from(list(QueueModel)), LATENCIES, RULES)
 def test_same_calls_give_the_same_events(
     steps: list[Step], model: QueueModel, latency: LatencyModel, rules: MatchingRules

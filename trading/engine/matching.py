@@ -192,8 +192,10 @@ class PaperVenue:
     @property
     def next_due_ns(self) -> int | None:
         """When `on_timer` next has something to do; None when nothing is under way. Arrivals may wait for a book."""
-        times = [queue[0][0] for queue in (self._under_way, self._reports) if queue]
-        return min(times) if times else None
+        under_way, reports = self._under_way, self._reports
+        if not reports:
+            return under_way[0][0] if under_way else None
+        return min(under_way[0][0], reports[0][0]) if under_way else reports[0][0]
 
     def drain_events(self) -> tuple[VenueEvent, ...]:
         """Return and forget the reports that have arrived: a VenueOrder per state change, a VenueTrade per fill."""

@@ -64,8 +64,10 @@ class Shadow:
     def before(self, now_ns: int) -> None:
         """Let time pass, while the book is as it was."""
         self._now_ns = now_ns
-        self._venue.on_timer(now_ns)
-        self._collect()
+        due_ns = self._venue.next_due_ns
+        if due_ns is not None and due_ns <= now_ns:
+            self._venue.on_timer(now_ns)
+            self._collect()
 
     def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
         """Take a public trade."""

@@ -58,6 +58,8 @@ class Instrument:
     _qty_decimals: int = field(init=False, repr=False, compare=False)
     _price_unit: int = field(init=False, repr=False, compare=False)
     _qty_unit: int = field(init=False, repr=False, compare=False)
+    _min_units: int = field(init=False, repr=False, compare=False)
+    _min_qty_lots: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.tick_size <= 0 or self.lot_size <= 0:
@@ -67,6 +69,8 @@ class Instrument:
         object.__setattr__(self, "_qty_decimals", qty_decimals)
         object.__setattr__(self, "_price_unit", int(self.tick_size.scaleb(price_decimals)))
         object.__setattr__(self, "_qty_unit", int(self.lot_size.scaleb(qty_decimals)))
+        object.__setattr__(self, "_min_units", self.units_of(self.min_notional))
+        object.__setattr__(self, "_min_qty_lots", self.qty_lots_ceil(self.min_qty))
 
     @property
     def filters(self) -> str:
@@ -124,8 +128,16 @@ class Instrument:
 
     def min_lots(self, price_ticks: int) -> int:
         """Return the fewest lots an order at this price may have (minimum quantity and minimum value), rounded up."""
-        by_value = self.qty_lots_ceil(self.min_notional / self.price(price_ticks)) if price_ticks > 0 else 0
-        return max(1, by_value, self.qty_lots_ceil(self.min_qty))
+        by_value = self.lots_worth(self._min_units, price_ticks) if price_ticks > 0 else 0
+        return max(1, by_value, self._min_qty_lots)
+
+    def units_of(self, value: Decimal) -> int:
+        """Return a value in quote units as ticks x lots, rounded up: what `lots_worth` divides, worth keeping."""
+        return int((value / (self.tick_size * self.lot_size)).to_integral_value(ROUND_CEILING))
+
+    def lots_worth(self, units: int, price_ticks: int) -> int:
+        """Return the fewest lots whose value at this price is at least `units`, in integers only."""
+        return -(-units // price_ticks)
 
 
 def _on_grid(scaled: int, unit: int, text: str) -> int:

@@ -26,5 +26,6 @@ DEMONSTRATION: tuple[tuple[str, str], ...] = (
     ("requote_min_bps", "0.02"),
     ("risk_order_ops_per_s", "8"),
     ("risk_order_ops_burst", "20"),
+    ("risk_loss_streak", "0"),
 )
 """(name, text) pairs for `--set`."""

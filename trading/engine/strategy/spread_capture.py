@@ -72,6 +72,7 @@ class SpreadCapture:
         self._cooldown_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
         self._losses = 0
+        self._depth_units = (parameters, instrument.units_of(parameters.min_depth_quote))
 
     def decide(self, view: StrategyView) -> Desires:
         """Want an exit while there is something to sell, else an entry where filters and edge allow one."""
@@ -181,7 +182,9 @@ class SpreadCapture:
 
     def _is_deep(self, view: StrategyView) -> bool:
         parameters, instrument = self.parameters, self._instrument
-        needed = instrument.qty_lots_ceil(parameters.min_depth_quote / instrument.price(view.bid[0]))
+        if self._depth_units[0] is not parameters:
+            self._depth_units = (parameters, instrument.units_of(parameters.min_depth_quote))
+        needed = instrument.lots_worth(self._depth_units[1], view.bid[0])
         limit_ticks = int(view.bid[0] * (1.0 - parameters.depth_bps / BPS_PER_ONE))
         # Nearly always the first levels are enough; the whole depth is walked when they are not.
         near = sum(lots for price_ticks, lots in view.book.bids(NEAR_LEVELS) if price_ticks >= limit_ticks)
@@ -203,7 +206,6 @@ class SpreadCapture:
             lots = instrument.qty_lots_floor(parameters.order_quote / instrument.price(entry.price_ticks))
             if lots < self._fewest_lots(view, entry.price_ticks):
                 return None, Refusal.MIN_NOTIONAL
-        imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
         quote = DesiredQuote(
             side=Side.BUY,
             purpose=Purpose.ENTRY,
@@ -213,11 +215,7 @@ class SpreadCapture:
             reason="entry",
             requote=self._requote(view, parameters.entry_max_age_s),
             edge=entry.edge,
-            terms=(
-                ("imbalance", f"{imbalance:.4f}"),
-                ("volatility_bps", f"{view.measures.volatility_bps:.4f}"),
-                ("normal_spread_bps", f"{view.measures.normal_spread_bps:.4f}"),
-            ),
+            terms=_entry_terms(view) if order is None else (),  # kept with a new order only, and dear to render
         )
         return quote, Refusal.EDGE_BELOW_FLOOR
 
@@ -271,6 +269,15 @@ class SpreadCapture:
             min_move_ticks=max(parameters.requote_min_ticks, by_bps),
             max_age_ns=int(max_age_s * NS_PER_S),
         )
+
+
+def _entry_terms(view: StrategyView) -> tuple[tuple[str, str], ...]:
+    imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
+    return (
+        ("imbalance", f"{imbalance:.4f}"),
+        ("volatility_bps", f"{view.measures.volatility_bps:.4f}"),
+        ("normal_spread_bps", f"{view.measures.normal_spread_bps:.4f}"),
+    )
 
 
 def _working(view: StrategyView, side: Side) -> OwnOrder | None:

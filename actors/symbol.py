@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,11 +20,10 @@ from actors.recipes import SymbolSpec
 from actors.symbol_gate import TradingGate
 from actors.symbol_heartbeat import NO_FEED, book_body, running_heartbeat, starting_heartbeat
 from actors.symbol_outbox import Outbox
-from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment
+from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
-from trading.engine.matching_models import DEFAULT_LATENCY, LatencyModel
 from trading.engine.messages import (
     Action,
     CancelOrder,
@@ -52,16 +50,6 @@ TIMER_S = 0.1
 HEARTBEAT_S = 1.0
 ATTACH_RETRY_MAX_S = 2.0
 log = structlog.get_logger("symbol")
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolSettings:
-    """What the shell is told: mode, node, the seed of the run, and how long messages travel on paper."""
-
-    is_paper: bool
-    node: str
-    seed: int
-    latency: LatencyModel = DEFAULT_LATENCY
 
 
 class SymbolActor:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.engine.bootstrap import SymbolBootstrap
+from trading.engine.matching_models import DEFAULT_LATENCY, LatencyModel
 from trading.engine.ports import OrderRecord, Submission
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, MarketEvent
@@ -136,3 +137,13 @@ class Clock(Protocol):
     def now_ns(self) -> int:
         """Return UTC time in ns."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSettings:
+    """What the shell is told: mode, node, the seed of the run, and how long messages travel on paper."""
+
+    is_paper: bool
+    node: str
+    seed: int
+    latency: LatencyModel = DEFAULT_LATENCY

@@ -16,8 +16,8 @@ from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle
 from actors.ip_turns import IpTurns
 from actors.recipes import SymbolSpec, SystemConfig
-from actors.symbol import SymbolActor, SymbolSettings
-from actors.symbol_ports import FeedStats, SymbolAttachment
+from actors.symbol import SymbolActor
+from actors.symbol_ports import FeedStats, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
 from actors.wiring_logging import log_to_file
 from trading.adapters.clock import SystemClock

@@ -17,8 +17,8 @@ from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
 from actors.ip_turns import IpTurns
 from actors.recipes import SymbolSpec
-from actors.symbol import SymbolActor, SymbolSettings
-from actors.symbol_ports import FeedStats, SymbolAttachment
+from actors.symbol import SymbolActor
+from actors.symbol_ports import FeedStats, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
 from bench.depth_frames import INSTRUMENT, MID_TICKS
 from trading.adapters.clock import SystemClock

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from actors.recipes import SymbolSpec
-from actors.symbol import SymbolActor, SymbolSettings
-from actors.symbol_ports import FeedStats, MarkAnswer, SymbolAttachment
+from actors.symbol import SymbolActor
+from actors.symbol_ports import FeedStats, MarkAnswer, SymbolAttachment, SymbolSettings
 from tests.unit.actors.executor_fakes import BID, BTC, settle
 from trading.adapters.clock import ManualClock
 from trading.engine.bootstrap import SymbolBootstrap

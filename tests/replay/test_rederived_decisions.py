@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.generated_market import GeneratedMarket
 
+from bench.generated_market import GeneratedMarket
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.recording.plain_values import dumps, loads

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.generated_market import GeneratedMarket
-
+from bench.generated_market import GeneratedMarket
 from trading.adapters.recording.pieces import cut, pieces_of
 from trading.engine.book_sync import BookSync
 from trading.engine.replay import ReplayRun, ReplaySettings

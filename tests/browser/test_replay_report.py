@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
+from bench.generated_market import GeneratedMarket
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.generated_market import GeneratedMarket
 from trading.adapters.report import replay_report
 from trading.adapters.report.replay_report import ReplayFacts
 from trading.engine.account_limits import AccountLimits

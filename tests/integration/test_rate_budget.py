@@ -21,7 +21,9 @@ LIMITS = (("max_gross_exposure", "100000"), ("max_entries_per_minute", "100000")
 
 
 async def test_burst_of_two_hundred_symbols_draws_no_429_and_cancels_overtake_entries() -> None:
-    settings = replace(SETTINGS, budget=BudgetSettings(), reconcile_interval_s=2.0, limits=LIMITS)
+    # A lease that lives for one second lapses where two hundred symbols come up on a busy core.
+    budget = BudgetSettings()
+    settings = replace(SETTINGS, budget=budget, reconcile_interval_s=2.0, limits=LIMITS, lease_ttl_s=30.0)
     with running_simulator("--limits", "effective", "--count", str(SYMBOLS)) as simulator:
         account = LiveAccount(simulator, settings)
         bids = {row["symbol"]: row["bidPrice"] for row in simulator.get("/api/v3/ticker/bookTicker")}

@@ -81,7 +81,8 @@ class Reconciler:
             await self.round()
 
     async def round(self) -> None:
-        """Do one round; a venue that does not answer ends it."""
+        """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
+        self._sends.recancel_due()
         try:
             if self._desk.is_reconcile_wanted or self._clock.monotonic_ns() >= self._next_ns:
                 await self.compare_all()
@@ -89,7 +90,6 @@ class Reconciler:
             await self._resolve_unknown()
             await self._resolve_suspects()
             await self._fetch_missing_fills()
-            self._sends.recancel_due()
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
             self._desk.is_reconcile_wanted = True

@@ -59,6 +59,7 @@ class LiveAccount:
         self.instrument = self.instruments[SYMBOL]
         self.symbol = FakeSymbol()
         self.crashes: list[str] = []
+        self.rest = QUICK
         self.number = 0
         self.epoch = 0
 
@@ -67,7 +68,7 @@ class LiveAccount:
         """Start an executor; when the block ends it is killed, not closed."""
         stream = UserStreamSettings(backoff_min_s=0.05)
         gateway = MexcGateway(
-            MexcGatewaySettings(self.simulator.rest, self.simulator.ws, "sim", QUICK, stream),
+            MexcGatewaySettings(self.simulator.rest, self.simulator.ws, "sim", self.rest, stream),
             Credentials(self.simulator.api_key, self.simulator.secret),
             self.instruments,
             self.clock,

@@ -9,6 +9,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from trading.adapters.plugins import load_strategies
@@ -41,7 +42,7 @@ class SweepJob:
 
 def run_job(job: SweepJob) -> PieceResult:
     """Replay one piece under one parameter set. Never raises for what a strategy or a parameter does: see `error`."""
-    load_strategies(register)
+    _load_plugins()
     tape = ReplayTape(job.instrument)
     try:
         events = _events(job)
@@ -79,6 +80,12 @@ def periods(marks: Sequence[Mark], piece: Piece, net: float) -> tuple[float, ...
         levels.append(float(marks[index].pessimistic) if index >= 0 else 0.0)
     levels.append(net)
     return tuple(after - before for before, after in itertools.pairwise(levels))
+
+
+@cache
+def _load_plugins() -> None:
+    """Once a worker: looking through the installed packages takes longer than a small replay."""
+    load_strategies(register)
 
 
 def _events(job: SweepJob) -> list[tuple[int, MarketEvent]]:

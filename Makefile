@@ -12,8 +12,8 @@ BENCH_VENV := .venv-bench
 STAMPS := $(VENV)/.stamps
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# One worker runs the tests of whole systems, the other the rest (tests/conftest.py groups them).
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# One worker runs the tests of whole systems, the other the rest (tests/conftest.py sees to it).
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 PACKAGES := actors api dashboard simulator trading bench
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -79,15 +79,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in FOLDER_MARKS.get(_folder(item.path), ()):
             item.add_marker(mark)
-        if _is_worker():
-            is_system = _folder(item.path) in SYSTEM_FOLDERS
-            item.add_marker(pytest.mark.xdist_group("system" if is_system else item.path.stem))
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         folder = _folder(item.path)
         return _is_worker() and folder not in SYSTEM_FOLDERS, rank.get(folder, len(rank))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give one worker of a parallel run all tests of whole systems, and keep every other file together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FloorScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "system" if _folder(ROOT / path) in SYSTEM_FOLDERS else path
+
+    return FloorScheduling(config, log)
 
 
 # --- the sample recording ------------------------------------------------------------------------------------------

@@ -145,8 +145,25 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
     return EXIT_OK
 
 
+def _interrupt(signum: int, frame: object) -> None:
+    """Not the default handler: asyncio would take its place, and wait until the market has opened."""
+    raise KeyboardInterrupt
+
+
 def run(settings: SimulatorSettings) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start."""
+    """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start.
+
+    A signal that comes while the market is still being opened ends it the same way. Call it on the main thread.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
+    try:
+        return _run(settings)
+    except KeyboardInterrupt:
+        return EXIT_OK
+
+
+def _run(settings: SimulatorSettings) -> int:
     recording: Recording | None = None
     try:
         if settings.replay is not None:

@@ -12,8 +12,8 @@ ONE: int = 10**AMOUNT_DECIMALS
 RATE_DECIMALS = 8
 RATE_ONE: int = 10**RATE_DECIMALS
 
-# Twelve integer digits and twenty decimals are beyond every listing; longer texts are noise.
-_PLAIN = re.compile(r"[0-9]{1,18}(?:\.[0-9]{0,20})?|\.[0-9]{1,20}", re.ASCII)
+# Far beyond every listing, so that a number too large or too fine is told from what is no number; longer is noise.
+_PLAIN = re.compile(r"[0-9]{1,64}(?:\.[0-9]{0,64})?|\.[0-9]{1,64}", re.ASCII)
 _SCIENTIFIC = re.compile(r"[0-9]{1,18}(?:\.[0-9]{0,20})?[eE][+-]?[0-9]{1,2}", re.ASCII)
 
 

@@ -179,9 +179,9 @@ class Book:
         for collector in self.collectors:
             (collector.bids if side is Side.BUY else collector.asks).add(price_ticks)
 
-    def keep_history(self, changes: int) -> None:
-        """Keep the last `changes` versions from now on, as many as there are already."""
-        kept = deque(self._history, maxlen=changes)
+    def keep_history(self, versions: int) -> None:
+        """Keep the last `versions` versions from now on, the present one among them, as many as there are already."""
+        kept = deque(self._history, maxlen=max(0, versions - 1))
         if len(kept) < len(self._history):
             self._oldest = self._history[len(self._history) - len(kept) - 1][0]
         self._history = kept

@@ -183,8 +183,8 @@ class Ledger:
         rate = rates.maker_e8 if is_maker else rates.taker_e8
         fee = fee_amount(value, rate)
         is_in_mx = (account.mx_deduct or rates.asset is FeeAsset.MX) and listing.quote == MX_QUOTE
-        if is_in_mx and MX not in gains and MX in account.balances:
-            free_mx, price = account.balances[MX].free, self._mx_price()
+        if is_in_mx and MX in account.balances:
+            free_mx, price = account.balances[MX].free + gains.get(MX, (0, 0))[0], self._mx_price()
             percent = MX_HOLDER_DISCOUNT_E2 if free_mx >= MX_HOLDER_AMOUNT else MX_DISCOUNT_E2
             in_mx = fee * percent // 100 * 10**18 // price if price else 0
             if price and in_mx <= free_mx:

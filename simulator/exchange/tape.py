@@ -122,6 +122,16 @@ class Tape:
         whole.merge(newest)
         return whole
 
+    def window(self, start_ms: int, end_ms: int) -> Candle | None:
+        """Return the trades of a past window as one candle, None when it is not remembered any more."""
+        minutes = [candle for candle in self._candles if start_ms <= candle.start_ms < end_ms]
+        if not minutes:
+            return None
+        whole = Candle(minutes[0].start_ms, *(minutes[0].open,) * 4)
+        for candle in minutes:
+            whole.merge(candle)
+        return whole
+
     def candles(self, now_ms: int, window_start: Callable[[int], int]) -> list[Candle]:
         """Return the candles of another interval, oldest first; `window_start` maps a time to its candle's start."""
         merged: list[Candle] = []

@@ -18,6 +18,8 @@ from simulator.wire.requests import Reply, Request
 from simulator.wire.routes import error_reply, handle
 
 BODY_MAX = 64 * 1024
+# So much of a body that was refused is still read: closed on unread bytes, the connection would take the answer along.
+DISCARD_MAX = 64 * 1024 * 1024
 DEPTH_PATH = "/api/v3/depth"
 # A snapshot inside the next delta waits for that delta to gather two changes, so many beats at most.
 GATHER_BEATS_MAX, GATHER_BEAT_S = 200, 0.01
@@ -44,12 +46,12 @@ class VenueApp:
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(receive)
-        except _BodyTooLongError:
-            reply, is_last = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes"), True
-        else:
-            if body is None:
-                return  # the client went away within its request: nothing was asked
-            reply, is_last = await self._whole_reply(scope, body), False
+        except _BodyTooLongError as error:
+            reply = error_reply(413, 413, f"Request body is longer than {BODY_MAX} bytes")
+            return await _refuse_body(reply, error.is_more, receive, send)
+        if body is None:
+            return  # the client went away within its request: nothing was asked
+        reply = await self._whole_reply(scope, body)
         self._hub.push_private(self._venue.now_ms())
         if reply.delay_ms > 0 and await self._ends_within(reply.delay_ms / 1_000):
             reply.is_lost = True
@@ -58,7 +60,7 @@ class VenueApp:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
-        await _send_reply(reply, send, is_last=is_last)
+        await _send_reply(reply, send)
 
     async def _ends_within(self, length_s: float) -> bool:
         """Wait so long, or until the process is told to stop; return whether it was."""
@@ -146,7 +148,11 @@ def _query_value(query: bytes, wanted: str) -> str:
 
 
 class _BodyTooLongError(Exception):
-    """The body is longer than BODY_MAX; the rest of it is left unread."""
+    """The body is longer than BODY_MAX. `is_more`: some of it is still unread."""
+
+    def __init__(self, is_more: bool) -> None:
+        super().__init__(is_more)
+        self.is_more = is_more
 
 
 async def _read_body(receive: Any) -> bytes | None:
@@ -160,16 +166,27 @@ async def _read_body(receive: Any) -> bytes | None:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > BODY_MAX:
-            raise _BodyTooLongError
+            raise _BodyTooLongError(message.get("more_body", False))
         if not message.get("more_body", False):
             return b"".join(chunks)
 
 
-async def _send_reply(reply: Reply, send: Any, *, is_last: bool) -> None:
+async def _send_reply(reply: Reply, send: Any, *, is_followed: bool = False, is_last: bool = False) -> None:
     headers = [(b"content-type", reply.content_type), (b"content-length", str(len(reply.body)).encode())]
     if reply.retry_after_s is not None:
         headers.append((b"retry-after", str(reply.retry_after_s).encode()))
     if is_last:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": is_followed})
+
+
+async def _refuse_body(reply: Reply, is_more: bool, receive: Any, send: Any) -> None:
+    """Answer at once, then read on and forget, at most DISCARD_MAX bytes, and end the connection."""
+    await _send_reply(reply, send, is_followed=True, is_last=True)
+    size = 0
+    while is_more and size < DISCARD_MAX:
+        message = await receive()
+        size += len(message.get("body", b""))
+        is_more = message.get("more_body", False)  # a disconnect has none
+    await send({"type": "http.response.body", "body": b""})

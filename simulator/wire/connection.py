@@ -113,7 +113,7 @@ class Connection:
         if method.upper() == "SUBSCRIPTION":
             return self._subscribe(topics, request_id, now_ms)
         removed = [topic for topic in topics if self._desk.unsubscribe(self, topic)]
-        if not self.topics:
+        if removed and not self.topics:
             self.unsubscribed_ms = now_ms
         return self._answer(request_id, ",".join(removed), now_ms)
 

@@ -168,7 +168,7 @@ class LimitDepthFeed:
         for items, side in ((body.asks, book.asks), (body.bids, book.bids)):
             for price, lots in side.top(self._depth):
                 items.add(price=listing.price_trimmed(price), quantity=listing.qty_trimmed(lots))
-        body.eventType = self.topic.channel.value
+        body.eventType = self.topic.event_type
         body.version = str(book.version)
         body.lastOrderCreateTime = book.changed_ms
         return frame.SerializeToString()
@@ -178,7 +178,10 @@ class LimitDepthFeed:
 
 
 class KlineFeed:
-    """The current candle, about each second while there are trades."""
+    """The current candle, about each second while there are trades.
+
+    The last push of a window is its final state: the trades since the push before it come before the next window does.
+    """
 
     every_ms = KLINE_EVERY_MS
 
@@ -187,14 +190,23 @@ class KlineFeed:
         self._pair = pair
         self._window_start = window_start(topic.detail)
         self._last: Candle | None = None
+        self._last_start_ms = 0
 
     def flush(self, now_ms: int) -> bytes | None:
         start_ms = self._window_start(now_ms)
-        listing = self._pair.listing
+        if self._last is not None and start_ms != self._last_start_ms:
+            closed = self._pair.tape.window(self._last_start_ms, start_ms)
+            last_start_ms, self._last_start_ms = self._last_start_ms, start_ms
+            if closed is not None and closed != self._last:
+                return self._push(closed, last_start_ms, now_ms)
         candle = self._pair.tape.since(self.topic.detail, start_ms, now_ms)
         if candle == self._last:
             return None
-        self._last = candle
+        self._last, self._last_start_ms = candle, start_ms
+        return self._push(candle, start_ms, now_ms)
+
+    def _push(self, candle: Candle, start_ms: int, now_ms: int) -> bytes:
+        listing = self._pair.listing
         frame = wrapper(self.topic, now_ms)
         frame.symbolId = opaque_id(listing.symbol)
         frame.createTime = now_ms

@@ -34,13 +34,15 @@ def _steps(params: Mapping[str, str], name: str, decimals: int, scale_code: int)
     return steps
 
 
-def _quote_amount(params: Mapping[str, str]) -> int | None:
+def _quote_amount(params: Mapping[str, str], scale_code: int) -> int | None:
     text = params.get("quoteOrderQty", "")
     if not text:
         return None
     try:
         amount = parse_amount(text)
-    except ValueError:
+    except TooManyDecimalsError:
+        raise bad(scale_code, "quoteOrderQty decimal places is too long") from None
+    except NotANumberError:
         raise bad(10102 if text.startswith("-") else 10097, "quoteOrderQty is error") from None
     if amount == 0:
         raise bad(10102, "quoteOrderQty cannot be zero or negative")
@@ -86,7 +88,7 @@ def read_order(params: Mapping[str, str], pairs: Mapping[str, Pair], rules: Exch
     client_id = read_client_id(params, rules)
     lots = _steps(params, "quantity", listing.qty_decimals, rules.scale_error_code)
     if parsed_type is OrderType.MARKET:
-        quote_amount = _quote_amount(params)
+        quote_amount = _quote_amount(params, rules.scale_error_code)
         if parsed_side is Side.SELL or lots is not None:
             quote_amount = None
         if lots is None and quote_amount is None:

@@ -5,8 +5,10 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from simulator_process import ROOT, running, start
 
 
@@ -69,3 +71,19 @@ def test_process_lists_the_symbols_and_accounts_that_it_was_given() -> None:
         accounts: dict[str, Any] = simulator.state()["accounts"]
         assert set(accounts) == {"mine", "b"}
         assert accounts["b"]["balances"]["USDT"] == {"free": "100000", "locked": "0"}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_process_that_is_ended_while_it_opens_its_market_exits_0_without_a_word(signum: signal.Signals) -> None:
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--count", "2000"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    # From the moment on which it catches SIGTERM; opening so many pairs takes seconds.
+    status = Path(f"/proc/{process.pid}/status")
+    until = time.monotonic() + 60
+    while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signum)
+    assert (process.wait(20), process.stderr.read()) == (0, "")
+    process.stderr.close()

@@ -54,6 +54,7 @@ def exchange(simulator: RunningSimulator, raw: bytes) -> tuple[int, str, bytes]:
         (b"BREW /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET /api/v3/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (HEAD + b"Content-Length: -5\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length: 6000000\r\n\r\n" + b"a" * 6_000_000, 413),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc", 400),
         (HEAD + b"X: " + b"a" * 2_000_000 + b"\r\n\r\n", 431),
         (HEAD + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 90) for number in range(3_000)) + b"\r\n", 431),
@@ -63,7 +64,18 @@ def exchange(simulator: RunningSimulator, raw: bytes) -> tuple[int, str, bytes]:
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE + b"\r\n", 400),
     ],
     ids=[
-        *("noise", "tls", "http2", "method", "path", "negative-length", "bad-chunk", "endless-header", "many-headers"),
+        *(
+            "noise",
+            "tls",
+            "http2",
+            "method",
+            "path",
+            "negative-length",
+            "huge-body",
+            "bad-chunk",
+            "endless-header",
+            "many-headers",
+        ),
         *("large-body", "large-chunks", "upgrade-elsewhere", "upgrade-without-key"),
     ],
 )

@@ -188,7 +188,7 @@ def test_tape_fills_minutes_without_trades_and_merges_intervals() -> None:
 def test_book_gives_former_versions_until_they_are_forgotten() -> None:
     book = open_exchange().pairs["AUSDT"].book
     version, before = book.version, (book.bids.top(9), book.asks.top(9))
-    book.keep_history(2)
+    book.keep_history(3)
     for lots in (1, 2):
         book.mirror(Side.BUY, 980, lots, book.version + 1)
     assert book.at(version) == before

@@ -72,3 +72,20 @@ def test_mx_fee_follows_the_price_of_mx_where_it_is_listed() -> None:
     assert fee_of_a_trade(exchange, "one", Side.BUY) == ("0.005", "USDT")
     exchange.accounts["one"].balances["MX"].free = 600 * ONE
     assert fee_of_a_trade(exchange, "one", Side.BUY) == ("0.000625", "MX")
+
+
+def test_mx_fee_is_taken_on_the_pair_of_mx_itself() -> None:
+    exchange = open_exchange()
+    pair = Pair(MX_LISTING, 200, Sequence())
+    exchange.list_pair(pair)
+    exchange.ledger.mx_pair = pair
+    pair.agent_order(Side.SELL, 200, 10_000, NOW_MS, rests=True)
+    one = exchange.accounts["one"]
+    one.mx_deduct = True
+    totals = exchange.totals()
+    bought = exchange.place(one, NewOrder("MXUSDT", Side.BUY, OrderType.MARKET, None, 1_000), NOW_MS)
+    assert isinstance(bought, Order)
+    # 10 MX of 2 USDT at 0.05 %, 20 % off, in MX.
+    assert (amount_text(one.trades[-1].fee), one.trades[-1].fee_asset) == ("0.004", "MX")
+    assert amount_text(one.balances["MX"].free) == "109.996"
+    assert exchange.totals() == totals

@@ -12,8 +12,8 @@ from trading.model.units import NS_PER_S
 
 # A cluster has few nodes; a name that is never seen again must not live for ever.
 NODES_MAX = 1_000
-# Beyond this the caller is better served by an error and its own back-off.
-WAIT_MAX_S = 120.0
+# The longest pause that a venue's refusal is believed for; a fleet that waits behind it still has a slot each.
+WAIT_MAX_S = 3_600.0
 
 
 class IpBudget:

@@ -24,7 +24,7 @@ from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.plugins import load_strategies
 from trading.adapters.store.fleet import FleetStore
 from trading.engine.strategy.registry import parse_parameters, register
-from trading.model.errors import ConfigError, VenueRejected, VenueUnavailable
+from trading.model.errors import ConfigError, DecodeError, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.session import Mode
 
@@ -102,14 +102,16 @@ class VenueCatalog:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.0, self._age_s - self._age_min_s))
                 self._wake.clear()
-            except VenueUnavailable:
+            except RateLimited as error:
+                await asyncio.sleep(max(1.0, error.retry_after_s))
+            except (VenueUnavailable, VenueRejected, DecodeError):
                 await asyncio.sleep(1.0)
 
     async def keep_time(self) -> None:
         """Ask for the venue's time again and again; an outage leaves what is known standing."""
         asked = 0
         while True:
-            with contextlib.suppress(VenueUnavailable, VenueRejected):
+            with contextlib.suppress(VenueUnavailable, VenueRejected, DecodeError):
                 await self._venue_clock.ask(self._rest.server_time_ms)
             asked += 1
             # The surest of a few samples counts: take these soon.

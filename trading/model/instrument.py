@@ -21,8 +21,13 @@ def _decimals(step: Decimal) -> int:
 
 
 def _scaled(text: str, decimals: int) -> int:
-    """Read a plain decimal string as an integer of 10^-decimals; ValueError when it has more (non-zero) decimals."""
+    """Read a plain decimal string as an integer of 10^-decimals.
+
+    Raises: ValueError when it has more (non-zero) decimals, or is anything but digits: an absent text is not 0.
+    """
     head, _, tail = text.partition(".")
+    if not ((head + tail).isdecimal() and head and text.isascii()):
+        raise ValueError(f"expected a decimal number, was {text!r}")
     if len(tail) > decimals:
         if tail[decimals:].strip("0"):
             raise ValueError(f"expected at most {decimals} decimals, was {text!r}")

@@ -46,9 +46,18 @@ def test_block_holds_everything_of_the_node_back() -> None:
     assert budget.lease("n2", "snapshot", 1, NOW) == 0.0
 
 
+def test_everybody_behind_a_block_has_a_slot_of_its_own() -> None:
+    budget = IpBudget({"snapshot": 4.5})
+    budget.block("n1", 600.0, NOW)
+    assert budget.held_s("n1", NOW) == 600.0
+    waits = [budget.lease("n1", "snapshot", 1, NOW) for _ in range(500)]
+    assert min(waits) == pytest.approx(600.0)
+    assert len(set(waits)) == 500
+
+
 def test_wait_is_bounded_and_bad_weights_are_refused() -> None:
     budget = IpBudget({"snapshot": 1.0})
-    assert max(budget.lease("n1", "snapshot", 1, NOW) for _ in range(1_000)) == WAIT_MAX_S
+    assert max(budget.lease("n1", "snapshot", 1, NOW) for _ in range(4_000)) == WAIT_MAX_S
     with pytest.raises(ValueError, match="positive weight"):
         budget.lease("n1", "snapshot", 0, NOW)
     with pytest.raises(KeyError):

@@ -59,8 +59,9 @@ def test_codec_book_ticker_without_a_version_compares_with_none() -> None:
 
 
 def test_codec_frame_without_a_body_is_a_sign_of_life() -> None:
-    codec = PublicCodec(instrument())
-    assert codec.decode(frame().SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
+    codec, push = PublicCodec(instrument()), frame()
+    push.channel = "spot@public.aggre.depth.v3.api.pb@10ms@BTCUSDT"
+    assert codec.decode(push.SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
     assert codec.unexpected == 0
     assert not codec.drift.findings
 
@@ -72,7 +73,8 @@ def test_codec_body_of_another_channel_is_a_sign_of_life_and_counted() -> None:
     push.publicSpotKline.interval = "Min1"
     assert codec.decode(push.SerializeToString(), RECV_NS) == (FeedAlive("BTCUSDT", RECV_NS),)
     assert codec.unexpected == 1
-    assert codec.drift.findings == {"unexpected body publicSpotKline": 1}
+    channel = "unknown channel spot@public.kline.v3.api.pb@@Min1"
+    assert codec.drift.findings == {"unexpected body publicSpotKline": 1, channel: 1}
 
 
 def test_codec_body_of_the_future_on_the_depth_channel_costs_the_proof() -> None:
@@ -88,6 +90,7 @@ def test_codec_body_of_the_future_on_the_depth_channel_costs_the_proof() -> None
 
 def test_codec_trade_of_an_unknown_side_is_left_out_and_counted_and_the_others_stay() -> None:
     codec, push = PublicCodec(instrument()), frame()
+    push.channel = "spot@public.aggre.deals.v3.api.pb@10ms@BTCUSDT"
     for trade_type in (1, 3, 2):
         push.publicAggreDeals.deals.add(price="1", quantity="1", tradeType=trade_type)
     trades = codec.decode(push.SerializeToString(), RECV_NS)
@@ -186,3 +189,28 @@ def test_codec_broken_frame_is_a_decode_error_and_costs_the_proof(name: str) -> 
     assert lost.reason.startswith("undecodable frame")
     assert restored == FeedConnected("BTCUSDT", RECV_NS)
     assert codec.errors == 1
+
+
+def test_frames_of_a_channel_we_do_not_know_are_drift_whatever_their_body() -> None:
+    codec = PublicCodec(instrument())
+    for number in range(10):
+        frame = pb.PushDataV3ApiWrapper(channel="spot@public.aggre.depth.v9.api.pb@10ms@BTCUSDT", symbol="BTCUSDT")
+        frame.publicAggreDepths.fromVersion = frame.publicAggreDepths.toVersion = str(number + 1)
+        codec.decode(frame.SerializeToString(), 1)
+    codec.decode(pb.PushDataV3ApiWrapper(channel="spot@public.bogus", symbol="BTCUSDT").SerializeToString(), 1)
+    assert codec.drift.findings == {
+        "unknown channel spot@public.aggre.depth.v9.api.pb@10ms@": 10,
+        "unknown channel spot@public.bogus": 1,
+    }
+    assert codec.drift.alarm.startswith("unknown channel")
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity"), [("80000.01", ""), ("", "1"), ("80_000", "1"), (" 1", "1"), ("-1", "1"), (".5", "1")]
+)
+def test_codec_level_that_is_no_pair_of_numbers_is_refused_and_never_a_deletion(price: str, quantity: str) -> None:
+    push = frame()
+    push.publicAggreDepths.fromVersion, push.publicAggreDepths.toVersion = "1", "1"
+    push.publicAggreDepths.bids.add(price=price, quantity=quantity)
+    with pytest.raises(DecodeError):
+        decode_public(push.SerializeToString(), instrument(), RECV_NS)

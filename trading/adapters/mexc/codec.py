@@ -35,6 +35,8 @@ CACHE_MAX = 32_768
 
 # A frame begins with its channel: tag, length, text. What is certainly of these two was no change of the book.
 _NOT_DEPTH = (DEALS.encode(), BOOK_TICKER.encode())
+_CHANNELS = (DEPTH, DEALS, BOOK_TICKER)
+_CHANNEL_SHOWN = 60
 _TAKER_SIDES = {1: Side.BUY, 2: Side.SELL}
 # More is no market's, and would not fit the 64 bits of recordings and tables.
 _UNITS_MAX = 2**63 - 1
@@ -84,6 +86,8 @@ class PublicCodec:
         if frame.symbol != self._symbol:
             raise DecodeError(f"expected a frame of {self._symbol}, was of {frame.symbol!r} on {frame.channel!r}")
         is_searched = self.drift.on_frame()
+        if not frame.channel.startswith(_CHANNELS):
+            self.drift.note(f"unknown channel {frame.channel.replace(self._symbol, '')[:_CHANNEL_SHOWN]}")
         exch_ts_ns = frame.sendTime * NS_PER_MS
         try:
             if frame.HasField("publicAggreDepths"):

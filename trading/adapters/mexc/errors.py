@@ -16,6 +16,8 @@ from trading.model.errors import OutcomeUnknown, RateLimited, VenueRejected, Ven
 _FIREWALL_PAUSE_S = 90.0
 _PAUSE_S = 1.0
 _PAUSE_MAX_S = 3_600.0
+# The venue's longest code has six digits.
+_CODE_DIGITS = 12
 _TEXT_MAX = 200
 
 
@@ -97,7 +99,7 @@ def _raise(code: int, text: str, retry_after: str | None) -> NoReturn:
 
 def _code_of(answer: Any) -> int | None:
     code = answer.get("code") if isinstance(answer, dict) else None
-    if isinstance(code, str) and code.lstrip("-").isdecimal():
+    if isinstance(code, str) and code.removeprefix("-").isdecimal() and len(code) <= _CODE_DIGITS:
         return int(code)
     return code if isinstance(code, int) else None
 

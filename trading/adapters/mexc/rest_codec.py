@@ -14,6 +14,7 @@ from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookSnapshot, Level, Ticker24h
 from trading.model.units import ns_from_ms, plain
 
+_MAGNITUDE_MAX = 40
 _DECIMALS_MAX = 18
 _ONLINE = ("1", "ENABLED")
 _OFFLINE = {"2": "paused by the venue", "3": "offline"}
@@ -192,7 +193,8 @@ def _closed(row: dict[str, Any]) -> str | None:
     if side_type is None:
         return "missing trade side type"
     if isinstance(side_type, bool) or side_type not in (1, "1"):
-        return {2: "buying only", 3: "selling only", 4: "closed"}.get(side_type, f"trade side type {side_type!r}")
+        names = {"2": "buying only", "3": "selling only", "4": "closed"}
+        return names.get(str(side_type), f"trade side type {side_type!r}"[:60])
     return None
 
 
@@ -219,7 +221,8 @@ def _number(value: Any) -> Decimal | None:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    # 1E+999999 is no amount of anything, and would cost time and memory in integer form.
+    return number if number.is_finite() and abs(number.adjusted()) <= _MAGNITUDE_MAX else None
 
 
 def _levels(rows: Any, instrument: Instrument) -> list[Level]:

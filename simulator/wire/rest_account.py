@@ -38,9 +38,12 @@ def my_trades(venue: Venue, account: Account, request: Request) -> Any:
     limit = request.limit(100, 100)
     order_id = request.text("orderId")
     found: list[dict[str, Any]] = []
+    # Times are shown cut to seconds: the time that an answer showed must find its trade again. Any other end is exact,
+    # so that a busy second can be read in parts.
+    if until % 1_000 == 0:
+        until += 999
     for trade in reversed(account.trades):
-        # Times are shown cut to seconds: the time that an answer showed must find its trade again.
-        if trade.order.pair.listing.symbol != symbol or trade.time_ms < since or trade.time_ms // 1_000 * 1_000 > until:
+        if trade.order.pair.listing.symbol != symbol or not since <= trade.time_ms <= until:
             continue
         if order_id is not None and trade.order.order_id != order_id:
             continue

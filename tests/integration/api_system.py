@@ -57,6 +57,9 @@ class Catalog:
     def refresh_soon(self) -> None:
         return
 
+    def clock(self) -> tuple[int, int] | None:
+        return None
+
     def check_symbol(self, symbol: str) -> None:
         if symbol not in ("BTCUSDT", "ETHUSDT"):
             raise ConfigError(f"the venue has no symbol {symbol}: see its exchangeInfo")

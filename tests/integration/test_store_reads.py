@@ -126,6 +126,8 @@ async def test_fill_and_position_items_have_the_contracts_shape(
         "session": "s1",
         "realized_pnl": "1.5",
         "fee_quote": "0.25",
+        "fee_rate_quote": "2.5",
+        "fee_rate_source": "book:MXUSDT",
     }
     assert await reads.positions() == (
         {

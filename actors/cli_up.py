@@ -129,13 +129,19 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
 
     ray_environment.prepare(None)
     from actors import handles
-    from actors.launcher_fleet import shut_down
+    from actors.launcher_fleet import ShutdownSummary, await_lease, shut_down
     from actors.launcher_recordings import seal_recordings
 
     handles.connect(run.ray_address, run.namespace)
     server = _own_database(folder)
+
+    async def drain() -> ShutdownSummary:
+        if server is not None:
+            await await_lease(run.account)
+        return await shut_down(run.namespace, run.account, is_flatten, DOWN_TIMEOUT_S, say)
+
     try:
-        summary = asyncio.run(shut_down(run.namespace, run.account, is_flatten, DOWN_TIMEOUT_S, say))
+        summary = asyncio.run(drain())
     finally:
         handles.disconnect()
         if server is not None:

@@ -7,6 +7,7 @@ May import `actors.handles`, the actors' doors and `trading.adapters.store`. Imp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ CHECK_INTERVAL_S = 5.0
 # Ray restarts the supervisor by itself in about 1.5 s; silence of half a minute means that Ray itself is gone.
 SILENT_CHECKS_MAX = 6
 SLOTS = 2_000
+# An executor that lost its lease is started anew by Ray and takes the next one: some seconds on a busy machine.
+LEASE_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,21 @@ class LauncherFleet:
                 said = str(error)
             await asyncio.sleep(0.1)
         raise NotRunning(f"executor and supervisor did not come up within {START_TIMEOUT_S:g} s: {said}")
+
+
+async def await_lease(account: str) -> None:
+    """Wait, bounded, until the executor holds its lease: its database was away, and it may have to start anew.
+
+    Never raises: a drain that comes too early says NOT CONFIRMED by itself.
+    """
+    executor = ExecutorHandle(account)
+    deadline = time.monotonic() + LEASE_PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(TradingError):
+            status = await executor.status()
+            if status.is_ready and status.is_lease_valid:
+                return
+        await asyncio.sleep(0.2)
 
 
 async def shut_down(

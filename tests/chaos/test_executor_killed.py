@@ -79,13 +79,12 @@ def pause_at(world: KilledExecutors, point: Crashpoint, seed: int) -> Pause:
             plan = world.plan(key, "stopped", seed, die_at=point.value, die_after=4, signal_name="SIGSTOP")
             pid = first.begin(plan)
             wait_for(lambda: process_state(pid) == "T", f"{pid} stops at {point}")
-            in_flight = unfinished(url)
+            name = in_flight(url)
             ending = second.run(world.plan(key, "last", seed + 1))
             assert ending == 0, f"the successor ended with {ending}"
             os.kill(pid, signal.SIGCONT)
             ended = first.end()
             verdict = compare(url, world.account(key), deposits, SYMBOL, world.log(key))
-            name = in_flight[-1]
             at_venue = tuple(o["status"] for o in world.account(key)["orders"] if o["clientOrderId"] == name)
             return Pause(point, ended, at_venue, status_of(url, name), report_of(world.log(key)), verdict)
     finally:
@@ -106,11 +105,19 @@ def process_state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
-def unfinished(url: str) -> list[str]:
-    """Orders whose row says SENT, oldest first: the last one is the one that the stopped process holds."""
+def in_flight(url: str) -> str:
+    """The order that the stopped process holds: the newest whose row says SENT.
+
+    At `send.after` a push may have told its fate before the answer did; then it is the newest that left at all.
+    """
+    newest = (
+        "SELECT client_order_id FROM orders WHERE status NOT IN ('PENDING', 'DENIED') "
+        "ORDER BY status = 'SENT' DESC, created_ns DESC LIMIT 1"
+    )
     with psycopg.connect(plain_url(url)) as link:
-        rows = link.execute("SELECT client_order_id FROM orders WHERE status = 'SENT' ORDER BY created_ns").fetchall()
-    return [row[0] for row in rows]
+        row = link.execute(newest).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def status_of(url: str, name: str) -> str:

@@ -32,9 +32,12 @@ from trading.model.orders import (
     VenueBalance,
 )
 from trading.model.session import HaltState, Lease
-from trading.model.units import NS_PER_DAY, NS_PER_S
+from trading.model.units import NS_PER_DAY, NS_PER_MS, NS_PER_S
 
 __all__ = ["database_url", "journal", "lease", "postgres_server", "reopen"]
+
+# The database's clock and ours are the same host's.
+CLOCK_STEP_MS = 1_000
 
 # --- leases --------------------------------------------------------------------------------------------------------
 
@@ -123,11 +126,20 @@ async def test_every_leased_write_with_an_old_epoch_writes_nothing(journal: Jour
     assert await journal.commit_intents(lease, [order]) == ()  # neither written nor buried above
 
 
-async def test_symbol_epochs_grow_by_one_each_for_itself(journal: Journal, lease: Lease) -> None:
-    assert await journal.next_symbol_epoch(lease, SYMBOL, "n1") == 1
-    assert await journal.next_symbol_epoch(lease, SYMBOL, "n1") == 2
-    assert await journal.next_symbol_epoch(lease, ODD.symbol, "n1") == 1
-    assert dict((await journal.load("main")).symbol_epochs) == {SYMBOL: 2, ODD.symbol: 1}
+async def test_symbol_epochs_grow_each_for_itself_and_are_never_below_the_time(journal: Journal, lease: Lease) -> None:
+    began_ms = time.time_ns() // NS_PER_MS
+    first = await journal.next_symbol_epoch(lease, SYMBOL, "n1")
+    second = await journal.next_symbol_epoch(lease, SYMBOL, "n1")
+    other = await journal.next_symbol_epoch(lease, ODD.symbol, "n1")
+    # A database that is new, or restored from an older copy, must not give an owner's order ids once more.
+    assert began_ms - CLOCK_STEP_MS <= first < second <= time.time_ns() // NS_PER_MS + CLOCK_STEP_MS
+    assert other >= began_ms - CLOCK_STEP_MS
+    assert dict((await journal.load("main")).symbol_epochs) == {SYMBOL: second, ODD.symbol: other}
+
+
+async def test_a_hundred_owners_within_a_moment_have_a_hundred_epochs(journal: Journal, lease: Lease) -> None:
+    epochs = [await journal.next_symbol_epoch(lease, SYMBOL, "n1") for _ in range(100)]
+    assert epochs == sorted(set(epochs))
 
 
 # --- intents -------------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from trading.model.units import NS_PER_MS, base36
 class IntentMaker:
     """Makes the intents of one symbol under one owner epoch. Invariant: no two intents share an id.
 
-    Ids are `mx-<run>-<epoch>-<sequence>` in base 36: a new owner has a new epoch, so that a sequence may start anew. At
-    most 32 characters while run and epoch stay below 36^9 and the sequence below 36^9.
+    Ids are `mx-<run>-<epoch>-<sequence>` in base 36. A new owner has a new epoch, so that a sequence may start anew; an
+    epoch is at least the time in ms (`Journal.next_symbol_epoch`), so that a new database repeats no id of another. At
+    most 32 characters while run, epoch (until the year 5188) and sequence stay below 36^9.
     """
 
     def __init__(self, instrument: Instrument, strategy_name: str, run_number: int, owner_epoch: int) -> None:

@@ -184,7 +184,11 @@ class Journal(Protocol):
         ...
 
     async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
-        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on."""
+        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on.
+
+        An epoch is greater than the one before and at least the time in ms (database clock), so that order ids, which
+        carry it, differ from those of any other database, also of one that was restored from an older copy.
+        """
         ...
 
     async def load(self, account: str) -> JournalState:

@@ -131,7 +131,10 @@ class PostgresJournal:
         await self._plain(sql.RELEASE_LEASE, _lease_values(lease))
 
     async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
-        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on."""
+        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on.
+
+        At least the time in ms (database clock).
+        """
         values = {**_lease_values(lease), "symbol_lease": self._symbol_prefix() + symbol, "symbol_owner": owner}
         rows = await self._plain(sql.NEXT_SYMBOL_EPOCH, values)
         if not rows:

@@ -209,11 +209,15 @@ RELEASE_LEASE: Final[LiteralString] = """
 UPDATE leases SET expires_at = clock_timestamp(), owner = ''
 WHERE name = %(lease)s AND epoch = %(epoch)s AND owner = %(owner)s"""
 
+# Never below the time in ms: order ids carry it, and a new or restored database must not repeat those of another one.
 NEXT_SYMBOL_EPOCH: Final[LiteralString] = f"""
 WITH {LEASE}
 INSERT INTO leases AS held (name, epoch, owner, acquired_at, expires_at)
-SELECT %(symbol_lease)s, 1, %(symbol_owner)s, clock_timestamp(), NULL FROM lease
-ON CONFLICT (name) DO UPDATE SET epoch = held.epoch + 1, owner = excluded.owner, acquired_at = excluded.acquired_at
+SELECT
+    %(symbol_lease)s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, %(symbol_owner)s, clock_timestamp(), NULL
+FROM lease
+ON CONFLICT (name) DO UPDATE SET
+    epoch = greatest(held.epoch + 1, excluded.epoch), owner = excluded.owner, acquired_at = excluded.acquired_at
 RETURNING epoch"""
 
 # --- reads ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, OrderStatus, VenueBalance
 from trading.model.position import Position
 from trading.model.session import HaltState, Lease
-from trading.model.units import NS_PER_S, ZERO, day_start_ns
+from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, day_start_ns
 
 
 class MemoryJournal:
@@ -109,10 +109,10 @@ class MemoryJournal:
         self._answer()
 
     async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
-        """Make `owner` the symbol's owner under a new epoch and return it."""
+        """Make `owner` the symbol's owner under a new epoch, at least the time in ms, and return it."""
         self._check_lease(lease)
         name = f"symbol:{self.account}:{symbol}"
-        epoch = self._leases.get(name, (0, "", None))[0] + 1
+        epoch = max(self._leases.get(name, (0, "", None))[0] + 1, self._now_ns() // NS_PER_MS)
         self._leases[name] = (epoch, owner, None)
         self._answer()
         return epoch

@@ -99,3 +99,28 @@ def render(outcomes: Sequence[Outcome], injected: Mapping[str, int], pauses: Seq
     for name, at_venue, row in pauses:
         text += f"| `{name}` | {at_venue} | {row} | 0 | 0 | 0 |\n"
     return text
+
+
+def soak_table(outcomes: Sequence[Outcome], injected: Mapping[str, int], took_s: float) -> str:
+    """Render what a soak found, a row a seed: how its lives ended, what was compared, and every defect in words."""
+    bad = [outcome for outcome in outcomes if outcome.verdict.defects]
+    deaths = sum(ending == -9 for outcome in outcomes for ending in outcome.endings)
+    orders, fills, not_sent = (
+        sum(getattr(outcome.verdict, name) for outcome in outcomes) for name in ("orders", "fills", "not_sent")
+    )
+    text = (
+        f"# Executors killed, a row a seed\n\n{len(outcomes)} seeds in {took_s:.0f} s: {deaths} deaths by SIGKILL, "
+        f"{orders} orders, {fills} fills, {not_sent} NOT_SENT; seeds with a defect: {len(bad)}.\n\n"
+        f"Faults injected: {', '.join(f'{kind} {injected.get(kind, 0)}' for kind in FAULT_KINDS)}.\n\n"
+        "| Seed | Deaths at | Lives ended with | Orders | Fills | Lost | Twice | Orphans | Other |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
+    for outcome in outcomes:
+        verdict = outcome.verdict
+        points = ", ".join(f"`{death.point}`" for death in outcome.case.deaths)
+        counts = (len(found) for found in (verdict.lost, verdict.duplicated, verdict.orphans, verdict.other))
+        text += f"| {outcome.case.seed} | {points} | {' '.join(map(str, outcome.endings))} "
+        text += f"| {verdict.orders} | {verdict.fills} | {' | '.join(map(str, counts))} |\n"
+    for outcome in bad:
+        text += f"\nSeed {outcome.case.seed}: {'; '.join(outcome.verdict.defects)}\n"
+    return text

@@ -173,6 +173,7 @@ def test_fills_known_before_a_restart_are_not_booked_again_by_either_source() ->
     assert tracker.on_trade(stream, 7) == ()
     assert tracker.on_trade(trade(0, 4, 1, "rest"), 7) == ()
     assert tracker.duplicates == 2
+    tracker.on_report(report(Life(((4, 1), (4, 1)), False), 2, False), 7)
     assert len(tracker.on_trade(trade(1, 4, 1, "rest"), 7)) == 1
 
 
@@ -182,6 +183,31 @@ def test_execution_beyond_the_order_is_refused_with_an_alert() -> None:
     (step,) = tracker.on_trade(trade(1, 1, 1, "stream"), 7)
     assert "exceeds" in step.alert
     assert step.fill is None
+
+
+def test_execution_told_by_rest_alone_waits_for_the_venues_executed_quantity() -> None:
+    tracker = OrderTracker(SENT)
+    assert tracker.on_trade(trade(0, 4, 1, "stream"), 7)[-1].fill is not None
+    # The same execution, told so late that it looks like another one.
+    late = trade(0, 4, 9, "rest")
+    assert tracker.on_trade(late, 7) == ()
+    assert tracker.on_report(report(Life(((4, 1),), False), 1, False), 7)[-1].fill is None
+    assert tracker.record.filled_lots == 4
+    # The venue says 8 now: there was a second one.
+    (step,) = (step for step in tracker.on_report(report(Life(((4, 1), (4, 9)), False), 2, False), 7) if step.fill)
+    assert step.order.filled_lots == 8
+    assert tracker.missing_lots == 0
+
+
+def test_execution_told_by_rest_of_an_order_that_ended_with_less_is_not_booked_and_alarms() -> None:
+    tracker = OrderTracker(SENT)
+    tracker.on_trade(trade(0, 4, 1, "stream"), 7)
+    tracker.on_report(report(Life(((4, 1),), True), 1, True), 7)
+    assert tracker.record.status is OrderStatus.PARTIALLY_CANCELLED
+    (step,) = tracker.on_trade(trade(0, 4, 9, "rest"), 7)
+    assert (step.fill, "beyond what the venue says" in step.alert) == (None, True)
+    assert tracker.on_trade(trade(0, 4, 9, "rest"), 7) == ()
+    assert tracker.record.filled_lots == 4
 
 
 def test_not_sent_order_that_fills_is_booked_and_alarms() -> None:

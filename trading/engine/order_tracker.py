@@ -37,6 +37,7 @@ from trading.model.units import NS_PER_MS
 SAME_TRADE_NS = 1_500 * NS_PER_MS
 
 PAPER = "paper"
+REST = "rest"
 
 _ENDED = frozenset({OrderStatus.CANCELLED, OrderStatus.PARTIALLY_CANCELLED, OrderStatus.REJECTED})
 _HELD = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderStatus.CANCELLING})
@@ -60,7 +61,11 @@ class _Booked:
 
 
 class OrderTracker:
-    """Owns one order's record. Invariant: booked lots never exceed the order's, each execution is booked once."""
+    """Owns one order's record. Invariant: booked lots never exceed the order's, each execution is booked once.
+
+    An execution that only REST has told waits until the venue's word on the order covers it: it may be one that the
+    stream has told already in a way that does not look the same.
+    """
 
     def __init__(self, record: OrderRecord, fills: Iterable[Fill] = ()) -> None:
         """Args: fills: booked before (after a restart; their source is not known any more)."""
@@ -68,6 +73,7 @@ class OrderTracker:
         self.duplicates = 0
         self._booked = [_Booked(fill, set(), {fill.trade_id}) for fill in fills]
         self._ended: VenueOrder | None = None
+        self._waiting: dict[str, VenueTrade] = {}  # REST executions beyond what the venue says has traded, by id
 
     @property
     def missing_lots(self) -> int:
@@ -107,6 +113,7 @@ class OrderTracker:
         """Take back what a paper venue said to have traded: it is gone, and what is not booked never happened."""
         self.record = replace(self.record, venue_filled_lots=self.record.filled_lots)
         self._ended = None
+        self._waiting.clear()
 
     # --- the venue's words ----------------------------------------------------------------------------------------
 
@@ -127,6 +134,9 @@ class OrderTracker:
         executed = max(self.record.venue_filled_lots, min(report.filled_lots, self.record.qty_lots))
         if executed != self.record.venue_filled_lots:
             self.record = replace(self.record, venue_filled_lots=executed)
+        return self._on_state(report, executed, now_ns) + self._take_waiting(now_ns)
+
+    def _on_state(self, report: VenueOrder, executed: int, now_ns: int) -> tuple[Step, ...]:
         if report.status in _HELD:
             step = self._acknowledge(report.venue_order_id, now_ns)
             return (step,) if step is not None else ()
@@ -148,6 +158,8 @@ class OrderTracker:
         if self.record.filled_lots + fill.qty_lots > self.record.qty_lots:
             text = f"execution {fill.trade_id} exceeds the order: {self.record.filled_lots} + {fill.qty_lots} lots"
             return (Step(self.record, alert=f"{text} of {self.record.qty_lots}"),)
+        if trade.source == REST and self.record.filled_lots + fill.qty_lots > self.record.venue_filled_lots:
+            return self._let_wait(trade)
         filled = self.record.filled_lots + fill.qty_lots
         is_whole = filled == self.record.qty_lots
         kind = OrderEventKind.WHOLLY_FILLED if is_whole else OrderEventKind.PARTLY_FILLED
@@ -171,6 +183,21 @@ class OrderTracker:
         return booked
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _let_wait(self, trade: VenueTrade) -> tuple[Step, ...]:
+        is_news = trade.fill.trade_id not in self._waiting
+        self._waiting[trade.fill.trade_id] = trade
+        if not is_news or not self.record.status.is_terminal:
+            return ()
+        text = f"execution {trade.fill.trade_id} of {trade.fill.qty_lots} lots is beyond what the venue says has traded"
+        return (Step(self.record, alert=f"{text}: {self.record.venue_filled_lots}, all booked"),)
+
+    def _take_waiting(self, now_ns: int) -> tuple[Step, ...]:
+        waiting, self._waiting = self._waiting, {}
+        steps: tuple[Step, ...] = ()
+        for trade in waiting.values():
+            steps += self.on_trade(trade, now_ns)
+        return steps
 
     def _is_booked(self, fill: Fill, source: str) -> bool:
         for item in self._booked:

@@ -6,13 +6,14 @@ stdout carries answers (with --json nothing but JSON), stderr everything else. E
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from trading.model.errors import (
     ConfigError,
@@ -52,10 +53,31 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+# Where answers go while `sys.stdout` is lent to stderr.
+_kept_for_answers: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def stdout_for_answers_only() -> Iterator[None]:
+    """Within: what a library prints by itself goes to stderr. Ray prints the deaths of its workers, from a thread."""
+    _kept_for_answers.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept_for_answers.pop()
+
+
+def answers() -> TextIO:
+    """Return the stream that answers go to."""
+    return _kept_for_answers[-1] if _kept_for_answers else sys.stdout
+
+
 def answer(text: str) -> None:
     """Write one line of an answer to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    stream = answers()
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def answer_json(body: Any) -> None:

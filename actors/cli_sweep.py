@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actors.cli_fleet import Json
-from actors.cli_output import OK, answer, answer_json, assignments, say, without_none
+from actors.cli_output import OK, answer, answer_json, assignments, say, stdout_for_answers_only, without_none
 from trading.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
         else:
             handles.connect(ray_address, NAMESPACE)
         try:
-            with _progress(len(store.results), len(store.results) + todo) as advance:
+            with stdout_for_answers_only(), _progress(len(store.results), len(store.results) + todo) as advance:
                 for result in handles.run_jobs(run_job, plan.jobs(dict(store.results), instrument), 2 * jobs):
                     store.append(result)
                     advance()

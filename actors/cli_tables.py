@@ -10,6 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from actors.cli_output import answers
+
 Row = Mapping[str, Any]
 NS_PER_S = 1_000_000_000
 
@@ -62,9 +64,9 @@ _NUMBERS = frozenset({"proven", "age", "gaps", "bid", "ask", "position", "realiz
 
 def show(*items: RenderableType) -> None:
     """Print to stdout; plain text when it is no terminal."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(file=answers(), highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(file=answers(), highlight=False, width=200)
     console.print(*items, sep="\n")
 
 

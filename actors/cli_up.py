@@ -17,7 +17,7 @@ import typer
 
 from actors.cli_api import data_dir_of
 from actors.cli_fleet import DataDir
-from actors.cli_output import FAILED, OK, answer, answer_json, assignments, say, without_none
+from actors.cli_output import FAILED, OK, answer, answer_json, assignments, say, stdout_for_answers_only, without_none
 from actors.runfile import RunFile, find_instance, is_process_alive, read_run_file, write_private
 from trading.model.errors import ConfigError, NotRunning
 
@@ -89,7 +89,8 @@ def up(
         say(f"--top {top}: {', '.join(names)}")
         settings = load_settings(without_none({**values, "symbols": ",".join(names)}))
     progress = Progress(say, _announce_json if json else _announce)
-    return run_up(settings, progress)
+    with stdout_for_answers_only():
+        return run_up(settings, progress)
 
 
 def down(
@@ -141,7 +142,8 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
         return await shut_down(run.namespace, run.account, is_flatten, DOWN_TIMEOUT_S, say)
 
     try:
-        summary = asyncio.run(drain())
+        with stdout_for_answers_only():
+            summary = asyncio.run(drain())
     finally:
         handles.disconnect()
         if server is not None:

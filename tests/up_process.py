@@ -201,4 +201,7 @@ def _end(process: subprocess.Popen[str], data_dir: Path) -> None:
             process.wait()
     kill_all(left)
     if process.stdout is not None:
+        # It does not block (see `_ready_line`). Whatever died meanwhile, stdout carried the ready line and no more.
+        more = process.stdout.read()
         process.stdout.close()
+        assert not more, f"stdout of `up --json` carried more than its ready line: {more}"

@@ -151,7 +151,7 @@ def recover(
         answer_json({"sealed": sealed, "busy": [str(path) for path in report.busy]})
         return OK
     for item in report.sealed:
-        lost = f"; {item.dropped_bytes} bytes at its end were no whole row" if item.dropped_bytes else ""
+        lost = f"; {item.dropped_bytes} bytes at its end were no whole row: see {item.kept}" if item.kept else ""
         what = f"{item.recording}: {item.rows} rows" if item.recording is not None else f"{item.segment}: held no row"
         answer(f"{what}{lost}")
     for path in report.busy:

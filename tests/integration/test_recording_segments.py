@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from trading.adapters.recording.events import market_events, recording_instrumen
 from trading.adapters.recording.parquet import read_recording
 from trading.adapters.recording.recorder import RecorderSettings, SegmentRecorder
 from trading.adapters.recording.rows import Row
-from trading.adapters.recording.seal import recover, seal_segment
+from trading.adapters.recording.seal import RecoverReport, recover, seal_segment
 from trading.adapters.recording.sealer import seal_apart
 from trading.adapters.recording.segments import (
     MAGIC,
@@ -111,8 +112,13 @@ def test_recording_rotates_by_size_and_age_and_asks_for_a_snapshot(tmp_path: Pat
         TOPICS,
         clock,
         RecorderSettings(segment_bytes_max=10_000, segment_s_max=60),
-        lambda: rotations.append(clock.monotonic_ns() // NS_PER_S),
+        lambda: snapshot(),
     )
+
+    def snapshot() -> None:
+        rotations.append(clock.monotonic_ns() // NS_PER_S)
+        recorder.on_depth(SYMBOL, T0 + clock.monotonic_ns(), b'{"lastUpdateId":7,"bids":[],"asks":[]}')
+
     for second in range(150):
         clock.advance(NS_PER_S)
         recorder.on_frame(T0 + second * NS_PER_S, frame(second))
@@ -125,7 +131,7 @@ def test_recording_rotates_by_size_and_age_and_asks_for_a_snapshot(tmp_path: Pat
     for sealed in report.sealed:
         assert sealed.recording is not None
         assert recording_instrument(sealed.recording).symbol == SYMBOL
-    deltas = sum(sealed.rows - 1 for sealed in report.sealed)
+    deltas = sum(sealed.rows - 2 for sealed in report.sealed) + 1
     assert deltas == 150
     assert recover(tmp_path) == type(report)((), ()), "a second time there is nothing to do"
 
@@ -154,15 +160,132 @@ def test_recording_damaged_byte_ends_the_segment_there(tmp_path: Path) -> None:
     assert sealed.dropped_bytes > 0
     assert sealed.recording is not None
     assert list(read_recording(sealed.recording)) == list(rows(100))[: sealed.rows]
+    assert sealed.kept == tmp_path / "a.damaged"
+    assert sealed.kept.read_bytes() == content, "what could not be read is not thrown away"
+    assert recover(tmp_path) == RecoverReport((), ()), "nor looked at again"
 
 
-@pytest.mark.parametrize("content", [b"", b"no magic at all, but some bytes", MAGIC])
+@pytest.mark.parametrize("content", [b"", MAGIC])
 def test_recording_segment_without_rows_is_removed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.segment.open"
     path.write_bytes(content)
     (sealed,) = recover(tmp_path).sealed
-    assert (sealed.rows, sealed.recording) == (0, None)
+    assert (sealed.rows, sealed.recording, sealed.kept) == (0, None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_recording_file_of_other_bytes_is_kept_beside_the_damaged_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.damaged").write_bytes(b"an older one")
+    (tmp_path / "a.segment").write_bytes(b"no magic at all, but some bytes")
+    (sealed,) = recover(tmp_path).sealed
+    assert (sealed.rows, sealed.recording, sealed.dropped_bytes) == (0, None, 31)
+    assert {path.name: path.read_bytes()[:5] for path in tmp_path.iterdir()} == {
+        "a.damaged": b"an ol",
+        "a-2.damaged": b"no ma",
+    }
+
+
+def test_recording_is_never_sealed_over_another_and_twice_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(3))
+    content = path.read_bytes()
+    assert seal_segment(path) is not None
+    path.write_bytes(content)  # as after a kill between the Parquet file and the end of the segment
+    again = seal_segment(path)
+    assert again is not None
+    assert [item.name for item in tmp_path.iterdir()] == ["a.parquet"]
+
+    (tmp_path / "b.segment").write_bytes(content)
+    (tmp_path / "a.parquet").rename(tmp_path / "b.parquet")
+    write_segment(tmp_path / "c", rows(5))
+    (tmp_path / "c").rename(tmp_path / "b.segment")
+    (sealed,) = recover(tmp_path).sealed
+    assert sealed.recording == tmp_path / "b-2.parquet"
+    assert len(list(read_recording(tmp_path / "b.parquet"))) == 3
+    assert len(list(read_recording(tmp_path / "b-2.parquet"))) == 5
+
+
+def test_recording_without_a_feed_for_hours_gives_each_segment_a_name_of_its_own(tmp_path: Path) -> None:
+    clock = ManualClock()
+    finished: list[Path] = []
+    settings = RecorderSettings(segment_s_max=3_600)
+    recorder = SegmentRecorder(tmp_path, INSTRUMENT, TOPICS, clock, settings, None, finished.append)
+    recorder.on_frame(T0, frame(1))
+    for minute in range(240):
+        clock.advance(60 * NS_PER_S)
+        recorder.on_input("engine:timer", str(minute).encode())
+        if minute == 130:  # the first of them is sealed by now, as it is while one trades
+            assert seal_segment(finished[0]) is not None
+    recorder.close()
+    assert recorder.status().fault == ""
+    assert len(finished) == len(set(finished)) == 4
+    recover(tmp_path)
+    heard = [
+        int(row.payload)
+        for path in sorted(tmp_path.iterdir())
+        for row in read_recording(path)
+        if row.stream == "engine:timer"
+    ]
+    assert heard == list(range(240))
+
+
+def test_recording_of_another_process_of_the_same_number_is_not_written_over(tmp_path: Path) -> None:
+    for version in (1, 2):  # two recorders in this process, from the same moment on
+        recorder = SegmentRecorder(tmp_path, INSTRUMENT, TOPICS, ManualClock())
+        recorder.on_frame(T0, frame(version))
+        recorder.close()
+        assert recorder.status().fault == ""
+    assert len(recover(tmp_path).sealed) == 2
+    with pytest.raises(FileExistsError):
+        SegmentWriter(next(tmp_path.iterdir()).with_suffix(".segment"))
+
+
+def test_recording_asks_for_the_snapshot_of_a_later_segment_until_it_has_come(tmp_path: Path) -> None:
+    clock, asked = ManualClock(), []
+    settings = RecorderSettings(segment_s_max=60)
+    recorder = SegmentRecorder(
+        tmp_path, INSTRUMENT, TOPICS, clock, settings, lambda: asked.append(clock.monotonic_ns() // NS_PER_S)
+    )
+    for second in range(90):
+        clock.advance(NS_PER_S)
+        recorder.on_frame(T0 + second * NS_PER_S, frame(second))
+    assert asked == [61, 71, 81], "the venue refused: once more after a while"
+    recorder.on_depth(SYMBOL, T0 + 90 * NS_PER_S, b'{"lastUpdateId":7,"bids":[],"asks":[],"timestamp":9}')
+    for second in range(91, 119):
+        clock.advance(NS_PER_S)
+        recorder.on_frame(T0 + second * NS_PER_S, frame(second))
+    assert asked == [61, 71, 81]
+    recorder.close()
+
+
+def test_recording_recover_of_a_folder_where_a_recorder_and_its_sealing_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.segment"
+    written = path.with_name("a.segment.open")
+    writer = SegmentWriter(path)
+    writer.append(T0, b"s", b"p")
+    writer.close()
+    assert seal_segment(written) is None, "its recorder finished it between a look and the lock"
+    assert seal_segment(path) is not None
+    assert seal_segment(path) is None, "somebody sealed it between a look and the lock"
+    with pytest.raises(ConfigError, match="cannot seal"):
+        seal_segment(tmp_path / "never.segment")
+
+
+def test_recording_segment_that_is_sealed_while_it_is_being_claimed_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.segment"
+    write_segment(path, rows(3))
+    lock = fcntl.flock
+
+    def late(file: object, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert seal_segment(path) is not None, "another sealing is quicker"
+        lock(file, operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert seal_segment(path) is None
+    assert [item.name for item in tmp_path.iterdir()] == ["a.parquet"]
 
 
 def test_recording_recover_leaves_a_living_recorder_alone(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ FLUSH_S = 0.5
 late now and then."""
 
 _FLUSH_NS = int(FLUSH_S * NS_PER_S)
+_ASK_AGAIN_NS = 10 * NS_PER_S
+"""A later segment's snapshot is asked for again after so long, until it has come: the venue may refuse one."""
+_NAMES_MAX = 1_000
+"""Names tried for a segment; the first is free unless a process of the same number wrote here before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class SegmentRecorder:
         """
         Args:
             directory: made if missing. topics: what the stream subscribes to; frames of other channels are kept as raw.
-            on_rotated: called when a later segment begins: it wants a REST snapshot of its own.
+            on_rotated: called when a later segment begins, and again until a REST snapshot of its own has come.
             on_finished: called with each segment that is whole: it can be sealed.
         """
         self._directory = directory
@@ -81,6 +85,9 @@ class SegmentRecorder:
         self._began_ns = 0
         self._flushed_ns = 0
         self._last_ns = 0
+        self._count = 0
+        self._is_snapshot_wanted = False
+        self._asked_ns = 0
         self._rows = self._bytes = self._segments = 0
         self._fault = ""
 
@@ -96,6 +103,7 @@ class SegmentRecorder:
     def on_depth(self, symbol: str, recv_ts_ns: int, body: bytes) -> None:
         """Take a depth answer as it came; those of other symbols are not ours."""
         if symbol == self._instrument.symbol:
+            self._is_snapshot_wanted = False
             self._append(recv_ts_ns, REST_DEPTH.encode(), depth_payload(symbol, body))
 
     def on_input(self, stream: str, payload: bytes) -> None:
@@ -116,6 +124,10 @@ class SegmentRecorder:
         is_old = now_ns - self._began_ns >= self._settings.segment_s_max * NS_PER_S
         if is_old or writer.bytes_written >= self._settings.segment_bytes_max:
             self.close()
+            self._is_snapshot_wanted = True
+            self._asked_ns = 0
+        if self._is_snapshot_wanted and (not self._asked_ns or now_ns - self._asked_ns >= _ASK_AGAIN_NS):
+            self._asked_ns = now_ns
             if self._on_rotated is not None:
                 self._on_rotated()
 
@@ -153,9 +165,7 @@ class SegmentRecorder:
 
     def _begin(self, recv_ts_ns: int) -> SegmentWriter:
         self._directory.mkdir(parents=True, exist_ok=True)
-        # Symbols are any Unicode; a file name is not.
-        name = f"{quote(self._instrument.symbol, safe='')}-{recv_ts_ns}-{os.getpid()}{SEGMENT_SUFFIX}"
-        writer = self._writer = SegmentWriter(self._directory / name)
+        writer = self._writer = self._new_writer(recv_ts_ns)
         self._began_ns = self._flushed_ns = self._clock.monotonic_ns()
         self._segments += 1
         listing = orjson.dumps(listing_of(self._instrument, ms_from_ns(recv_ts_ns)))
@@ -163,6 +173,21 @@ class SegmentRecorder:
         self._rows += 1
         self._bytes += writer.bytes_written
         return writer
+
+    def _new_writer(self, recv_ts_ns: int) -> SegmentWriter:
+        """Begin a segment under a name that nothing has. Raises: OSError.
+
+        The time alone is no name: without a feed the engine's inputs carry the last one's, segment after segment.
+        """
+        while True:
+            self._count += 1
+            # Symbols are any Unicode; a file name is not.
+            stem = f"{quote(self._instrument.symbol, safe='')}-{recv_ts_ns}-{os.getpid()}-{self._count:06d}"
+            try:
+                return SegmentWriter(self._directory / f"{stem}{SEGMENT_SUFFIX}")
+            except FileExistsError:
+                if self._count >= self._segments + _NAMES_MAX:
+                    raise
 
     def _fail(self, error: OSError) -> None:
         self._fault = f"recording of {self._instrument.symbol} stopped: {error.strerror or error}"

@@ -6,6 +6,7 @@ A segment is the magic line, then records:
 
 `length` counts what follows the checksum, and the checksum covers it. What is flushed survives the death of the
 process; a torn end is noticed by length or checksum. While a segment is written it ends in `.open` and is locked.
+Nothing here writes over a file that exists.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EEXIST
+from errno import EEXIST, ENOENT
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -28,6 +29,8 @@ if sys.platform != "win32":
 
 MAGIC = b"mexcbot segment 1\n"
 OPEN_SUFFIX = ".open"
+SEALED_SUFFIX = ".parquet"
+DAMAGED_SUFFIX = ".damaged"
 SEGMENT_SUFFIX = ".segment"
 RECORD_BYTES_MAX = 16 << 20
 """A longer record is none: the largest real one is a depth answer of some hundred kilobytes."""
@@ -41,11 +44,15 @@ class SegmentWriter:
     """Writes one segment. Owned by one recorder; `append` touches memory only, `flush` the file."""
 
     def __init__(self, path: Path) -> None:
-        """Create `path` + ".open"; its folder exists. Raises: OSError, also when the file exists."""
+        """Create `path` + ".open"; its folder exists.
+
+        Raises: FileExistsError when a segment of this name is, or was, there, in whatever state; OSError.
+        """
         self.path = path
         self._open_path = path.with_name(path.name + OPEN_SUFFIX)
-        if self._open_path.exists():
-            raise FileExistsError(EEXIST, "the segment exists already", str(self._open_path))
+        for taken in (self._open_path, path, sealed_path(path), sealed_path(path).with_suffix(DAMAGED_SUFFIX)):
+            if taken.exists():
+                raise FileExistsError(EEXIST, "the segment exists already", str(taken))
         # Under its own name it is locked from the first moment on: nobody takes it for a dead one.
         unnamed = path.with_name(path.name + ".new")
         self._file: BinaryIO = unnamed.open("xb", buffering=_BUFFER_BYTES)
@@ -70,19 +77,26 @@ class SegmentWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Write out, sync and take the `.open` off the name; idempotent. Raises: OSError."""
+        """Write out and take the `.open` off the name; idempotent. Raises: OSError, also when the name is taken.
+
+        Nothing is synced here, on the loop that trades: sealing syncs the Parquet file before the segment goes.
+        """
         if self._file.closed:
             return
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if self.path.exists():
+                raise FileExistsError(EEXIST, "the segment exists already", str(self.path))
             self._open_path.rename(self.path)
         finally:
             self._file.close()
 
 
 class SegmentReader:
-    """Reads a segment, finished or torn. After the iteration `dropped_bytes` says how much of the end was no record."""
+    """Reads a segment, finished or torn; more than once if need be.
+
+    After an iteration `rows` says how many there were, and `dropped_bytes` how much of the end was no record.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,7 +107,7 @@ class SegmentReader:
         """Give the rows up to the first torn or damaged one: behind it no boundary is sure. Raises: OSError."""
         with self.path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            good = 0
+            good = self.rows = 0
             if file.read(len(MAGIC)) == MAGIC:
                 good = len(MAGIC)
                 while (row := _next_row(file)) is not None:
@@ -103,14 +117,23 @@ class SegmentReader:
             self.dropped_bytes = size - good
 
 
+def sealed_path(segment: Path) -> Path:
+    """Return where a segment's rows go: the Parquet file beside it."""
+    return segment.with_name(segment.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX) + SEALED_SUFFIX)
+
+
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Hold a segment for sealing; gives False when somebody else has it (it is written, or sealed, just now).
 
-    Raises: OSError, also when the file is gone.
+    Raises: OSError; FileNotFoundError when it is gone, also between a look at it and the lock: what we would hold then
+    is what its recorder has finished, or somebody has sealed, meanwhile.
     """
     with path.open("rb") as file:
-        yield _is_lockable(file)
+        is_ours = _is_lockable(file)
+        if is_ours and not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise FileNotFoundError(ENOENT, "another file has taken its place", str(path))
+        yield is_ours
 
 
 def is_being_written(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.adapters.mexc.topics import read_control
-from trading.model.errors import DecodeError
+from trading.model.errors import ConfigError, DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookDelta, FeedAlive, MarketTrade
 
@@ -95,3 +96,18 @@ def test_codec_any_control_text_is_read_and_accepts_no_topic_that_was_not_asked_
 ) -> None:
     answer = read_control(text, topics)
     assert answer.accepted | answer.rejected <= set(topics)
+
+
+@given(
+    steps=st.tuples(st.integers(-60, 60), st.integers(-60, 60)),
+    amount=st.decimals(allow_nan=True, allow_infinity=True) | st.sampled_from(["1E+999999", "1E-999999", "NaN"]),
+)
+def test_instrument_of_any_figures_is_one_or_a_config_error(steps: tuple[int, int], amount: Decimal | str) -> None:
+    tick, lot = (Decimal(1).scaleb(places) for places in steps)
+    for figures in ((Decimal(amount), ZERO, ZERO), (ZERO, Decimal(amount), ZERO), (ZERO, ZERO, Decimal(amount))):
+        with suppress(ConfigError):
+            made = Instrument("XUSDT", "X", "USDT", tick, lot, *figures, ZERO, ZERO)
+            assert made.min_lots(10**6) >= 1
+    for round_to_grid in (INSTRUMENT.units_of, INSTRUMENT.qty_lots_ceil, INSTRUMENT.price_ticks_floor):
+        with suppress(ConfigError):
+            assert isinstance(round_to_grid(Decimal(amount)), int)

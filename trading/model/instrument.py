@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
 
 from trading.model.errors import ConfigError
 from trading.model.units import plain
+
+MAGNITUDE_MAX: Final = 40
+"""The largest power of ten of an amount or a step, and of its inverse: beyond it is nobody's money, and integers of a
+million digits."""
 
 
 def _decimals(step: Decimal) -> int:
@@ -37,7 +42,9 @@ def _scaled(text: str, decimals: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One tradable pair. Invariant: tick_size, lot_size > 0, every amount in the asset its name says.
+    """One tradable pair. Invariant: tick_size, lot_size > 0, every amount finite and in the asset its name says.
+
+    Raises: ConfigError for steps and amounts that are none.
 
     Attributes:
         symbol: the venue's name, e.g. "BTCUSDT"; any Unicode, never validated by a pattern.
@@ -67,6 +74,9 @@ class Instrument:
     _min_qty_lots: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for amount in (self.tick_size, self.lot_size, self.min_qty, self.min_notional, self.max_notional):
+            if not amount.is_finite() or abs(amount.adjusted()) > MAGNITUDE_MAX:
+                raise ConfigError(f"{self.symbol}: expected an amount within 1E{MAGNITUDE_MAX}, was {amount}")
         if self.tick_size <= 0 or self.lot_size <= 0:
             raise ConfigError(f"{self.symbol}: expected positive steps, was tick {self.tick_size}, lot {self.lot_size}")
         price_decimals, qty_decimals = _decimals(self.tick_size), _decimals(self.lot_size)
@@ -112,20 +122,20 @@ class Instrument:
         return format(self.qty(qty_lots), f".{self._qty_decimals}f")
 
     def price_ticks_floor(self, price: Decimal) -> int:
-        """Round a price down to the tick grid (towards a cheaper buy)."""
-        return int((price / self.tick_size).to_integral_value(ROUND_FLOOR))
+        """Round a price down to the tick grid (towards a cheaper buy). Raises: ConfigError when it is no amount."""
+        return _whole(price, self.tick_size, ROUND_FLOOR)
 
     def price_ticks_ceil(self, price: Decimal) -> int:
-        """Round a price up to the tick grid (towards a dearer sell)."""
-        return int((price / self.tick_size).to_integral_value(ROUND_CEILING))
+        """Round a price up to the tick grid (towards a dearer sell). Raises: ConfigError when it is no amount."""
+        return _whole(price, self.tick_size, ROUND_CEILING)
 
     def qty_lots_floor(self, qty: Decimal) -> int:
-        """Round a quantity down to whole lots."""
-        return int((qty / self.lot_size).to_integral_value(ROUND_FLOOR))
+        """Round a quantity down to whole lots. Raises: ConfigError when it is no amount."""
+        return _whole(qty, self.lot_size, ROUND_FLOOR)
 
     def qty_lots_ceil(self, qty: Decimal) -> int:
-        """Round a quantity up to whole lots."""
-        return int((qty / self.lot_size).to_integral_value(ROUND_CEILING))
+        """Round a quantity up to whole lots. Raises: ConfigError when it is no amount."""
+        return _whole(qty, self.lot_size, ROUND_CEILING)
 
     def notional(self, price_ticks: int, qty_lots: int) -> Decimal:
         """Return price x quantity in quote units, exactly."""
@@ -137,12 +147,22 @@ class Instrument:
         return max(1, by_value, self._min_qty_lots)
 
     def units_of(self, value: Decimal) -> int:
-        """Return a value in quote units as ticks x lots, rounded up: what `lots_worth` divides, worth keeping."""
-        return int((value / (self.tick_size * self.lot_size)).to_integral_value(ROUND_CEILING))
+        """Return a value in quote units as ticks x lots, rounded up: what `lots_worth` divides, worth keeping.
+
+        Raises: ConfigError when it is no amount.
+        """
+        return _whole(value, self.tick_size * self.lot_size, ROUND_CEILING)
 
     def lots_worth(self, units: int, price_ticks: int) -> int:
         """Return the fewest lots whose value at this price is at least `units`, in integers only."""
         return -(-units // price_ticks)
+
+
+def _whole(amount: Decimal, step: Decimal, rounding: str) -> int:
+    try:
+        return int((amount / step).to_integral_value(rounding))
+    except (ArithmeticError, ValueError):
+        raise ConfigError(f"expected an amount, was {amount}")
 
 
 def _on_grid(scaled: int, unit: int, text: str) -> int:

@@ -13,7 +13,12 @@ from trading.model.errors import ConfigError
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+MS_MAX = (2**63 - 1) // NS_PER_MS
+"""The last millisecond whose nanoseconds fit 64 bits, in 2262: a later time is no time of a market."""
 NS_PER_DAY = 86_400 * NS_PER_S
+
+UNITS_MAX = 2**63 - 1
+"""The largest price in ticks and quantity in lots: more is no market's, and would not fit recordings and tables."""
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -28,7 +28,7 @@ from trading.model.market import (
     MarketTrade,
     Side,
 )
-from trading.model.units import NS_PER_MS
+from trading.model.units import NS_PER_MS, UNITS_MAX
 
 CACHE_MAX = 32_768
 """Price and quantity texts remembered, each; a symbol's active levels are some thousands. Emptied when full."""
@@ -38,8 +38,6 @@ _NOT_DEPTH = (DEALS.encode(), BOOK_TICKER.encode())
 _CHANNELS = (DEPTH, DEALS, BOOK_TICKER)
 _CHANNEL_SHOWN = 60
 _TAKER_SIDES = {1: Side.BUY, 2: Side.SELL}
-# More is no market's, and would not fit the 64 bits of recordings and tables.
-_UNITS_MAX = 2**63 - 1
 
 
 class _PricedItem(Protocol):
@@ -199,7 +197,7 @@ class PublicCodec:
 
     def _new_price(self, text: str) -> int:
         price = self.instrument.price_ticks(text)
-        if not 0 < price <= _UNITS_MAX:
+        if not 0 < price <= UNITS_MAX:
             raise ValueError(f"expected a price above 0 and below 2^63 ticks, was {text[:40]!r}")
         if len(self._prices) >= CACHE_MAX:
             self._prices.clear()
@@ -208,7 +206,7 @@ class PublicCodec:
 
     def _new_qty(self, text: str) -> int:
         qty = self.instrument.qty_lots(text)
-        if qty > _UNITS_MAX:
+        if qty > UNITS_MAX:
             raise ValueError(f"expected a quantity below 2^63 lots, was {text[:40]!r}")
         if len(self._quantities) >= CACHE_MAX:
             self._quantities.clear()

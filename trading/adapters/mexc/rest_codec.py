@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeGuard
 
 from trading.model.errors import DecodeError
-from trading.model.instrument import Instrument
+from trading.model.instrument import MAGNITUDE_MAX, Instrument
 from trading.model.market import BestQuote, BookSnapshot, Level, Ticker24h
-from trading.model.units import ns_from_ms, plain
+from trading.model.units import MS_MAX, UNITS_MAX, ns_from_ms, plain
 
-_MAGNITUDE_MAX = 40
 _DECIMALS_MAX = 18
 _ONLINE = ("1", "ENABLED")
 _OFFLINE = {"2": "paused by the venue", "3": "offline"}
@@ -81,14 +80,14 @@ def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BookSnaps
     """Read a depth answer. Raises: DecodeError when it is none, or off the instrument's grid."""
     try:
         version = body["lastUpdateId"]
-        if not isinstance(version, int) or version < 0:
+        if not is_whole(version, UNITS_MAX):
             raise ValueError(f"expected lastUpdateId as a number, was {version!r}")
         bids = sorted(_levels(body["bids"], instrument), reverse=True)
         asks = sorted(_levels(body["asks"], instrument))
         timestamp = body.get("timestamp")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DecodeError(f"{instrument.symbol}: expected a depth snapshot: {error}")
-    exch_ts_ns = ns_from_ms(timestamp) if isinstance(timestamp, int) else 0
+    exch_ts_ns = ns_from_ms(timestamp) if is_whole(timestamp, MS_MAX) else 0
     return BookSnapshot(instrument.symbol, version, tuple(bids), tuple(asks), exch_ts_ns, recv_ts_ns)
 
 
@@ -102,6 +101,30 @@ def best_quote_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BestQuo
     return BestQuote(instrument.symbol, 0, bid, ask, 0, recv_ts_ns)
 
 
+def level_of(price_text: str, qty_text: str, instrument: Instrument) -> Level:
+    """Read a price and a quantity as ticks and lots. Raises: ValueError when one is none, or beyond 2^63."""
+    price, qty = instrument.price_ticks(price_text), instrument.qty_lots(qty_text)
+    if price > UNITS_MAX or qty > UNITS_MAX:
+        raise ValueError(f"expected ticks and lots below 2^63, was {price_text[:40]!r}, {qty_text[:40]!r}")
+    return price, qty
+
+
+def is_whole(value: Any, at_most: int) -> TypeGuard[int]:
+    """Tell whether a JSON value is a whole number from 0 to `at_most`; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= at_most
+
+
+def amount_of(value: Any) -> Decimal | None:
+    """Read a decimal text or a JSON number that is an amount of something; None for anything else, 1E+999999 too."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and abs(number.adjusted()) <= MAGNITUDE_MAX else None
+
+
 def tickers_of(body: Any) -> tuple[Ticker24h, ...]:
     """Read a ticker/24hr answer, one or many; rows without a symbol are left out. Raises: DecodeError."""
     rows = body if isinstance(body, list) else [body]
@@ -111,7 +134,7 @@ def tickers_of(body: Any) -> tuple[Ticker24h, ...]:
         Ticker24h(
             row["symbol"],
             *(
-                _number(row.get(name))
+                amount_of(row.get(name))
                 for name in ("lastPrice", "bidPrice", "askPrice", "volume", "quoteVolume", "priceChangePercent")
             ),
         )
@@ -122,9 +145,9 @@ def tickers_of(body: Any) -> tuple[Ticker24h, ...]:
 
 def _instrument(row: dict[str, Any]) -> Instrument:
     price_decimals, qty_decimals = _decimals(row.get("quotePrecision")), _decimals(row.get("baseAssetPrecision"))
-    min_qty, min_notional = _number(row.get("baseSizePrecision")), _number(row.get("quoteAmountPrecision"))
-    max_notional = _number(row.get("maxQuoteAmount"))
-    maker, taker = _number(row.get("makerCommission")), _number(row.get("takerCommission"))
+    min_qty, min_notional = amount_of(row.get("baseSizePrecision")), amount_of(row.get("quoteAmountPrecision"))
+    max_notional = amount_of(row.get("maxQuoteAmount"))
+    maker, taker = amount_of(row.get("makerCommission")), amount_of(row.get("takerCommission"))
     base, quote = _name(row.get("baseAsset")), _name(row.get("quoteAsset"))
     missing = [
         name
@@ -213,22 +236,12 @@ def _places(step: Decimal) -> int:
     return len(plain(step).partition(".")[2])
 
 
-def _number(value: Any) -> Decimal | None:
-    """Read a decimal text or a JSON number that is finite and not negative-zero nonsense; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    # 1E+999999 is no amount of anything, and would cost time and memory in integer form.
-    return number if number.is_finite() and abs(number.adjusted()) <= _MAGNITUDE_MAX else None
-
-
 def _levels(rows: Any, instrument: Instrument) -> list[Level]:
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= 2 for row in rows):
+        raise ValueError("expected levels as a list of [price, quantity]")
     levels = []
     for price_text, qty_text, *_ in rows:
-        price, qty = instrument.price_ticks(price_text), instrument.qty_lots(qty_text)
+        price, qty = level_of(price_text, qty_text, instrument)
         if price > 0 and qty > 0:
             levels.append((price, qty))
     return levels
@@ -237,5 +250,5 @@ def _levels(rows: Any, instrument: Instrument) -> list[Level]:
 def _best(price_text: str | None, qty_text: str | None, instrument: Instrument) -> Level | None:
     if not price_text or not qty_text:
         return None
-    price, qty = instrument.price_ticks(price_text), instrument.qty_lots(qty_text)
+    price, qty = level_of(price_text, qty_text, instrument)
     return (price, qty) if price and qty else None

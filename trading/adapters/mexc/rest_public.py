@@ -16,11 +16,11 @@ import httpx
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.mexc.errors import read_answer
 from trading.adapters.mexc.history_codec import candles_of, trades_of
-from trading.adapters.mexc.rest_codec import best_quote_of, instruments_of, snapshot_of, tickers_of
+from trading.adapters.mexc.rest_codec import best_quote_of, instruments_of, is_whole, snapshot_of, tickers_of
 from trading.model.errors import ConfigError, DecodeError, OutcomeUnknown, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookSnapshot, Candle, MarketTrade, Ticker24h
-from trading.model.units import NS_PER_MS
+from trading.model.units import MS_MAX, NS_PER_MS
 
 DEPTH_LIMIT = 1_000
 """Levels a side asked for; far beyond what a strategy looks at, and a fifth of the bytes of the documented maximum."""
@@ -85,7 +85,7 @@ class PublicRest:
         """Return the venue's clock, ms."""
         body = await self._get("time")
         time_ms = body.get("serverTime") if isinstance(body, dict) else None
-        if not isinstance(time_ms, int):
+        if not is_whole(time_ms, MS_MAX):
             raise self._unreadable("time", "expected serverTime")
         return time_ms
 

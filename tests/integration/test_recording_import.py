@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from actors import cli
 from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.importer import import_public
 from trading.adapters.recording.parquet import read_recording
@@ -267,3 +268,83 @@ def test_recording_import_of_missing_cut_off_or_unwritable_places_is_one_sentenc
         import_public(tmp_path / "in.jsonl.gz", tmp_path / "no" / "such" / "folder.parquet")
     with pytest.raises(ConfigError, match="cannot read"):
         import_public(tmp_path, tmp_path / "out.parquet")
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "./in.jsonl", "link", "hard", "sub/../in.jsonl"])
+def test_recording_import_onto_its_own_source_is_refused_and_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = write(Path("in.jsonl"), GOOD)
+    Path("link").symlink_to("in.jsonl")
+    Path("hard").hardlink_to("in.jsonl")
+    Path("sub").mkdir()
+    before = source.read_bytes()
+    assert cli.run(["import", "in.jsonl", "-o", name]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "is the file to be read itself" in err
+    assert source.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hard", "in.jsonl", "link", "sub"]
+
+
+def test_recording_import_into_a_place_that_cannot_be_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", ["broken from the first line on"])
+    (tmp_path / "folder").mkdir()
+    for out, words in (
+        (tmp_path / "no" / "such" / "out.parquet", "there is no folder"),
+        (tmp_path / "folder", "it is a folder: name a file"),
+        (Path("/dev/null"), "it is no regular file"),
+        (tmp_path / ("n" * 300), "File name too long"),
+        (tmp_path / "in.jsonl" / "out.parquet", "there is no folder"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            import_public(source, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "in.jsonl"]
+
+
+def test_recording_import_over_an_older_recording_replaces_it_also_behind_a_link(tmp_path: Path) -> None:
+    source, real, link = write(tmp_path / "in.jsonl", GOOD), tmp_path / "real.parquet", tmp_path / "link.parquet"
+    real.write_bytes(b"an older one")
+    link.symlink_to(real.name)
+    import_public(source, link)
+    assert link.is_symlink()
+    assert len(list(read_recording(real))) == 6
+    import_public(source, real)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "link.parquet", "real.parquet"]
+
+
+def test_recording_import_reads_times_in_microseconds_and_refuses_what_is_no_time(tmp_path: Path) -> None:
+    def timed(depth_at: int, trade_at: int) -> list[str]:
+        return [
+            *GOOD[:2],
+            line(20, push("trade", e="trade", E=1, t=77, p="10.5", q="0.2", T=trade_at, m=True)),
+            line(30, {"stream": "s", "data": {**depth(102, 104)["data"], "E": depth_at}}),  # type: ignore[dict-item]
+        ]
+
+    out = tmp_path / "out.parquet"
+    import_public(write(tmp_path / "in.jsonl", timed(T0_MS * 1000 + 501_999, T0_MS * 1000 + 1_000)), out)
+    events = [event for _, event in market_events(read_recording(out))]
+    assert [event.exch_ts_ns for event in events if isinstance(event, MarketTrade)] == [(T0_MS + 1) * 1_000_000]
+    assert [event.exch_ts_ns for event in events if isinstance(event, BookDelta)][-1] == (T0_MS + 501) * 1_000_000
+    for value in (9_223_372_036_855, 10**14 - 1, T0, 2**63 - 1):
+        with pytest.raises(ConfigError, match=r"line 4 is broken: expected E in ms or µs since 1970"):
+            import_public(write(tmp_path / "in.jsonl", timed(value, T0_MS)), out)
+
+
+def test_recording_import_with_steps_too_fine_for_its_figures_says_which(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.jsonl", [*GOOD[:2], line(20, depth(102, 103, [["10.5", "30"]]))]), tmp_path / "o"
+    with pytest.raises(
+        ConfigError, match=r"line 3: quantity 30 is 2\^63 lots of 0\.000000000000000001; choose a coars"
+    ):
+        import_public(source, out, lot="0.000000000000000001")
+    with pytest.raises(ConfigError, match=r"line 1: price 10\.50000000 is 2\^63 ticks of 0\.000000000000000001"):
+        import_public(source, out, tick="1E-18")
+    assert not out.exists()
+    import_public(source, out, lot="1E-17")
+    assert [type(event) for _, event in market_events(read_recording(out))][-1] is BookDelta
+
+
+def test_recording_import_of_a_line_without_end_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 1 is broken: it is longer than \d+ bytes"):
+        import_public("/dev/zero", tmp_path / "out.parquet")

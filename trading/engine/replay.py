@@ -64,6 +64,7 @@ from trading.model.units import NS_PER_MS, NS_PER_S, ZERO
 
 TIMER_NS = 100 * NS_PER_MS
 MARK_NS = NS_PER_S
+SILENCE_NS = 3_600 * NS_PER_S
 RUN_NUMBER = 0
 OWNER_EPOCH = 1
 
@@ -168,7 +169,13 @@ class ReplayRun:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def _let_pass(self, until_ns: int) -> None:
-        """Fire every timer that is due before the next event."""
+        """Fire every timer that is due before the next event; of a silence of hours or years, the first hour's.
+
+        By then nothing waits for a timer any more, and a clock that was set must not cost a replay its end.
+        """
+        if until_ns - self._now_ns > SILENCE_NS:
+            self._let_pass(self._now_ns + SILENCE_NS)
+            self._timer_ns = max(self._timer_ns, until_ns)
         while True:
             due_ns = self._timer_ns
             venue_ns = self._engine.next_due_ns

@@ -101,3 +101,15 @@ def test_replay_with_a_bad_parameter_is_refused_before_it_starts() -> None:
 def test_replay_of_nothing_is_nothing() -> None:
     result = replay([])
     assert (result.events, result.orders, result.pessimistic.net) == (0, 0, Decimal(0))
+
+
+def test_replay_of_a_clock_that_was_set_far_ahead_comes_to_its_end() -> None:
+    century = 100 * 365 * 86_400 * S
+    market = [
+        *round_trip(),
+        (century, trade(10_009, 10, Side.BUY, century)),
+        (century + S, delta(4, at_ns=century + S)),
+    ]
+    result = replay(market)
+    assert (result.events, result.last_ns) == (7, century + S)
+    assert result.pessimistic.fills == 2

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from trading.model.errors import ConfigError
+from trading.model.units import MS_MAX
 
 Texts = tuple[str, str]
 
@@ -84,6 +85,10 @@ SourceEvent = SourceSnapshot | SourceDepth | SourceTrade | SourceQuote | SourceS
 
 BROKEN = "broken"
 _INT64_MAX = 2**63 - 1
+# Exchange times come in ms, and in µs where the stream was asked for them (timeUnit=MICROSECOND). Both reach to 2262,
+# so that ns fit 64 bits; in µs they begin in 1973, so that nothing is both.
+_US_PER_MS = 1_000
+_US_MIN, _US_MAX = 10**14, MS_MAX * _US_PER_MS
 _PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,30})?")
 
 
@@ -156,7 +161,7 @@ def _depth(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceDepth:
     if first > last:
         raise ValueError(f"expected versions in order, was {first} to {last}")
     return SourceDepth(
-        number, recv_ts_ns, _symbol(data), first, last, _levels(data["b"]), _levels(data["a"]), _integer(data, "E")
+        number, recv_ts_ns, _symbol(data), first, last, _levels(data["b"]), _levels(data["a"]), _time_ms(data, "E")
     )
 
 
@@ -169,12 +174,12 @@ def _trade(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceTrade | 
     if not price.strip("0.") or not qty.strip("0."):
         # Futures tell transfers of the insurance fund as trades of nothing.
         return SourceSkipped(number, "trade of nothing")
-    return SourceTrade(number, recv_ts_ns, _symbol(data), price, qty, is_buyer_maker, trade_id, _integer(data, "T"))
+    return SourceTrade(number, recv_ts_ns, _symbol(data), price, qty, is_buyer_maker, trade_id, _time_ms(data, "T"))
 
 
 def _quote(number: int, recv_ts_ns: int, data: dict[str, Any]) -> SourceQuote:
     bid, ask = _texts(data["b"], data["B"]), _texts(data["a"], data["A"])
-    exch_ms = _integer(data, "E") if "E" in data else 0
+    exch_ms = _time_ms(data, "E") if "E" in data else 0
     return SourceQuote(number, recv_ts_ns, _symbol(data), _integer(data, "u"), bid, ask, exch_ms)
 
 
@@ -193,9 +198,19 @@ def _integer(data: dict[str, Any], name: str) -> int:
     return value
 
 
+def _time_ms(data: dict[str, Any], name: str) -> int:
+    """Read a time of the exchange's, told in ms or µs, as ms."""
+    value = _integer(data, name)
+    if value <= MS_MAX:
+        return value
+    if _US_MIN <= value <= _US_MAX:
+        return value // _US_PER_MS
+    raise ValueError(f"expected {name} in ms or µs since 1970, was {value}")
+
+
 def _symbol(data: dict[str, Any]) -> str:
     symbol = data["s"]
-    if not isinstance(symbol, str) or not symbol:
+    if not isinstance(symbol, str) or not symbol or "@" in symbol or not symbol.isprintable():
         raise ValueError(f"expected s as a symbol, was {symbol!r}")
     return symbol
 
@@ -212,4 +227,7 @@ def _texts(price: Any, qty: Any) -> Texts:
 def _levels(rows: Any) -> tuple[Texts, ...]:
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= 2 for row in rows):
         raise ValueError("expected levels as a list of [price, quantity]")
-    return tuple(_texts(row[0], row[1]) for row in rows)
+    levels = tuple(_texts(row[0], row[1]) for row in rows)
+    if not all(price.strip("0.") for price, _ in levels):
+        raise ValueError("expected levels with a price above 0")
+    return levels

@@ -26,7 +26,7 @@ from trading.adapters.recording.binance_lines import (
     binance_events,
     is_binance_line,
 )
-from trading.adapters.recording.parquet import write_recording
+from trading.adapters.recording.parquet import check_place, write_recording
 from trading.adapters.recording.rows import Row
 from trading.adapters.recording.transcoder import Transcoder
 from trading.model.errors import ConfigError
@@ -39,6 +39,9 @@ Reader = Callable[[Iterable[str], bool], Iterator[SourceEvent]]
 FORMS: tuple[tuple[str, Callable[[str], bool], Reader], ...] = (
     ("lines of '<receive time, ns> <json>' from Binance's combined streams", is_binance_line, binance_events),
 )
+
+LINE_BYTES_MAX = 64 << 20
+"""A longer line is none: the largest real one is a snapshot of some hundred kilobytes."""
 
 FORM_LINES = 20
 """Lines looked at to tell the form."""
@@ -185,7 +188,8 @@ def import_public(
     Raises: ConfigError with one sentence that names the line, for a broken file, an unknown form, a value off the
         given steps, or an argument that makes no sense.
     """
-    path = Path(path)
+    path, out = Path(path), Path(out)
+    _check_places(path, out)
     reader = _reader(path, is_lenient)
     contents = _contents(reader(_lines(path, is_lenient), is_lenient))
     name = _chosen_symbol(path, contents, symbol)
@@ -302,6 +306,19 @@ def _rate(text: str | None, default: str, name: str) -> Decimal:
     return rate
 
 
+def _check_places(path: Path, out: Path) -> None:
+    """Refuse places before any work. Raises: ConfigError."""
+    try:
+        is_same = out.exists() and path.exists() and out.samefile(path)
+        check_place(out)
+    except OSError as error:  # a name that is too long, a loop of links
+        raise ConfigError(f"cannot write {out}: {error.strerror or error}; choose another place")
+    except ValueError as error:
+        raise ConfigError(f"cannot write {out!r}: {error}; choose another place")
+    if is_same:
+        raise ConfigError(f"{out} is the file to be read itself: name another one with -o, this one stays as it is")
+
+
 def _reader(path: Path, is_lenient: bool) -> Reader:
     """Choose the form by the first line that is of one: the very first may be broken."""
     first = list(islice((line for line in _lines(path, is_lenient) if line.strip()), FORM_LINES))
@@ -323,8 +340,10 @@ def _lines(path: Path, is_lenient: bool) -> Iterator[str]:
             is_gzip = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             with gzip.GzipFile(fileobj=raw) if is_gzip else raw as source:
-                for line in source:
+                while line := source.readline(LINE_BYTES_MAX):
                     number += 1
+                    if len(line) == LINE_BYTES_MAX:
+                        raise ConfigError(f"{path}: line {number} is broken: it is longer than {LINE_BYTES_MAX} bytes")
                     text = line.decode(errors="replace" if is_lenient else "strict")
                     yield text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
     except FileNotFoundError:

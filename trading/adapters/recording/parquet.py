@@ -25,6 +25,13 @@ SCHEMA = pa.schema(
     metadata={b"mexcbot.recording": b"1"},
 )
 
+_KINDS = {
+    "recv_ts_ns": (pa.int64(),),
+    "stream": (pa.string(), pa.large_string()),
+    "payload": (pa.binary(), pa.large_binary()),
+}
+"""Types that a column may have: ours, and what other programs make of it when they write the file anew."""
+
 GROUP_ROWS = 32_768
 """Rows a row group: some megabytes in memory while reading or writing, whatever the file's size."""
 
@@ -44,20 +51,40 @@ def read_recording(path: Path | str) -> Iterator[Row]:
         raise ConfigError(f"no recording at {path}")
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path} is no readable Parquet file ({_first_line(error)}); give a recording of mexcbot")
-    missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
-    if missing:
-        file.close()
-        raise ConfigError(f"{path} is no recording of mexcbot: column {missing[0]} is missing")
+    for name, kinds in _KINDS.items():
+        index = file.schema_arrow.get_field_index(name)
+        if index < 0 or file.schema_arrow.field(index).type not in kinds:
+            file.close()
+            fault = "is missing" if index < 0 else f"holds {file.schema_arrow.field(index).type}, expected {kinds[0]}"
+            raise ConfigError(f"{path} is no recording of mexcbot: column {name} {fault}")
     return _rows(path, file)
+
+
+def check_place(path: Path) -> None:
+    """See whether a recording can be written to `path`, before any work is done; touches nothing.
+
+    Raises: ConfigError when its folder is missing or closed to us, or it is there and is no file: a folder, a device.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {path}: there is no folder {folder}: make it first")
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"cannot write {path}: it is no regular file: name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write {path}: the folder {folder} is closed to you: choose another place")
 
 
 def write_recording(path: Path | str, rows: Iterable[Row]) -> int:
     """Write rows into a new file beside `path` and rename it to `path` once it is whole and on disk.
 
-    Returns: the number of rows. Raises: ConfigError when the place cannot be written; whatever `rows` raises. In both
-    cases `path` is as it was before.
+    A symbolic link is followed. Returns: the number of rows. Raises: ConfigError when the place cannot be written;
+    whatever `rows` raises. In both cases `path` is as it was before.
     """
     path = Path(path)
+    check_place(path)
+    path = path.resolve() if path.is_symlink() else path
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         count = _write(partial, rows)
@@ -91,6 +118,9 @@ def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
     with file:
         try:
             for batch in file.iter_batches(BATCH_ROWS, columns=SCHEMA.names, use_threads=False):
+                for name in SCHEMA.names:
+                    if batch.column(name).null_count:
+                        raise ConfigError(f"{path} is no recording of mexcbot: column {name} has an empty place")
                 times, streams, payloads = (batch.column(name).to_pylist() for name in SCHEMA.names)
                 yield from map(Row, times, streams, payloads)
         except (OSError, pa.ArrowException) as error:

@@ -28,7 +28,7 @@ from trading.adapters.recording.binance_lines import (
 from trading.adapters.recording.rows import REST_DEPTH, REST_EXCHANGE_INFO, Row
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
-from trading.model.units import NS_PER_MS, plain
+from trading.model.units import NS_PER_MS, UNITS_MAX, plain
 
 INTERVAL = "100ms"
 """The interval that topics of imported recordings name: the pace of the source's depth stream."""
@@ -137,17 +137,22 @@ class Transcoder:
         return known
 
     def _scale(self, level: Texts, line: int) -> tuple[int, int]:
+        """Return ticks and lots. Raises: ConfigError for what is off the steps, or no recording could hold in them."""
         instrument = self.instrument
+        tick, lot = instrument.tick_size, instrument.lot_size
         try:
             price = instrument.price_ticks(level[0])
         except ValueError:
-            tick = plain(instrument.tick_size)
-            raise ConfigError(f"line {line}: price {level[0]} is off the tick {tick}; choose a finer --tick")
+            raise ConfigError(f"line {line}: price {level[0]} is off the tick {plain(tick)}; choose a finer --tick")
         try:
-            return price, instrument.qty_lots(level[1])
+            qty = instrument.qty_lots(level[1])
         except ValueError:
-            lot = plain(instrument.lot_size)
-            raise ConfigError(f"line {line}: quantity {level[1]} is off the lot {lot}; choose a finer --lot")
+            raise ConfigError(f"line {line}: quantity {level[1]} is off the lot {plain(lot)}; choose a finer --lot")
+        if price > UNITS_MAX:
+            raise ConfigError(f"line {line}: price {level[0]} is 2^63 ticks of {plain(tick)}; choose a coarser --tick")
+        if qty > UNITS_MAX:
+            raise ConfigError(f"line {line}: quantity {level[1]} is 2^63 lots of {plain(lot)}; choose a coarser --lot")
+        return price, qty
 
 
 def _trimmed(text: str) -> str:

@@ -109,6 +109,8 @@ class BookKeeper:
     def start_checking(self) -> None:
         """Take the difference of ledger and positions as the opening; from now on it has to stay."""
         self._openings = dict(self._state.ledger_totals)
+        for asset, amount in self._state.unheld_totals.items():
+            self._openings[asset] -= amount
         for position in self._state.account.positions():
             base = self._state.instruments[position.symbol].base
             self._openings[base] = self._openings.get(base, Decimal(0)) - position.qty

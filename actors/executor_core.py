@@ -20,6 +20,7 @@ from actors.executor_guard import Guard
 from actors.executor_halt import HaltControl
 from actors.executor_lanes import AlertLane, DeliveryLane, IntentLane, OutcomeLane
 from actors.executor_lease import LeaseKeeper
+from actors.executor_outside import OutsideKeeper
 from actors.executor_rates import RateKeeper
 from actors.executor_reconcile import Reconciler
 from actors.executor_send import SendPath
@@ -35,7 +36,7 @@ from trading.engine.parameters import parse
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, JournalEntry, JournalState, SymbolPort
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
-from trading.model.orders import OrderStatus
+from trading.model.orders import CancelIntent, OrderStatus
 
 # How often a send to a paper venue that was given up is looked at; it ends by its own timeout.
 SENDING_STEP_S = 0.05
@@ -88,9 +89,11 @@ class ExecutorCore:
             settings.recv_window_ms,
             self.spawn,
         )
-        state, desk, sends, rates = self.state, self.desk, self.sends, self.rates
+        state, desk, sends, alerts = self.state, self.desk, self.sends, self.alerts
+        self.outside = OutsideKeeper(settings.account, state, self.keeper, journal, alerts, clock, self._release)
+        rates, outside = self.rates, self.outside
         self.reconciler = Reconciler(
-            settings, state, desk, sends, journal, gateway, self.budget, rates, self.alerts, clock, crashpoints
+            settings, state, desk, sends, journal, gateway, self.budget, rates, outside, alerts, clock, crashpoints
         )
         sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire)
         self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)
@@ -193,6 +196,7 @@ class ExecutorCore:
         self.state.committed_seq.update(loaded.last_seq)
         self.state.epochs.update(loaded.symbol_epochs)
         self.state.ledger_totals.update(loaded.ledger_totals)
+        self.outside.has_opening = loaded.has_opening
         if not self.settings.is_paper:
             for balance in loaded.balances:
                 self.account.on_balance(balance)
@@ -246,6 +250,22 @@ class ExecutorCore:
             self._end_paper_orders(symbol)
             if self.sends.is_sending(symbol):
                 self.spawn(self._end_late(symbol, epoch), "late")
+
+    async def _release(self, symbol: str, reason: str) -> bool:
+        """Allow exits only of a symbol; fence its owner once no order of it is open, which is then True.
+
+        The owner comes back with the position as it is then. Raises: StoreError, FencedOut.
+        """
+        await self.halts.reduce(symbol, reason)
+        live = self.state.orders.live(symbol)
+        for tracker in live:
+            self.sends.request_cancel(
+                CancelIntent(tracker.record.client_order_id, symbol, self.clock.now_ns(), "released")
+            )
+        if live or self.outcomes.pending_of(symbol):
+            return False
+        await self.retire(symbol)
+        return True
 
     async def _end_late(self, symbol: str, epoch: int) -> None:
         """End what was on the way to a paper venue that was given up: nobody is left to resolve it."""

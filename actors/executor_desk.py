@@ -75,6 +75,8 @@ class OrderDesk:
                     self._take_trade(tracker, event)
             case VenueBalance():
                 self._state.account.on_balance(event)
+                if event.cause:
+                    self._moved_outside(event.cause, event.asset)
                 self.is_reconcile_wanted |= self._rates.is_price_wanted(event.asset)
             case VenueStreamLost():
                 self._state.is_stream_up = False
@@ -189,8 +191,17 @@ class OrderDesk:
         if client_order_id.startswith(OUR_PREFIX):
             self._state.counters["strays"] += 1
             self.strays.append(event)
-        else:
-            self._state.counters["foreign_events"] += 1
+            return
+        self._state.counters["foreign_events"] += 1
+        if isinstance(event, VenueTrade):
+            instrument = self._state.instruments[event.fill.symbol]
+            cause = f"foreign {event.fill.side.lower()} of {instrument.symbol}"
+            self._moved_outside(cause, instrument.base, instrument.quote, event.fill.fee_asset)
+
+    def _moved_outside(self, cause: str, *assets: str) -> None:
+        """Note why an asset moved by no order of ours, and compare soon."""
+        self._state.outside_causes.update(dict.fromkeys(assets, cause))
+        self.is_reconcile_wanted = True
 
     def _rejected(self, tracker: OrderTracker, answer: PlaceRejected) -> None:
         symbol, text = tracker.record.symbol, f"{answer.code}: {answer.text}"

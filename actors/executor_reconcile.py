@@ -14,6 +14,7 @@ import structlog
 
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
+from actors.executor_outside import OutsideKeeper
 from actors.executor_rates import RateKeeper
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
@@ -54,6 +55,7 @@ class Reconciler:
         gateway: Gateway,
         budget: RateBudget,
         rates: RateKeeper,
+        outside: OutsideKeeper,
         alerts: AlertLane,
         clock: Clock,
         crashpoints: Crashpoints,
@@ -66,6 +68,7 @@ class Reconciler:
         self._gateway = gateway
         self._budget = budget
         self._rates = rates
+        self._outside = outside
         self._alerts = alerts
         self._clock = clock
         self._crashpoints = crashpoints
@@ -84,12 +87,15 @@ class Reconciler:
         """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
         self._sends.recancel_due()
         try:
-            if self._desk.is_reconcile_wanted or self._clock.monotonic_ns() >= self._next_ns:
+            is_due = self._clock.monotonic_ns() >= self._next_ns or self._outside.is_due()
+            if self._desk.is_reconcile_wanted or is_due:
                 await self.compare_all()
             await self._apply_strays()
             await self._resolve_unknown()
             await self._resolve_suspects()
             await self._fetch_missing_fills()
+            if not self._settings.is_paper:
+                await self._outside.book(bool(self._suspects or self._desk.strays))
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
             self._desk.is_reconcile_wanted = True
@@ -111,8 +117,10 @@ class Reconciler:
         self._crashpoints.reach(Crashpoint.RECONCILE_BEFORE)
         if not self._settings.is_paper:
             await self._token()
-            for balance in await self._gateway.balances():
+            balances = await self._gateway.balances()
+            for balance in balances:
                 self._state.account.on_balance(balance)
+            self._outside.see(balances)
             await self._rates.learn_prices()
         self._desk.is_reconcile_wanted = False
         with_orders = {item.record.symbol for item in self._state.orders.live()}

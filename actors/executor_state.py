@@ -128,6 +128,8 @@ class ExecutorState:
         self.epochs: dict[str, int] = {}
         self.ledger_totals: dict[str, Decimal] = {}
         self.unheld_totals: dict[str, Decimal] = {}
+        # Why others may have moved an asset, since ledger and venue last agreed on it: the venue's word or a trade.
+        self.outside_causes: dict[str, str] = {}
         self.is_reconciled = False
         self.is_journal_down = False
         self.is_stream_up = True
@@ -150,11 +152,15 @@ class ExecutorState:
         self.is_venue_down = self.venue_failures >= VENUE_FAILURES_MAX
 
     def on_ledger(self, lines: Iterable[LedgerLine]) -> None:
-        """Add ledger lines to the running totals per asset, and to what no position holds: fees in a third asset."""
+        """Add ledger lines to the running totals per asset, and to what no position holds.
+
+        Those are fees in a third asset, and what is of no symbol: openings and adjustments.
+        """
         for line in lines:
             self.ledger_totals[line.asset] = self.ledger_totals.get(line.asset, ZERO) + line.amount
             instrument = self.instruments.get(line.symbol)
-            if instrument is not None and line.asset not in (instrument.base, instrument.quote):
+            is_third = instrument is not None and line.asset not in (instrument.base, instrument.quote)
+            if is_third or not line.symbol:
                 self.unheld_totals[line.asset] = self.unheld_totals.get(line.asset, ZERO) + line.amount
 
     def next_seq(self, symbol: str) -> int:

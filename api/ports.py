@@ -63,6 +63,10 @@ class ReadsPort(Protocol):
         """List audit rows."""
         ...
 
+    async def ledger(self, query: ListQuery) -> RowPage:
+        """List the movements of the account's assets; `status` filters by kind."""
+        ...
+
     async def alerts(self, query: ListQuery) -> RowPage:
         """List alerts; `status` filters by level."""
         ...

@@ -16,6 +16,7 @@ from api.schemas import (
     AlertItem,
     AuditItem,
     FillItem,
+    LedgerItem,
     OrderExplanation,
     OrderItem,
     Page,
@@ -27,6 +28,7 @@ from trading.model.errors import ConfigError
 from trading.model.orders import OrderStatus
 
 ALERT_LEVELS = ("info", "warning", "alert")
+LEDGER_KINDS = ("opening", "trade", "fee", "adjustment")
 By = Annotated[PnlBy, Query(description="What is summed up.")]
 router = APIRouter(prefix="/v1", tags=["books"])
 
@@ -59,6 +61,10 @@ async def _alerts(context: Context, query: ListQuery) -> RowPage:
     return await context.deps.reads.alerts(_one_of(query, ALERT_LEVELS))
 
 
+async def _ledger(context: Context, query: ListQuery) -> RowPage:
+    return await context.deps.reads.ledger(_one_of(query, LEDGER_KINDS))
+
+
 def _one_of(query: ListQuery, known: tuple[str, ...]) -> ListQuery:
     """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
     if query.status is not None and query.status not in known:
@@ -72,6 +78,8 @@ add_list(router, "/positions", Page[PositionItem], _positions, "positions, by sy
 add_list(router, "/sessions", Page[SessionItem], _sessions, "sessions, newest first")
 add_list(router, "/audit", Page[AuditItem], _audit, "who asked for what, newest first")
 add_list(router, "/alerts", Page[AlertItem], _alerts, "alerts, newest first; status filters by level")
+
+add_list(router, "/ledger", Page[LedgerItem], _ledger, "movements of assets, newest first; status filters by kind")
 
 
 @router.get("/orders/{client_order_id}/explain", response_model=OrderExplanation, summary="Why an order exists")

@@ -6,7 +6,15 @@ from typing import Any
 
 import orjson
 
-from simulator.exchange.amounts import RATE_DECIMALS, NotANumberError, amount_text, parse_steps, rate_text
+from simulator.exchange.amounts import (
+    ONE,
+    RATE_DECIMALS,
+    NotANumberError,
+    amount_text,
+    parse_amount,
+    parse_steps,
+    rate_text,
+)
 from simulator.exchange.book import BookLevels
 from simulator.exchange.fees import FeeTerms
 from simulator.exchange.pair import Pair
@@ -19,6 +27,7 @@ from simulator.wire.views import account_trade_view, listing_view, order_view
 HISTORY_MAX = 1_000_000
 DEFAULT_DEPTH = 20
 DELAY_MAX_MS = 86_400_000
+TRANSFER_MAX = 10**12 * ONE
 RATE_MAX_E8: int = 10 ** (RATE_DECIMALS - 1)
 
 
@@ -284,6 +293,31 @@ def clear_fees(venue: Venue, request: Request) -> Any:
     return fees(venue, request)
 
 
+def transfer(venue: Venue, request: Request) -> Any:
+    """POST /sim/transfer: an asset comes to an account from outside, or with a minus leaves it. Returns its balance."""
+    body = _json(request)
+    account = venue.account_of(body["account"]) if isinstance(body.get("account"), str) else None
+    if account is None:
+        raise ControlError(404, f"expected the key of an account, was {body.get('account')!r}")
+    asset, told = body.get("asset"), body.get("amount")
+    text = told if isinstance(told, str) else "0"
+    if not isinstance(asset, str) or not (asset.isascii() and asset.isalnum()) or len(asset) > 20:
+        raise ControlError(400, f"asset: expected a name like USDT, was {asset!r}")
+    try:
+        amount = parse_amount(text.removeprefix("-"))
+    except ValueError:
+        amount = 0
+    if not 0 < amount <= TRANSFER_MAX:
+        raise ControlError(400, f"amount: expected a decimal string other than 0, was {told!r}")
+    is_leaving = text.startswith("-")
+    if is_leaving and amount > account.balance(asset).free:
+        raise ControlError(409, f"{asset}: only {amount_text(account.balance(asset).free)} are free")
+    kind, change = ("WITHDRAW", -amount) if is_leaving else ("DEPOSIT", amount)
+    venue.exchange.ledger.move(account, asset, change, 0, kind, venue.now_ms())
+    balance = account.balance(asset)
+    return {"asset": asset, "free": amount_text(balance.free), "locked": amount_text(balance.locked)}
+
+
 _ROUTES: dict[tuple[str, str], Callable[[Venue, Request], Any]] = {
     ("GET", "/sim/state"): state,
     ("GET", "/sim/book"): book,
@@ -292,6 +326,7 @@ _ROUTES: dict[tuple[str, str], Callable[[Venue, Request], Any]] = {
     ("GET", "/sim/faults"): faults,
     ("POST", "/sim/faults"): add_fault,
     ("DELETE", "/sim/faults"): remove_faults,
+    ("POST", "/sim/transfer"): transfer,
     ("GET", "/sim/fees"): fees,
     ("POST", "/sim/fees"): set_fees,
     ("DELETE", "/sim/fees"): clear_fees,

@@ -50,6 +50,11 @@ class SimulatorProcess:
         """Lift all faults."""
         httpx.delete(f"{self.rest}/sim/faults", timeout=10, trust_env=False).raise_for_status()
 
+    def transfer(self, account: str, asset: str, amount: str) -> None:
+        """Let an asset come to an account from outside, or with a minus leave it."""
+        body = {"account": account, "asset": asset, "amount": amount}
+        httpx.post(f"{self.rest}/sim/transfer", json=body, timeout=10, trust_env=False).raise_for_status()
+
     def best(self, symbol: str) -> tuple[str, str]:
         """Return the best bid and ask prices."""
         ticker = self.get("/api/v3/ticker/bookTicker", symbol=symbol)

@@ -158,6 +158,25 @@ class PnlItem(Answer):
     net: DecimalText
 
 
+class LedgerItem(Answer):
+    """One movement of one asset. kind: opening, trade, fee, or adjustment (what others moved on the account).
+
+    `amount` is signed; the sum over an asset is what the account holds of it. `reason` says what an adjustment was:
+    the venue's word (DEPOSIT, WITHDRAW), a foreign trade, or unexplained. `symbol` is empty where it is of none.
+    """
+
+    id: int
+    session: str
+    kind: str
+    symbol: str
+    asset: str
+    amount: DecimalText
+    client_order_id: str | None
+    reason: str
+    reference: str
+    at_ns: int
+
+
 class SessionItem(Answer):
     """One run of the system. `ended_ns` is null while it runs, or when it was killed."""
 

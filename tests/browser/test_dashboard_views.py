@@ -63,7 +63,7 @@ async def test_views_show_ladder_orders_fills_and_money(stage: Stage, page: Page
     await expect(ladder.locator(".row.own")).to_contain_text(["0.1"])
     await page.get_by_role("link", name="Orders").click()
     await expect(page.get_by_role("table", name="Orders").locator("tbody tr")).to_have_count(2)
-    await page.get_by_label("Explain an order").fill("mx-1-1-1")
+    await page.get_by_label("Explain an order").fill(f"mx-1-{stage.system.epoch}-1")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("net_edge_bps")).to_be_visible()
     await page.get_by_role("link", name="Fills").click()
@@ -118,7 +118,7 @@ async def test_halt_button_halts_and_says_that_it_is_confirmed(stage: Stage, pag
     await expect(dialog).to_contain_text("CONFIRMED: open orders 0")
     halts = {scope: (state, reason) for scope, state, reason in await stage.system.fleet.halts()}
     assert halts["account"] == (HaltState.HALTED, "from the browser")
-    assert stage.system.venue.cancelled == ["mx-1-1-2"]
+    assert stage.system.venue.cancelled == [f"mx-1-{stage.system.epoch}-2"]
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("halt-banner")).to_contain_text("HALTED")
     await page.get_by_role("button", name="Resume trading…").click()

@@ -59,8 +59,12 @@ def compare(database_url: str, account: Any, deposits: dict[str, Decimal], symbo
         fills = link.execute(_FILLS).fetchall()
         events = {(seq, kind, order) for seq, kind, order in link.execute(_EVENTS, [symbol]).fetchall()}
         ledger: dict[str, Decimal] = dict(
-            link.execute("SELECT asset, sum(amount) FROM ledger GROUP BY asset").fetchall()
+            link.execute(
+                "SELECT asset, sum(amount) FROM ledger WHERE kind IN ('trade', 'fee') GROUP BY asset"
+            ).fetchall()
         )
+        opened = {asset: Decimal(amount) for asset, amount in link.execute(_OPENING).fetchall()}
+        adjusted = link.execute("SELECT asset, amount, reference FROM ledger WHERE kind = 'adjustment'").fetchall()
         balances = {asset: (free, locked) for asset, free, locked in link.execute(_BALANCES).fetchall()}
         positions: dict[str, Decimal] = dict(link.execute("SELECT symbol, qty FROM positions").fetchall())
         alerts = link.execute("SELECT name, text FROM alerts").fetchall()
@@ -69,6 +73,10 @@ def compare(database_url: str, account: Any, deposits: dict[str, Decimal], symbo
     _compare_orders(verdict, ours, rows)
     _compare_fills(verdict, account["trades"], fills)
     _compare_balances(verdict, account["balances"], deposits, ledger, balances)
+    # Nobody else moved anything: whatever was booked as such is an order of ours that was not understood.
+    verdict.other += [f"{amount} {asset} were booked as moved by others ({why})" for asset, amount, why in adjusted]
+    if opened and {asset: opened.get(asset, D0) for asset in deposits} != deposits:
+        verdict.other.append(f"the ledger opened with {opened}, the venue with {deposits}")
     bought = sum((qty if side == "BUY" else -qty for _, side, _, qty, *_ in fills), D0)
     base_fees = sum((fee for *_, fee, asset, _ in fills if symbol.startswith(asset)), D0)
     if positions.get(symbol, D0) != bought - base_fees:
@@ -81,6 +89,7 @@ def compare(database_url: str, account: Any, deposits: dict[str, Decimal], symbo
 _ORDERS = "SELECT client_order_id, status, filled_qty, filled_quote, venue_order_id FROM orders"
 _FILLS = "SELECT client_order_id, side, price, qty, fee, fee_asset, is_maker FROM fills"
 _EVENTS = "SELECT seq, kind, client_order_id FROM order_events WHERE symbol = %s ORDER BY seq"
+_OPENING = "SELECT asset, sum(amount) FROM ledger WHERE kind = 'opening' GROUP BY asset"
 _BALANCES = "SELECT asset, free, locked FROM balances"
 
 

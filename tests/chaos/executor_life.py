@@ -41,7 +41,8 @@ from trading.model.units import NS_PER_S
 ACCOUNT = "main"
 NOT_REACHED = 3
 CRASHED = 70
-HAND_PATIENCE_S = 12.0
+# A life that does not pass its point often enough within this ends undead; a busy machine passes few.
+HAND_PATIENCE_S = 30.0
 SETTLE_PATIENCE_S = 40.0
 QUERY_LAG_MS = 500
 

@@ -32,7 +32,7 @@ SEEDS = tuple(range(20))
 SOAK_SEEDS = tuple(range(20, 220))
 # The soak's comparison, seed by seed; written anew after each round of seeds.
 SOAK_TABLE = ROOT / "reports" / "executor-killed-soak.md"
-SOAK_ROUND = 20
+SOAK_ROUND = 8
 # Lives mostly wait: for a lease, for a signed window to pass, for an answer that was lost.
 ZYGOTES = 4
 PAUSE_SEED = 900

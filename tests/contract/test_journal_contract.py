@@ -31,6 +31,7 @@ from trading.model.orders import (
     OrderStatus,
     VenueBalance,
 )
+from trading.model.position import Position
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_DAY, NS_PER_MS, NS_PER_S
 
@@ -204,6 +205,21 @@ async def test_standing_ledger_lines_are_written_once(journal: Journal, lease: L
     await journal.append_ledger(lease, [opening])
     await journal.append_ledger(lease, [replace(opening, amount=D(5)), replace(opening, reference="gift", amount=D(1))])
     assert (await journal.load("main")).ledger_totals == (("USDT", D("10001")),)
+
+
+async def test_adjustment_moves_ledger_and_position_together_and_once(journal: Journal, lease: Lease) -> None:
+    assert not (await journal.load("main")).has_opening
+    await journal.append_ledger(lease, [LedgerLine("opening", "", "USDT", D("10000"), 1, "opening")])
+    assert (await journal.load("main")).has_opening
+    line = LedgerLine("adjustment", SYMBOL, "BTC", D("-0.001"), 2, "WITHDRAW/2")
+    await journal.append_ledger(lease, [line], [Position(SYMBOL, D("0.002"), D(120), D(1), D(2), 2)])
+    # Its answer was lost; meanwhile a fill has moved the position: the repeat writes neither.
+    held = Position(SYMBOL, D("0.003"), D(180), D(1), D(2), 3)
+    await journal.append_ledger(lease, [replace(line, reference="fill"), line], [held])
+    await journal.append_ledger(lease, [line], [Position(SYMBOL, D("0.002"), D(120), D(1), D(2), 2)])
+    state = await journal.load("main")
+    assert state.positions == (held,)
+    assert dict(state.ledger_totals) == {"BTC": D("-0.002"), "USDT": D(10_000)}
 
 
 async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, lease: Lease, reopen: Reopen) -> None:

@@ -26,7 +26,8 @@ from tests.contract.journals import (
 )
 from tests.embedded_database import plain_url
 from trading.adapters.store.journal import PostgresJournal
-from trading.engine.ports import Journal, JournalEntry
+from trading.engine.accounting import withdraw
+from trading.engine.ports import Journal, JournalEntry, LedgerLine
 from trading.model.errors import InvariantViolated
 from trading.model.market import Side
 from trading.model.orders import (
@@ -251,6 +252,20 @@ async def test_audit_of_what_was_booked_in_order_finds_nothing(journal: Journal,
     fill = a_fill("x", "t1")
     await journal.commit_entries(lease, [a_filled(1, fill, a_booked_position(fill))])
     assert await journal.audit() == ()
+
+
+async def test_audit_counts_adjustments_of_a_position(journal: Journal, lease: Lease) -> None:
+    await journal.commit_intents(lease, [an_order("x")])
+    fill = a_fill("x", "t1")
+    booked = a_booked_position(fill)
+    await journal.commit_entries(lease, [a_filled(1, fill, booked)])
+    after = withdraw(booked, booked.qty / 2, 9)
+    line = LedgerLine("adjustment", SYMBOL, "BTC", after.qty - booked.qty, 9, "WITHDRAW/9")
+    # What nobody holds moves by others too, and is of no position.
+    await journal.append_ledger(lease, [line, LedgerLine("adjustment", "", "USDT", D(5), 9, "DEPOSIT/9")], [after])
+    assert await journal.audit() == ()
+    await journal.append_ledger(lease, [replace(line, reference="again")], [after])
+    assert any(SYMBOL in text for text in await journal.audit())
 
 
 async def test_audit_names_a_position_that_its_fills_do_not_make(journal: Journal, lease: Lease) -> None:

@@ -314,3 +314,18 @@ def test_fees_are_switched_by_symbol_and_account_while_it_runs(simulator: Runnin
     assert simulator.client.delete(simulator.rest + "/sim/fees").json() == {"fees": []}
     told = simulator.signed("GET", "/api/v3/tradeFee", symbol="XRPUSDT").json()["data"]
     assert told == {"makerCommission": 0.0, "takerCommission": 0.0005}
+
+
+def test_transfers_move_a_balance_and_are_told_as_deposit_and_withdrawal(simulator: RunningSimulator) -> None:
+    def transfer(**body: object) -> httpx.Response:
+        return simulator.client.post(simulator.rest + "/sim/transfer", json={"account": simulator.api_key, **body})
+
+    before = simulator.get("/sim/state").json()["accounts"][simulator.api_key]["balances"]["USDT"]
+    told = transfer(asset="USDT", amount="250.5").json()
+    assert Decimal(told["free"]) == Decimal(before["free"]) + Decimal("250.5")
+    assert Decimal(transfer(asset="USDT", amount="-250.5").json()["free"]) == Decimal(before["free"])
+    assert transfer(asset="USDT", amount=f"-{Decimal(before['free']) + 1}").status_code == 409
+    assert transfer(account="nobody", asset="USDT", amount="1").status_code == 404
+    for wrong in ({"asset": "USDT", "amount": "0"}, {"asset": "USDT", "amount": 5}, {"asset": "", "amount": "1"}):
+        assert transfer(**wrong).status_code == 400
+    assert transfer(asset="USDT", amount="1e999").status_code == 400

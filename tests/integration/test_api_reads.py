@@ -30,7 +30,9 @@ ITEMS = {
     "/v1/positions": "symbol,qty,avg_price,mark_price,realized_pnl,unrealized_pnl,fees,updated_ns",
 }
 SNAPSHOT = "seq,now_ns,session,mode,venue,halt,symbols,positions,pnl,open_orders,alerts"
-LISTS = ("symbols", "orders", "fills", "positions", "pnl", "sessions", "audit", "alerts", "symbols/BTCUSDT/events")
+LISTS = (
+    "symbols", "orders", "fills", "ledger", "positions", "pnl", "sessions", "audit", "alerts", "symbols/BTCUSDT/events"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -125,6 +127,19 @@ async def test_csv_holds_the_same_rows_as_json(traded: ApiSystem, client: httpx.
     assert "x-next-cursor" not in rest.headers
 
 
+async def test_ledger_is_what_the_account_holds_and_says_why_it_opened(
+    traded: ApiSystem, client: httpx.AsyncClient
+) -> None:
+    lines = await _items(client, "/v1/ledger", limit=1000)
+    opening = [line for line in lines if line["kind"] == "opening"]
+    assert [(line["reason"], line["symbol"], line["client_order_id"]) for line in opening] == [("opening", "", None)]
+    assert await _items(client, "/v1/ledger", status="opening") == opening
+    assert {line["kind"] for line in lines} == {"opening", "trade", "fee"}
+    assert all(line["client_order_id"] for line in lines if line["kind"] != "opening")
+    refused = await client.get("/v1/ledger", params={"status": "gift"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
 async def test_filters_choose_rows(traded: ApiSystem, client: httpx.AsyncClient) -> None:
     assert len(await _items(client, "/v1/orders", status="FILLED")) == 3
     assert len(await _items(client, "/v1/orders", status="OPEN", symbol="BTCUSDT", session="s1")) == 1
@@ -187,7 +202,7 @@ async def test_position_without_a_fresh_mark_is_named_and_not_guessed(
 
 
 async def test_explain_tells_decision_events_and_fills(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    body = (await client.get("/v1/orders/mx-1-1-1/explain")).json()
+    body = (await client.get(f"/v1/orders/mx-1-{traded.epoch}-1/explain")).json()
     assert {"net_edge_bps": "3.5", "book_version": "7"}.items() <= body["decision"].items()
     assert body["book"] == {"book_version": "7"}
     assert [verdict["verdict"] for verdict in body["risk"]] == ["approved", "approved"]

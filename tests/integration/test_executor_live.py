@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
 from actors.executor import ExecutorActor
@@ -21,6 +22,7 @@ from trading.adapters.clock import SystemClock
 from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
 from trading.adapters.mexc.rest_codec import instruments_of
+from trading.adapters.mexc.signing import signed_query
 from trading.adapters.mexc.user_stream import UserStreamSettings
 from trading.adapters.store.memory_journal import MemoryJournal
 from trading.engine.budget import BudgetSettings
@@ -62,6 +64,7 @@ class LiveAccount:
         self.rest = QUICK
         self.number = 0
         self.epoch = 0
+        self.epochs: list[int] = []
 
     @asynccontextmanager
     async def executor(self, owner: str) -> AsyncIterator[ExecutorActor]:
@@ -87,6 +90,7 @@ class LiveAccount:
             await until(lambda: made.core.state.is_reconciled)
             attachment = await made.attach_symbol(SYMBOL, "run-1", 1, "test")
             self.epoch = attachment.owner_epoch
+            self.epochs.append(self.epoch)
             await self.mark(made)
             yield made
         finally:
@@ -120,6 +124,16 @@ class LiveAccount:
             "s",
         )
 
+    async def by_hand(self, side: str, quantity: str) -> None:
+        """Trade on the account as a person would: at the market, under no id of ours."""
+        now_ms = str(self.simulator.state()["now_ms"])
+        params = [("symbol", SYMBOL), ("side", side), ("type", "MARKET"), ("quantity", quantity)]
+        query = signed_query(self.simulator.secret, [*params, ("timestamp", now_ms), ("recvWindow", "5000")])
+        async with httpx.AsyncClient(trust_env=False) as client:
+            headers = {"X-MEXC-APIKEY": self.simulator.api_key}
+            answer = await client.post(f"{self.simulator.rest}/api/v3/order?{query}", headers=headers)
+        assert answer.status_code == 200, answer.text
+
     def truth(self) -> Any:
         return self.simulator.state()["accounts"][self.simulator.api_key]
 
@@ -149,9 +163,7 @@ async def agree(account: LiveAccount, executor: ExecutorActor) -> None:
     await core.reconciler.compare_all()
     await core.outcomes.flush()
     truth = account.truth()
-    names = [
-        f"mx-1-{epoch}-{number}" for epoch in range(1, account.epoch + 1) for number in range(1, account.number + 1)
-    ]
+    names = [f"mx-1-{epoch}-{number}" for epoch in account.epochs for number in range(1, account.number + 1)]
     rows = {row.client_order_id: row for row in await account.journal.orders_by_id(names)}
     at_venue = {order["clientOrderId"]: order for order in truth["orders"] if order["clientOrderId"] in rows}
     assert len([order for order in truth["orders"] if order["clientOrderId"] in rows]) == len(at_venue), "sent twice"
@@ -188,6 +200,72 @@ async def test_orders_fill_cancel_and_halt_over_the_real_wire(unlimited_simulato
         assert (report.state, report.confirmed, report.open_orders) == (HaltState.HALTED, True, 0)
         await agree(account, executor)
     assert account.crashes == []
+
+
+async def test_fees_in_mx_are_booked_as_charged_with_their_worth(unlimited_simulator: SimulatorProcess) -> None:
+    account = LiveAccount(unlimited_simulator, SETTINGS)
+    fees = {"symbol": SYMBOL, "account": unlimited_simulator.api_key, "taker": "0.001", "asset": "mx"}
+    async with account.executor("one") as executor, httpx.AsyncClient(trust_env=False) as client:
+        await until(lambda: executor.core.outside.has_opening)
+        assert (await client.post(f"{unlimited_simulator.rest}/sim/fees", json=fees)).status_code == 200
+        try:
+            _, ask = account.best()
+            await submit(account, executor, account.intent(OrderType.IOC, ask + ask // 500))
+            await until(lambda: "Filled" in account.symbol.kinds)
+            await until(lambda: not executor.core.state.orders.live())
+        finally:
+            await client.delete(f"{unlimited_simulator.rest}/sim/fees")
+        held = account.truth()
+        charged = sum(
+            (Decimal(item["commission"]) for item in held["trades"] if item["commissionAsset"] == "MX"), Decimal(0)
+        )
+        booked = -sum((line.amount for line in account.journal.ledger if line.kind == "fee"), Decimal(0))
+        assert booked == charged > 0
+        # The venue takes 80 % of 0.1 % in MX, at its own price of 3.45: nothing here lists MXUSDT, so no rate is known.
+        alerts = [name for _, name, *_ in account.journal.alerts]
+        assert alerts.count("fee_not_converted") == 1
+        totals = dict((await account.journal.load("main")).ledger_totals)
+        assert totals["MX"] == Decimal(held["balances"]["MX"]["free"])
+        assert await account.journal.audit() == ()
+    assert account.crashes == []
+
+
+async def test_what_others_move_on_the_account_is_booked_with_its_reason(unlimited_simulator: SimulatorProcess) -> None:
+    account = LiveAccount(unlimited_simulator, SETTINGS)
+    async with account.executor("one") as executor:
+        core = executor.core
+        await until(lambda: core.outside.has_opening)
+        _, ask = account.best()
+        await submit(account, executor, account.intent(OrderType.IOC, ask + ask // 500))
+        await until(lambda: "Filled" in account.symbol.kinds)
+        position = core.account.position(SYMBOL)
+        unlimited_simulator.transfer(unlimited_simulator.api_key, "USDT", "250")
+        unlimited_simulator.transfer(unlimited_simulator.api_key, "MX", "-7.5")
+        await until(lambda: core.state.counters["adjustments"] == 2, 20.0)
+        await account.by_hand("BUY", "0.001")
+        await until(lambda: core.state.counters["adjustments"] == 4, 20.0)
+        booked = {
+            (line.asset, line.reference.split("/")[0]) for line in account.journal.ledger if line.kind == "adjustment"
+        }
+        traded = "foreign buy of BTCUSDT"
+        assert booked == {("USDT", "DEPOSIT"), ("MX", "WITHDRAW"), ("BTC", traded), ("USDT", traded)}
+        assert core.account.position(SYMBOL) == position
+        assert core.account.halts() == ()
+        # More leaves than nobody holds: the position shrinks by the rest, and its symbol may only exit.
+        free = Decimal(account.truth()["balances"]["BTC"]["free"])
+        unlimited_simulator.transfer(unlimited_simulator.api_key, "BTC", f"-{free - position.qty / 2}")
+        await until(lambda: core.state.counters["adjustments"] == 5, 20.0)
+        assert core.account.position(SYMBOL).qty == position.qty / 2
+        assert [(scope, state) for scope, state, _ in core.account.halts()] == [
+            (f"symbol:{SYMBOL}", HaltState.REDUCING)
+        ]
+        totals = dict((await account.journal.load("main")).ledger_totals)
+        for asset, held in account.truth()["balances"].items():
+            assert totals.get(asset, Decimal(0)) == Decimal(held["free"]) + Decimal(held["locked"]), asset
+        await core.books.round()
+        assert await account.journal.audit() == ()
+    assert account.crashes == []
+    unlimited_simulator.transfer(unlimited_simulator.api_key, "BTC", "1")
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -124,6 +124,19 @@ class Account:
         self._fees += position.fees - before.fees
         self._revalue(position.symbol)
 
+    def withdraw(self, position: Position) -> None:
+        """Take a position that is smaller by what left the account outside of our orders.
+
+        Its gain or loss so far leaves with it; daily loss and drawdown count on as if it had not: a loss is not
+        forgotten because its coins are gone.
+        """
+        before = self._net()
+        self.set_position(position)
+        change = self._net() - before
+        self._day_open += change
+        self._last_net += change
+        self._peak += change
+
     def restore_pnl(self, day_open: EquityPoint | None, peak_net_pnl: Decimal | None) -> None:
         """Bring back the day's opening P&L and the peak, so that daily loss and drawdown survive restarts."""
         self._day_open = self._last_net = day_open.net_pnl if day_open is not None else ZERO
@@ -247,8 +260,7 @@ class Account:
     def equity(self, now_ns: int) -> EquityPoint:
         """Return the P&L of now; a position without a mark counts at cost."""
         unrealized = self._held_value - self._held_cost
-        net = self._realized - self._fees + unrealized
-        return EquityPoint(now_ns, net, self._realized, unrealized, self._fees, self._held_value)
+        return EquityPoint(now_ns, self._net(), self._realized, unrealized, self._fees, self._held_value)
 
     def net_pnl_today(self, now_ns: int) -> Decimal:
         """Return the net P&L since 00:00 UTC, realised and unrealised at the bid."""
@@ -296,6 +308,9 @@ class Account:
         return self._cooldown_until_ns
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _net(self) -> Decimal:
+        return self._realized - self._fees + self._held_value - self._held_cost
 
     def _revalue(self, symbol: str) -> None:
         position = self.position(symbol)

@@ -7,7 +7,7 @@ out by a sale, and what it takes out of the cost it puts into the realised P&L, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from trading.engine.ports import LedgerLine
@@ -65,6 +65,19 @@ def book_fill(position: Position, fill: Fill, instrument: Instrument) -> tuple[P
         updated_ns=max(position.updated_ns, fill.recv_ts_ns),
     )
     return booked, ledger_lines(fill, instrument)
+
+
+def withdraw(position: Position, qty: Decimal, at_ns: int) -> Position:
+    """Take base units out of a position that left the account by no order of ours, at their average cost.
+
+    Args: qty: more than 0 and at most what is held. No P&L comes of it: what left was neither bought nor sold by us.
+    """
+    return replace(
+        position,
+        qty=position.qty - qty,
+        cost=position.cost - (position.cost if qty == position.qty else _share(position.cost, qty, position.qty)),
+        updated_ns=max(position.updated_ns, at_ns),
+    )
 
 
 def ledger_lines(fill: Fill, instrument: Instrument) -> tuple[LedgerLine, ...]:

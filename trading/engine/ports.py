@@ -137,7 +137,7 @@ class LossStreak:
 class JournalState:
     """What a starting executor reads: everything needed to go on as if nothing had happened.
 
-    ledger_totals: (asset, sum of all ledger lines): the balances of a paper account.
+    ledger_totals: (asset, sum of all ledger lines): the balances of the account. has_opening: its opening is booked.
     symbol_epochs: (symbol, current owner epoch). day_open: the last equity point before 00:00 UTC of today (database
     clock), else the first of today, else None. peak_net_pnl: the highest `net_pnl` ever stored; None without points.
     """
@@ -155,6 +155,7 @@ class JournalState:
     day_open: EquityPoint | None = None
     peak_net_pnl: Decimal | None = None
     streak: LossStreak = LossStreak()
+    has_opening: bool = False
 
 
 class Journal(Protocol):
@@ -213,8 +214,13 @@ class Journal(Protocol):
         """
         ...
 
-    async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
-        """Add lines that belong to no order (opening, adjustment). Idempotent by (kind, asset, reference)."""
+    async def append_ledger(
+        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+    ) -> None:
+        """Add lines that belong to no order (opening, adjustment), with the positions after them, in one transaction.
+
+        Idempotent by (kind, asset, reference): where no line is new, no position is written either.
+        """
         ...
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:

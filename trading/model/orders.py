@@ -208,13 +208,17 @@ class VenueTrade:
 
 @dataclass(frozen=True, slots=True)
 class VenueBalance:
-    """A venue's word on one asset: free and locked amounts in that asset."""
+    """A venue's word on one asset: free and locked amounts in that asset.
+
+    `cause`: what moved it, in the venue's word ("DEPOSIT"), where that was no order; else empty.
+    """
 
     asset: str
     free: Decimal
     locked: Decimal
     exch_ts_ns: int
     recv_ts_ns: int
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

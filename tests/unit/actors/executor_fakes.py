@@ -147,6 +147,7 @@ class FakeVenue:
             now_ns,
             now_ns,
         )
+        self._settle(instrument, fill)
         filled = word.filled_lots + lots
         status = OrderStatus.FILLED if filled == word.qty_lots else OrderStatus.PARTIALLY_FILLED
         self.book[name] = replace(word, status=status, filled_lots=filled)
@@ -156,6 +157,15 @@ class FakeVenue:
             self.push(trade)
             self.push(self.book[name])
         return trade
+
+    def _settle(self, instrument: Instrument, fill: Fill) -> None:
+        """Move the account's balances by an execution."""
+        for asset, amount in (
+            (instrument.base, instrument.qty(fill.qty_lots) * fill.side.sign),
+            (instrument.quote, -fill.quote_qty * fill.side.sign),
+            (fill.fee_asset, -fill.fee),
+        ):
+            self.free[asset] = self.free.get(asset, D(0)) + amount
 
     def end(self, name: str, *, pushes: bool = True) -> None:
         """Cancel an open order at the venue."""
@@ -218,9 +228,10 @@ class FakeVenue:
         return self.prices.get(symbol)
 
     async def balances(self) -> tuple[VenueBalance, ...]:
+        """Tell all balances, as of the moment before: what executes at this very instant is not in them."""
         self._check_up()
         now_ns = self.clock.now_ns()
-        return tuple(VenueBalance(asset, free, D(0), now_ns, now_ns) for asset, free in self.free.items())
+        return tuple(VenueBalance(asset, free, D(0), now_ns - 1, now_ns) for asset, free in self.free.items())
 
     def now_ms(self) -> int:
         return self.clock.now_ns() // NS_PER_MS

@@ -88,7 +88,7 @@ async def test_fill_is_booked_once_with_position_and_ledger_and_then_delivered(s
     assert [(item.qty, item.cost, item.fees) for item in loaded.positions] == [
         (Decimal("0.1"), Decimal(10), Decimal("0.005"))
     ]
-    assert dict(loaded.ledger_totals) == {"BTC": Decimal("0.1"), "USDT": Decimal("-10.005")}
+    assert dict(loaded.ledger_totals) == {"BTC": Decimal("0.1"), "USDT": Decimal("9989.995")}
     assert loaded.unfinished == ()
     assert len(await system.journal.fills_of(intent.client_order_id)) == 1
 

@@ -12,7 +12,7 @@ import pytest
 
 from trading.engine.account import Account
 from trading.engine.account_limits import AccountLimits
-from trading.engine.accounting import verify
+from trading.engine.accounting import verify, withdraw
 from trading.engine.ports import LedgerLine
 from trading.model.instrument import Instrument
 from trading.model.market import Side
@@ -42,6 +42,7 @@ class Played:
     account: Account
     fills: list[Fill] = field(default_factory=list)
     lines: list[LedgerLine] = field(default_factory=list)
+    left: Decimal = Decimal(0)
 
     def step(self, text: str, at_ns: int) -> None:
         words = text.split()
@@ -51,6 +52,10 @@ class Played:
                 self.account.on_balance(balance)
             case "MARK":
                 self.account.on_mark(SYMBOL, self.instrument.price_ticks(words[1]), at_ns)
+            case "LEFT":
+                qty = Decimal(words[1])
+                self.left += qty
+                self.account.withdraw(withdraw(self.account.position(SYMBOL), qty, at_ns))
             case "BUY" | "SELL":
                 fill = self._fill(words, at_ns)
                 self.fills.append(fill)
@@ -90,6 +95,8 @@ class Played:
             "fees": position.fees,
             "unrealized": equity.unrealized,
             "net": equity.net_pnl,
+            "today": self.account.net_pnl_today(at_ns),
+            "drawdown": self.account.drawdown(at_ns),
             "sellable": self.account.sellable_lots(SYMBOL),
         }
         return found | {asset: self.account.total(asset) for asset in ("USDT", "ETH", "MX")}
@@ -115,7 +122,7 @@ def test_scenario_matches_to_the_last_digit(case: dict[str, Any]) -> None:
     played, found = play(case)
     expected = {name: value if isinstance(value, int) else Decimal(value) for name, value in case["expect"].items()}
     assert {name: found[name] for name in expected} == expected
-    assert verify(played.account.position(SYMBOL), played.fills, played.instrument) == ()
+    assert verify(played.account.position(SYMBOL), played.fills, played.instrument, adjustments=-played.left) == ()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

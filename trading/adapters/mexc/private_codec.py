@@ -56,6 +56,8 @@ class ForeignPush:
     text: str
 
 
+_ORDER_MOVES = ("ENTRUST", "TRADE")
+
 PrivatePush = VenueOrder | VenueTrade | VenueBalance | ForeignPush
 
 
@@ -252,6 +254,8 @@ def _pushed_balance(body: pb.PrivateAccountV3Api, recv_ts_ns: int) -> VenueBalan
         locked=_amount(body.frozenAmount, "frozenAmount"),
         exch_ts_ns=ns_from_ms(body.time),
         recv_ts_ns=recv_ts_ns,
+        # ENTRUST, ENTRUST_PLACE, ENTRUST_CANCEL, ENTRUST_UNFROZEN, TRADE_FEE: an order did it (mexc-protocol §2).
+        cause="" if body.type.startswith(_ORDER_MOVES) else body.type[:40],
     )
 
 

@@ -118,6 +118,22 @@ def audit_item(row: ResultRow[Any]) -> Row:
     }
 
 
+def ledger_item(row: ResultRow[Any]) -> Row:
+    """Return a movement of one asset."""
+    return {
+        "id": row.id,
+        "session": row.session_id,
+        "kind": row.kind,
+        "symbol": row.symbol,
+        "asset": row.asset,
+        "amount": plain(row.amount),
+        "client_order_id": row.client_order_id,
+        "reason": row.reference.partition("/")[0] if row.client_order_id is None else "",
+        "reference": row.reference,
+        "at_ns": row.at_ns,
+    }
+
+
 def alert_item(row: ResultRow[Any]) -> Row:
     """Return an alert."""
     return {

@@ -26,6 +26,7 @@ from trading.adapters.store.journal_rows import (
     ledger_row,
     order_from_row,
     order_row,
+    position_row,
     storable_text,
     to_json,
     uncommitted,
@@ -204,10 +205,13 @@ class PostgresJournal:
 
     # --- the account -----------------------------------------------------------------------------------------------
 
-    async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
-        """Add lines that belong to no order (opening, adjustment). Idempotent by (kind, asset, reference)."""
+    async def append_ledger(
+        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+    ) -> None:
+        """Add lines that belong to no order, with the positions after them. Idempotent by (kind, asset, reference)."""
         rows = to_json([ledger_row(index, line, None) for index, line in enumerate(lines)])
-        await self._leased(self._steps, lease, sql.APPEND_LEDGER, self._values(lease, ledger=rows))
+        held = to_json([position_row(item) for item in positions])
+        await self._leased(self._steps, lease, sql.APPEND_LEDGER, self._values(lease, ledger=rows, positions=held))
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
         """Replace the stored balances of these assets."""
@@ -263,6 +267,7 @@ class PostgresJournal:
         symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
         ((realized_today, fees_today),) = await self._reads.read(sql.READ_TODAY, today)
         day_open = await self._reads.read(sql.READ_DAY_OPEN, today)
+        ((has_opening,),) = await self._reads.read(sql.READ_HAS_OPENING, key)
         ((peak_net_pnl,),) = await self._reads.read(sql.READ_PEAK, key)
         return JournalState(
             unfinished=tuple(order_from_row(row) for row in unfinished),
@@ -278,6 +283,7 @@ class PostgresJournal:
             day_open=EquityPoint(*day_open[0]) if day_open else None,
             peak_net_pnl=peak_net_pnl,
             streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
+            has_opening=has_opening,
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from trading.model.errors import InvariantViolated
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
+from trading.model.position import Position
 from trading.model.session import HaltState
 
 # What the statements select of an order, in this order; the fields of `OrderRecord` but for the decision.
@@ -152,6 +153,18 @@ def ledger_row(index: int, line: LedgerLine, client_order_id: str | None) -> dic
         "client_order_id": client_order_id,
         "reference": line.reference,
         "at_ns": line.at_ns,
+    }
+
+
+def position_row(position: Position) -> dict[str, Any]:
+    """Return a position as JSON values."""
+    return {
+        "symbol": position.symbol,
+        "qty": str(position.qty),
+        "cost": str(position.cost),
+        "realized_pnl": str(position.realized_pnl),
+        "fees": str(position.fees),
+        "updated_ns": position.updated_ns,
     }
 
 

@@ -143,6 +143,17 @@ WITH {LEASE}, wrote AS (
         kind text, symbol text, asset text, amount numeric, reference text, at_ns bigint
     )
     ON CONFLICT (account, kind, asset, reference) WHERE client_order_id IS NULL DO NOTHING
+    RETURNING id
+), wrote_positions AS (
+    INSERT INTO positions (account, symbol, qty, cost, realized_pnl, fees, updated_ns)
+    SELECT %(account)s, symbol, qty, cost, realized_pnl, fees, updated_ns
+    FROM jsonb_to_recordset(%(positions)s::jsonb) AS rows (
+        symbol text, qty numeric, cost numeric, realized_pnl numeric, fees numeric, updated_ns bigint
+    )
+    WHERE EXISTS (SELECT FROM wrote)
+    ON CONFLICT (account, symbol) DO UPDATE SET
+        qty = excluded.qty, cost = excluded.cost, realized_pnl = excluded.realized_pnl, fees = excluded.fees,
+        updated_ns = excluded.updated_ns
 )
 SELECT EXISTS (SELECT FROM lease)"""
 
@@ -259,6 +270,9 @@ SELECT asset, free, locked, exch_ts_ns, recv_ts_ns FROM balances WHERE account =
 
 READ_LEDGER_TOTALS: Final[LiteralString] = """
 SELECT asset, sum(amount) FROM ledger WHERE account = %(account)s GROUP BY asset ORDER BY asset"""
+
+READ_HAS_OPENING: Final[LiteralString] = """
+SELECT EXISTS (SELECT FROM ledger WHERE account = %(account)s AND kind = 'opening')"""
 
 READ_SYMBOL_EPOCHS: Final[LiteralString] = """
 SELECT substr(name, length(%(prefix)s::text) + 1), epoch

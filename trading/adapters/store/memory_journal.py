@@ -196,14 +196,16 @@ class MemoryJournal:
 
     # --- the account -----------------------------------------------------------------------------------------------
 
-    async def append_ledger(self, lease: Lease, lines: Sequence[LedgerLine]) -> None:
-        """Add lines that belong to no order. Idempotent by (kind, asset, reference)."""
+    async def append_ledger(
+        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+    ) -> None:
+        """Add lines that belong to no order, with the positions after them. Idempotent by (kind, asset, reference)."""
         self._check_lease(lease)
-        for line in lines:
-            key = (line.kind, line.asset, line.reference)
-            if key not in self._standing:
-                self._standing.add(key)
-                self._ledger.append(line)
+        fresh = [line for line in lines if (line.kind, line.asset, line.reference) not in self._standing]
+        self._standing.update((line.kind, line.asset, line.reference) for line in fresh)
+        self._ledger += fresh
+        if fresh:
+            self._positions.update({item.symbol: item for item in positions})
         self._answer()
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
@@ -257,6 +259,7 @@ class MemoryJournal:
             day_open=self._day_open(day_start),
             peak_net_pnl=max((point.net_pnl for point in self._equity), default=None),
             streak=self._streaks[-1] if self._streaks else LossStreak(),
+            has_opening=any(line.kind == "opening" for line in self._ledger),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

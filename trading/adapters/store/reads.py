@@ -30,6 +30,7 @@ from trading.adapters.store.tables import (
     audit,
     decisions,
     fills,
+    ledger,
     order_events,
     orders,
     positions,
@@ -115,6 +116,11 @@ class Reads:
         """List alerts; `status` filters by level."""
         listed = select(alerts).where(alerts.c.account == self._account)
         return await self._list(listed, query, alerts, "at_ns", "id", items.alert_item, status=alerts.c.level)
+
+    async def ledger(self, query: ListQuery) -> RowPage:
+        """List the movements of the account's assets; `status` filters by kind."""
+        listed = select(ledger).where(ledger.c.account == self._account)
+        return await self._list(listed, query, ledger, "at_ns", "id", items.ledger_item, status=ledger.c.kind)
 
     async def run_events(self, query: ListQuery) -> RowPage:
         """List the steps of symbol runs; `status` filters by state."""

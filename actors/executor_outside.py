@@ -1,0 +1,208 @@
+"""What moved on the account by no order of ours: deposits, withdrawals, trades by hand, airdrops.
+
+May import `trading.model`, `trading.engine` and the executor's pieces. The ledger of a live account opens with what the
+venue held then, so that from then on ledger and venue are to agree on every asset. A difference that stays while no
+order of ours explains it becomes an explicit adjustment row with its reason, and an alert (promise 8): it halts nothing
+by itself. Where coins are missing that positions hold, the positions shrink, and their symbols may only exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
+
+from actors.executor_lanes import AlertLane
+from actors.executor_lease import LeaseKeeper
+from actors.executor_rates import FEE_ASSETS
+from actors.executor_state import ExecutorState
+from trading.adapters.clock import Clock
+from trading.engine.accounting import withdraw
+from trading.engine.ports import Journal, LedgerLine
+from trading.model.orders import OrderStatus, VenueBalance
+from trading.model.position import Position
+from trading.model.units import NS_PER_S, ZERO, plain
+
+# Fills of ours that the venue shows and nobody has told yet are here by then: by push, or fetched (query lag 2 s).
+CONFIRM_NS = 3 * NS_PER_S
+# While nothing can be confirmed (an account that trades without a pause) comparisons become this many times rarer.
+LOOKS_SLOWED = 10
+UNEXPLAINED = "unexplained"
+log = structlog.get_logger("executor")
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What the venue holds of an asset beyond the ledger; when it was exactly this first and last, with the ledger."""
+
+    amount: Decimal
+    first_ns: int
+    last_ns: int
+    ledger: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class _Booking:
+    """Rows on their way into the journal; kept until it is certain that they stand."""
+
+    lines: tuple[LedgerLine, ...]
+    positions: tuple[Position, ...]
+
+
+class OutsideKeeper:
+    """Owned by one `ExecutorActor`; live only. Invariant: books only what two comparisons, seconds apart, agree on."""
+
+    def __init__(
+        self,
+        account: str,
+        state: ExecutorState,
+        keeper: LeaseKeeper,
+        journal: Journal,
+        alerts: AlertLane,
+        clock: Clock,
+        release: Callable[[str, str], Awaitable[bool]],
+    ) -> None:
+        """Args: release: allows exits only of a symbol, with a reason, and fences its owner once no order is open;
+        True when that is done."""
+        self._account = account
+        self._state = state
+        self._keeper = keeper
+        self._journal = journal
+        self._alerts = alerts
+        self._clock = clock
+        self._release = release
+        self.has_opening = False
+        self._differences: dict[str, _Difference] = {}
+        self._unsure: _Booking | None = None
+        self._next_ns = 0
+        self._looks = 0
+
+    def is_due(self) -> bool:
+        """Tell whether a difference waits for its second comparison."""
+        return bool(self._differences) and self._clock.monotonic_ns() >= self._next_ns
+
+    def see(self, told: Iterable[VenueBalance]) -> None:
+        """Take all balances of the account, as the venue told them just now, and keep how the ledger differs."""
+        now_ns = self._clock.monotonic_ns()
+        held = {item.asset: item.free + item.locked for item in told}
+        seen: dict[str, _Difference] = {}
+        for asset in held.keys() | self._state.ledger_totals.keys():
+            ledger = self._state.ledger_totals.get(asset, ZERO)
+            amount = held.get(asset, ZERO) - ledger
+            if amount:
+                known = self._differences.get(asset)
+                first_ns = known.first_ns if known is not None and known.amount == amount else now_ns
+                seen[asset] = _Difference(amount, first_ns, now_ns, ledger)
+            else:
+                self._state.outside_causes.pop(asset, None)
+        self._differences = seen
+        self._looks = self._looks + 1 if seen else 0
+        self._next_ns = now_ns + CONFIRM_NS * min(self._looks, LOOKS_SLOWED)
+
+    async def book(self, has_suspects: bool) -> None:
+        """Book what was confirmed. Args: has_suspects: orders are being looked for. Raises: StoreError, FencedOut."""
+        if self._unsure is not None:
+            await self._write(self._unsure)
+        if has_suspects or not self._differences:
+            return
+        moving = self._under_way()
+        if not self.has_opening:
+            if moving.isdisjoint(self._differences):
+                await self._open()
+            return
+        for asset, difference in tuple(self._differences.items()):
+            # What was booked since the venue was asked may be the very difference.
+            is_stale = self._state.ledger_totals.get(asset, ZERO) != difference.ledger
+            is_confirmed = difference.last_ns - difference.first_ns >= CONFIRM_NS
+            if is_confirmed and asset not in moving and not is_stale:
+                await self._adjust(asset, difference.amount)
+
+    # --- the opening --------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Book what the venue holds beyond our own trades, once in the life of the account."""
+        at_ns, reference = self._clock.now_ns(), f"opening/{self._account}"
+        await self._write(
+            _Booking(
+                tuple(
+                    LedgerLine("opening", "", asset, item.amount, at_ns, reference)
+                    for asset, item in sorted(self._differences.items())
+                ),
+                (),
+            )
+        )
+        self.has_opening = True
+        self._differences.clear()
+        self._looks = 0
+
+    # --- adjustments --------------------------------------------------------------------------------------------------
+
+    async def _adjust(self, asset: str, amount: Decimal) -> None:
+        cause = self._state.outside_causes.get(asset, UNEXPLAINED)
+        at_ns = self._clock.now_ns()
+        cuts = self._cuts(asset, amount)
+        for position, cut in cuts:
+            # Its owner believes to hold them: it is fenced, and comes back with the position as it is.
+            text = f"{plain(cut)} {asset} that it held left the account ({cause})"
+            if not await self._release(position.symbol, f"drift: {text}"):
+                return  # asked again when its orders are over
+        rest = amount + sum((cut for _, cut in cuts), ZERO)
+        lines = [LedgerLine("adjustment", "", asset, rest, at_ns, f"{cause}/{at_ns}")] if rest else []
+        lines += [
+            LedgerLine("adjustment", item.symbol, asset, -cut, at_ns, f"{cause}/{at_ns}/{item.symbol}")
+            for item, cut in cuts
+        ]
+        after = tuple(withdraw(self._state.account.position(item.symbol), cut, at_ns) for item, cut in cuts)
+        await self._write(_Booking(tuple(lines), after))
+        self._differences.pop(asset, None)
+        self._state.outside_causes.pop(asset, None)
+        self._state.counters["adjustments"] += 1
+        sign = "+" if amount > 0 else ""
+        text = f"{sign}{plain(amount)} {asset} by no order of ours ({cause}): booked as an adjustment"
+        for item, cut in cuts:
+            text += f"; {plain(cut)} of it was held in {item.symbol}, worth {plain(self._worth(item.symbol, cut))}"
+        is_alarming = bool(cuts) or (cause == UNEXPLAINED and amount < 0)
+        self._alerts.raise_alert("alert" if is_alarming else "warning", "outside_change", text)
+
+    def _cuts(self, asset: str, amount: Decimal) -> list[tuple[Position, Decimal]]:
+        """Say which positions lose how much when the account holds less of their base than they do; largest first."""
+        instruments = self._state.instruments
+        held = [item for item in self._state.account.positions() if instruments[item.symbol].base == asset]
+        total = self._state.ledger_totals.get(asset, ZERO) + amount
+        short = min(sum((item.qty for item in held), ZERO) - total, -amount)
+        cuts: list[tuple[Position, Decimal]] = []
+        for item in sorted(held, key=lambda item: item.qty, reverse=True):
+            cut = min(short, item.qty)
+            if cut > 0:
+                cuts.append((item, cut))
+                short -= cut
+        return cuts
+
+    def _worth(self, symbol: str, qty: Decimal) -> Decimal:
+        bid_ticks = self._state.account.bid_ticks(symbol, self._clock.now_ns()) or 0
+        return qty * self._state.instruments[symbol].price(bid_ticks)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _write(self, booking: _Booking) -> None:
+        """Write rows, and move memory when they stand. A write without a certain answer is repeated as it is."""
+        self._unsure = booking
+        await self._journal.append_ledger(self._keeper.lease, booking.lines, booking.positions)
+        self._unsure = None
+        self._state.on_ledger(booking.lines)
+        for position in booking.positions:
+            self._state.account.withdraw(position)
+        log.info("ledger_adjusted", lines=booking.lines)
+
+    def _under_way(self) -> frozenset[str]:
+        """Return the assets that an order of ours may have moved in a way that is not booked yet."""
+        assets: set[str] = set()
+        for tracker in self._state.orders.live():
+            record = tracker.record
+            is_open = record.status is OrderStatus.UNKNOWN or tracker.missing_lots or tracker.is_ended_at_venue
+            if is_open or record.client_order_id in self._state.sending:
+                instrument = self._state.instruments[record.symbol]
+                assets |= {instrument.base, instrument.quote, *FEE_ASSETS}
+        return frozenset(assets)

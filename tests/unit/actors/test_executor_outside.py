@@ -1,0 +1,211 @@
+"""What others move on the account: booked with its reason, told, and never taken for a trade or a loss of ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from actors.executor_outside import CONFIRM_NS
+from tests.unit.actors.executor_fakes import BID, System, settle
+from trading.engine.ports import LedgerLine, Submission
+from trading.model.errors import FencedOut
+from trading.model.market import Side
+from trading.model.orders import Fill, OrderIntent, VenueBalance, VenueTrade
+from trading.model.session import HaltState
+from trading.model.units import NS_PER_S
+
+D = Decimal
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[System]:
+    made = System()
+    made.venue.free["BTC"] = D("0.5")
+    await made.start()
+    yield made
+    await made.executor.close()
+    assert made.crashes == []
+
+
+async def submit(system: System, *intents: OrderIntent) -> None:
+    await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
+    await settle()
+
+
+async def bought(system: System, lots: int = 1000) -> None:
+    """Hold some lots of our own, at the bid."""
+    intent = system.intent(1, lots=lots)
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, lots)
+    await settle()
+
+
+async def pass_time(system: System, ns: int) -> None:
+    """Let time pass under a renewed lease."""
+    system.clock.advance(ns)
+    await system.executor.core.keeper.renew()
+
+
+async def compared(system: System, times: int = 2) -> list[LedgerLine]:
+    """Compare with the venue as the minutes pass; return the adjustments in the journal."""
+    for _ in range(times):
+        await pass_time(system, CONFIRM_NS)
+        system.executor.core.desk.is_reconcile_wanted = True
+        await system.executor.core.reconciler.round()
+        await settle()
+    return [line for line in system.journal.ledger if line.kind == "adjustment"]
+
+
+async def assert_books_hold(system: System) -> None:
+    """The equations hold in memory and in the journal, and the ledger is what the venue holds."""
+    await system.executor.core.books.round()
+    assert await system.journal.audit() == ()
+    assert system.executor.core.account.halt_state()[0] is HaltState.ACTIVE
+    held = {asset: amount for asset, amount in system.venue.free.items() if amount}
+    totals = dict((await system.journal.load("main")).ledger_totals)
+    assert {asset: total for asset, total in totals.items() if total} == held
+
+
+def push_deposit(system: System, asset: str, amount: str, cause: str = "DEPOSIT") -> None:
+    system.venue.free[asset] = system.venue.free.get(asset, D(0)) + D(amount)
+    now_ns = system.clock.now_ns()
+    system.venue.push(VenueBalance(asset, system.venue.free[asset], D(0), now_ns, now_ns, cause))
+
+
+async def test_live_account_opens_with_what_the_venue_holds_once(system: System) -> None:
+    opening = [line for line in system.journal.ledger if line.kind == "opening"]
+    assert {line.asset: line.amount for line in opening} == {"USDT": D(10_000), "BTC": D("0.5")}
+    await bought(system)
+    await system.crash()
+    assert await compared(system) == []
+    assert [line for line in system.journal.ledger if line.kind == "opening"] == opening
+    await assert_books_hold(system)
+
+
+async def test_deposit_is_booked_with_the_venues_reason_and_is_no_gain(system: System) -> None:
+    await bought(system)
+    push_deposit(system, "USDT", "250")
+    (line,) = await compared(system)
+    assert (line.symbol, line.asset, line.amount, line.reference.split("/")[0]) == ("", "USDT", D(250), "DEPOSIT")
+    ((level, name, text, *_),) = system.journal.alerts
+    assert (level, name) == ("warning", "outside_change")
+    assert "+250 USDT" in text
+    assert system.executor.core.account.net_pnl_today(system.clock.now_ns()) == 0
+    assert await compared(system) == [line]
+    await assert_books_hold(system)
+
+
+async def test_withdrawal_of_coins_that_no_position_holds_leaves_positions_alone(system: System) -> None:
+    await bought(system)
+    push_deposit(system, "BTC", "-0.5", "WITHDRAW")
+    (line,) = await compared(system)
+    assert (line.symbol, line.amount) == ("", D("-0.5"))
+    assert system.executor.core.account.position("BTCUSDT").qty == D("0.1")
+    assert system.executor.core.account.halts() == ()
+    await assert_books_hold(system)
+
+
+async def test_trade_by_hand_is_booked_in_both_assets_as_foreign(system: System) -> None:
+    now_ns = system.clock.now_ns()
+    fill = Fill("fake", "t9", "by-hand", "v9", "BTCUSDT", Side.SELL, BID, 1000, D(10), D("0.005"), "USDT", False,
+                now_ns, now_ns)  # fmt: skip
+    system.venue.free |= {"BTC": D("0.4"), "USDT": D("10009.995")}
+    system.venue.push(VenueTrade(fill, "stream"))
+    lines = await compared(system)
+    assert {(line.asset, line.amount) for line in lines} == {("BTC", D("-0.1")), ("USDT", D("9.995"))}
+    assert {line.reference.split("/")[0] for line in lines} == {"foreign sell of BTCUSDT"}
+    await assert_books_hold(system)
+
+
+async def test_coins_of_a_position_that_left_shrink_it_alarm_and_stop_entries_of_its_symbol(system: System) -> None:
+    system.venue.free["BTC"] = D(0)
+    await compared(system)
+    await bought(system, 2000)
+    await system.executor.mark("BTCUSDT", BID * 9 // 10, system.clock.now_ns())
+    lost = system.executor.core.account.net_pnl_today(system.clock.now_ns())
+    assert lost == D(-2)
+    system.venue.free["BTC"] = D("0.05")
+    lines = await compared(system)
+    assert [(line.symbol, line.amount) for line in lines][1:] == [("BTCUSDT", D("-0.15"))]
+    position = system.executor.core.account.position("BTCUSDT")
+    assert (position.qty, position.cost, position.realized_pnl) == (D("0.05"), D(5), D(0))
+    assert (await system.journal.load("main")).positions == (position,)
+    alerts = [(level, text) for level, name, text, *_ in system.journal.alerts if name == "outside_change"]
+    assert alerts[-1][0] == "alert"
+    assert "0.15 of it was held in BTCUSDT, worth 13.5" in alerts[-1][1]
+    # A loss is not forgotten because its coins are gone.
+    assert system.executor.core.account.net_pnl_today(system.clock.now_ns()) == lost
+    ((scope, state, reason),) = system.executor.core.account.halts()
+    assert (scope, state, reason[:6]) == ("symbol:BTCUSDT", HaltState.REDUCING, "drift:")
+    # Its owner believed to hold more: it is fenced, and starts again from the truth.
+    with pytest.raises(FencedOut):
+        await submit(system, system.intent(7))
+    attachment = await system.executor.attach_symbol("BTCUSDT", "run-1", 1, "test")
+    assert attachment.bootstrap.position.qty == D("0.05")
+    await assert_books_hold(system)
+
+
+async def test_unexplained_loss_of_quote_alarms_and_an_unexplained_gain_warns(system: System) -> None:
+    system.venue.free["USDT"] -= 7
+    await compared(system)
+    system.venue.free["USDT"] += 3
+    await compared(system)
+    told = [(level, text) for level, name, text, *_ in system.journal.alerts if name == "outside_change"]
+    assert [level for level, _ in told] == ["alert", "warning"]
+    assert "-7 USDT by no order of ours (unexplained)" in told[0][1]
+
+
+async def test_fill_that_nobody_told_is_fetched_and_not_taken_for_an_outside_change(system: System) -> None:
+    intent = system.intent(1)
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, 1000, pushes=False)
+    assert await compared(system, 4) == []
+    assert system.executor.core.account.position("BTCUSDT").qty == D("0.1")
+    await assert_books_hold(system)
+
+
+async def test_order_of_unknown_outcome_holds_every_booking_of_its_assets_back(system: System) -> None:
+    system.venue.answer = "lose"
+    intent = system.intent(1)
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, 1000, pushes=False)
+    system.venue.is_blind = True
+    assert await compared(system, 3) == []
+    system.venue.is_blind = False
+    assert await compared(system, 3) == []
+    await assert_books_hold(system)
+
+
+async def test_difference_that_changes_from_look_to_look_is_not_booked(system: System) -> None:
+    for amount in ("5", "-4", "2", "-3"):
+        push_deposit(system, "USDT", amount)
+        assert await compared(system, 1) == []
+    await assert_books_hold(system)
+
+
+async def test_booking_whose_answer_is_lost_stands_once(system: System) -> None:
+    push_deposit(system, "USDT", "250")
+    await compared(system, 1)
+    await pass_time(system, CONFIRM_NS)
+    system.journal.loses_answers = 1
+    await system.executor.core.reconciler.round()
+    assert len(await compared(system, 3)) == 1
+    await assert_books_hold(system)
+
+
+async def test_second_look_comes_soon_and_not_for_ever(system: System) -> None:
+    counters = system.executor.core.state.counters
+    system.venue.free["USDT"] += 1
+    await pass_time(system, 60 * NS_PER_S)
+    await system.executor.core.reconciler.round()
+    before = counters["reconciles"]
+    await pass_time(system, CONFIRM_NS)
+    await system.executor.core.reconciler.round()
+    assert counters["reconciles"] == before + 1
+    assert counters["adjustments"] == 1
+    await pass_time(system, CONFIRM_NS)
+    await system.executor.core.reconciler.round()  # nothing waits any more
+    await system.executor.core.reconciler.round()
+    assert counters["reconciles"] == before + 1

@@ -187,8 +187,7 @@ class Journal(Protocol):
     async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
         """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on.
 
-        An epoch is greater than the one before and at least the time in ms (database clock), so that order ids, which
-        carry it, differ from those of any other database, also of one that was restored from an older copy.
+        At least the time in ms (database clock): order ids carry it, and differ from those of any other database.
         """
         ...
 
@@ -197,10 +196,8 @@ class Journal(Protocol):
         ...
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Insert orders (status SENT: from here the venue may see them) in one transaction.
-
-        Returns the ids that conflict with an existing row or a tombstone; those are not written.
-        """
+        """Insert orders (SENT: from here the venue may see them) in one transaction; return the ids that have a row or
+        a tombstone already, which are not written."""
         ...
 
     async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
@@ -208,16 +205,13 @@ class Journal(Protocol):
         ...
 
     async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
-        """Bury ids that have no order row.
-
-        `commit_intents` reports them as conflicts for ever. Ids with a row are left alone.
-        """
+        """Bury ids that have no order row: `commit_intents` reports them as conflicts for ever. Others stay."""
         ...
 
     async def append_ledger(
         self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
     ) -> None:
-        """Add lines that belong to no order (opening, adjustment), with the positions after them, in one transaction.
+        """Add lines that belong to no order (opening, adjustment) and the positions after them, in one transaction.
 
         Idempotent by (kind, asset, reference): where no line is new, no position is written either.
         """

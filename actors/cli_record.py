@@ -40,6 +40,7 @@ def record(
     """Record symbols without trading, until Ctrl-C: then what was recorded is sealed into Parquet."""
     from actors.launcher_venue import read_instruments
     from actors.record_run import RecordPlan
+    from trading.adapters import event_loop
     from trading.adapters.settings import load_settings
 
     names = check_symbols(symbols)
@@ -60,7 +61,7 @@ def record(
         connect_timeout_s=settings.connect_timeout_s,
         seconds=seconds,
     )
-    reports = asyncio.run(_record(plan))
+    reports = event_loop.run(_record(plan))
     if json:
         answer_json({"folder": str(out), "symbols": [asdict(report) for report in reports]})
     else:

@@ -1,7 +1,8 @@
 """The pace of one node's address towards the venue: who may send when, so that snapshots and connects draw no 429.
 
 Pure: may import `trading.model`. Each grant reserves a slot in the future and says how long to wait for it (a virtual
-schedule: no timers, no queue to forget). Orders come first: their share is taken off before anything is granted here.
+schedule: no timers, no queue to forget). `now_ns` is a monotonic clock's: one that can be set would hold or free a
+whole fleet. Orders come first: their share is taken off before anything is granted here.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class IpBudget:
         interval_ns = self._interval_ns[kind]
         key = (node, kind)
         # A node that was idle has saved up `burst` slots and no more.
-        slot_ns = max(self._next_ns.pop(key, 0), now_ns - int(self._burst * interval_ns))
+        saved_ns = now_ns - int(self._burst * interval_ns)
+        slot_ns = max(self._next_ns.pop(key, saved_ns), saved_ns)
         self._next_ns[key] = min(slot_ns + int(weight * interval_ns), now_ns + int(WAIT_MAX_S * NS_PER_S))
         while len(self._next_ns) > NODES_MAX:
             self._next_ns.popitem(last=False)

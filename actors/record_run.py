@@ -94,7 +94,7 @@ class SymbolRecording:
         self._snapshots = SnapshotFetcher(instrument, rest, turns, clock, self._take, crash)
         self.stream = MarketStream(
             plan.ws_url, instrument, MarketStreamSettings(interval=plan.depth_interval), clock,
-            random.Random(instrument.symbol), self.recorder, lambda: turns.take("connect"),
+            random.Random(instrument.symbol), self.recorder, lambda: turns.take("connect"), turns.tell,
         )  # fmt: skip
 
     @property

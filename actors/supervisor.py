@@ -135,15 +135,15 @@ class SupervisorActor:
 
     async def lease_ip(self, node: str, kind: str, weight: float) -> float:
         """Reserve one public request from a node's address; return the seconds to wait first. See `IpBudget.lease`."""
-        return self._ip.lease(node, kind, weight, self._clock.now_ns())
+        return self._ip.lease(node, kind, weight, self._clock.monotonic_ns())
 
     async def ip_held(self, node: str) -> float:
         """Return how many seconds this node is still held back by `ip_blocked`; 0.0 when it is not."""
-        return self._ip.held_s(node, self._clock.now_ns())
+        return self._ip.held_s(node, self._clock.monotonic_ns())
 
     async def ip_blocked(self, node: str, retry_after_s: float) -> None:
         """The venue told this node to slow down: it gets nothing before that has passed."""
-        self._ip.block(node, retry_after_s, self._clock.now_ns())
+        self._ip.block(node, retry_after_s, self._clock.monotonic_ns())
 
     async def status(self) -> SupervisorStatus:
         """Say how it goes."""

@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import structlog
 
-from actors.clients import SymbolHandle
+from actors import handles
+from actors.clients import SupervisorHandle, SymbolHandle
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
+from actors.ip_turns import IpTurns
 from actors.process_identity import own_identity
 from actors.recipes import SystemConfig
 from actors.wiring_logging import log_to_file
@@ -27,7 +29,7 @@ from trading.adapters.store.journal import PostgresJournal
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import Gateway
 from trading.engine.reconcile import OrphanPolicy
-from trading.model.errors import NotRunning, VenueUnavailable
+from trading.model.errors import NotRunning, RateLimited, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.session import Mode
 
@@ -85,7 +87,10 @@ def _gateway(config: SystemConfig, instruments: dict[str, Instrument], clock: Sy
         rest=RestSettings(connect_timeout_s=config.connect_timeout_s, request_timeout_s=config.request_timeout_s),
         seed=config.seed,
     )
-    return MexcGateway(settings, Credentials(config.api_key, config.api_secret), instruments, clock)
+    # What one process of an address hears holds back all of them.
+    turns = IpTurns(handles.node_id(), SupervisorHandle())
+    credentials = Credentials(config.api_key, config.api_secret)
+    return MexcGateway(settings, credentials, instruments, clock, turns.tell_soon)
 
 
 async def _bring_up(
@@ -116,4 +121,4 @@ async def _patiently(what: str, work: Callable[[], Awaitable[T]]) -> T:
             return await work()
         except (NotRunning, VenueUnavailable) as error:
             log.warning("bring_up_waits", step=what, reason=str(error))
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(max(RETRY_S, error.retry_after_s) if isinstance(error, RateLimited) else RETRY_S)

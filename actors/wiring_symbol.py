@@ -129,7 +129,8 @@ class _Wiring:
         config, instrument = self._config, attachment.instrument
         rng = random.Random(f"{instrument.symbol}:{self._spec.run_number}:{attachment.owner_epoch}")  # jitter only
         settings = MarketStreamSettings(interval=config.depth_interval)
-        stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, self._recorder, self._pace)
+        tap, turns = self._recorder, self._turns
+        stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, tap, self._pace, turns.tell)
         return _Feed(stream, self._recorder, self._sealer)
 
     def snapshots(self, attachment: SymbolAttachment, sink: Callable[[EngineEvent], None]) -> SnapshotFetcher:

@@ -98,6 +98,7 @@ class BookFollower:
             self.clock,
             random.Random(f"{instrument.symbol}:{seed}"),
             pace=lambda: turns.take("connect"),
+            on_refused=turns.tell,
         )
         self.losses: list[str] = []
         self.kinds: set[type[EngineEvent]] = set()

@@ -1,4 +1,4 @@
-"""The service: one process that serves a venue on one port until it is told to stop. May import uvicorn, uvloop."""
+"""The service: one process that serves a venue on one port until it is told to stop. May import uvicorn."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,6 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from types import ModuleType
 
 import orjson
 import uvicorn
@@ -20,13 +19,8 @@ from simulator.venue import Venue
 from simulator.wire.asgi import BODY_MAX, VenueApp
 from simulator.wire.hub import Hub
 from simulator.wire.protocols import HttpProtocol, WebSocketProtocol
+from trading.adapters import event_loop
 from trading.model.errors import TradingError
-
-uvloop: ModuleType | None
-try:
-    import uvloop
-except ImportError:  # not on Windows
-    uvloop = None
 
 # The finest cadence of the venue's streams.
 BEAT_S = 0.01
@@ -179,5 +173,4 @@ def _run(settings: SimulatorSettings) -> int:
         where = f"{settings.host}:{settings.port}"
         sys.stderr.write(f"simulator: cannot listen on {where} ({reason}); choose another --port\n")
         return EXIT_USAGE
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop is not None else None) as runner:
-        return runner.run(_serve(settings, recording, listener))
+    return event_loop.run(_serve(settings, recording, listener))

@@ -7,11 +7,13 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from http import HTTPStatus
 from itertools import pairwise
 
 import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.market_connection import (
@@ -24,7 +26,7 @@ from trading.adapters.mexc.market_connection import (
 from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.adapters.mexc.topics import market_topics, read_control
-from trading.model.errors import InvariantViolated
+from trading.model.errors import InvariantViolated, RateLimited
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, FeedAlive, FeedConnected, FeedDisconnected, MarketEvent, MarketTrade
 
@@ -287,3 +289,43 @@ def test_market_stream_topic_is_live_only_in_the_accepted_part(
     answer = read_control(orjson.dumps({"id": 0, "code": 0, "msg": message}).decode(), ["a", "b"])
     assert (set(answer.accepted), set(answer.rejected)) == (accepted, rejected)
     assert answer.is_pong is (message == "PONG")
+
+
+@pytest.mark.parametrize(("status", "retry_after", "pause_s"), [(429, "7", 7.0), (429, None, 1.0), (403, None, 90.0)])
+async def test_market_stream_connect_that_the_venue_refuses_is_told_to_the_whole_address(
+    status: int, retry_after: str | None, pause_s: float
+) -> None:
+    told: list[RateLimited] = []
+    granted = 0
+
+    def refuse(socket: ServerConnection, request: Request) -> Response:
+        response = socket.respond(HTTPStatus(status), "<html>no</html>")
+        if retry_after is not None:
+            response.headers["Retry-After"] = retry_after
+        return response
+
+    async def pace() -> None:
+        nonlocal granted
+        granted += 1
+        if told:
+            await asyncio.Event().wait()  # the node holds this one back
+
+    async def on_refused(error: RateLimited) -> None:
+        told.append(error)
+
+    async def handler(socket: ServerConnection) -> None:
+        raise AssertionError("nobody is let in")
+
+    async with serve(handler, "127.0.0.1", 0, process_request=refuse) as server:
+        port = server.sockets[0].getsockname()[1]
+        recorded = Recorded()
+        stream = MarketStream(
+            f"ws://127.0.0.1:{port}/ws", INSTRUMENT, MarketStreamSettings(backoff_min_s=0.01), SystemClock(),
+            random.Random(1), recorded, pace, on_refused,
+        )  # fmt: skip
+        task = asyncio.create_task(stream.run(recorded.events.append))
+        await recorded.until(lambda: granted == 2)
+        task.cancel()
+        await asyncio.wait({task})
+    assert [error.retry_after_s for error in told] == [pause_s]
+    assert str(status) in stream.last_fault

@@ -5,10 +5,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 
 import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from tests.mexc_account import opened_account
 from tests.simulator_process import SimulatorProcess, running_simulator
@@ -331,3 +333,26 @@ async def test_stream_close_is_idempotent_and_quiet() -> None:
         await run.stream.close()
         assert run.kinds() == ["up"]
         assert run.keys.valid == set()
+
+
+async def test_stream_connect_that_the_venue_refuses_is_told_and_waited_for() -> None:
+    told: list[float] = []
+
+    def refuse(socket: ServerConnection, request: Request) -> Response | None:
+        if told:
+            return None
+        response = socket.respond(HTTPStatus.TOO_MANY_REQUESTS, "slowly")
+        response.headers["Retry-After"] = "0.5"
+        return response
+
+    async with serve(well_behaved, "127.0.0.1", 0, process_request=refuse, ping_interval=None) as server:
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
+        keys = Keys()
+        stream = UserStream(url, keys, {}, SystemClock(), QUICK, random.Random(1), "mexc", told.append)
+        run = Scripted(stream, keys)
+        began = asyncio.get_running_loop().time()
+        await stream.start(run.events.append, 2.0)
+        await run.until(lambda: run.kinds()[-1:] == ["up"], "let in at the second time")
+        assert asyncio.get_running_loop().time() - began >= 0.5
+        await stream.close()
+    assert told == [0.5]

@@ -12,7 +12,7 @@ from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.clock import VenueClock
 from trading.adapters.mexc.rest import RestSettings, SignedRest
 from trading.adapters.mexc.signing import is_signature_of
-from trading.model.errors import ConfigError, OutcomeUnknown, VenueRejected, VenueUnavailable
+from trading.model.errors import ConfigError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 
 SECRET = "very-secret"
 KEY = "very-key"
@@ -25,7 +25,9 @@ def answer(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
 
 
 @asynccontextmanager
-async def line(serve: Serve, settings: RestSettings = QUICK) -> AsyncIterator[tuple[SignedRest, list[bytes]]]:
+async def line(
+    serve: Serve, settings: RestSettings = QUICK, on_limited: Callable[[float], None] = lambda retry_after_s: None
+) -> AsyncIterator[tuple[SignedRest, list[bytes]]]:
     """Give a client of a raw TCP server that treats the n-th request's head by `serve(head, writer, n)`."""
     heads: list[bytes] = []
 
@@ -42,7 +44,8 @@ async def line(serve: Serve, settings: RestSettings = QUICK) -> AsyncIterator[tu
 
     server = await asyncio.start_server(on_connect, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    rest = SignedRest(f"http://127.0.0.1:{port}", Credentials(KEY, SECRET), VenueClock(SystemClock()), settings)
+    address, clock = f"http://127.0.0.1:{port}", VenueClock(SystemClock())
+    rest = SignedRest(address, Credentials(KEY, SECRET), clock, settings, on_limited)
     try:
         yield rest, heads
     finally:
@@ -223,3 +226,22 @@ async def test_client_shows_neither_key_nor_secret(caplog: pytest.LogCaptureFixt
 def test_rest_address_that_is_none_is_a_config_error(address: str) -> None:
     with pytest.raises(ConfigError, match="REST address"):
         SignedRest(address, Credentials(KEY, SECRET), VenueClock(SystemClock()), QUICK)
+
+
+async def test_request_refused_for_its_pace_is_told_beside_the_error() -> None:
+    async def serve(head: bytes, writer: asyncio.StreamWriter, number: int) -> None:
+        if number == 1:
+            writer.write(answer(b"{}", b"429 Too Many Requests", b"Retry-After: 4\r\n"))
+        elif number == 2:
+            writer.write(answer(b"<html>", b"403 Forbidden"))
+        else:
+            writer.write(answer(b"{}"))
+
+    told: list[float] = []
+    async with line(serve, on_limited=told.append) as (rest, _):
+        with pytest.raises(RateLimited):
+            await send_order(rest)
+        with pytest.raises(RateLimited):
+            await rest.repeatable("GET", "account")
+        await rest.repeatable("GET", "account")
+    assert told == [4.0, 90.0]

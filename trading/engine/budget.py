@@ -76,7 +76,9 @@ class TokenBucket:
         self._tokens = 0.0
 
     def _fill(self, now_ns: int) -> None:
-        if now_ns > self._filled_ns:
+        if now_ns < self._filled_ns:  # the clock was set back: go on from here, or nothing would fill for so long
+            self._filled_ns = now_ns
+        elif now_ns > self._filled_ns:
             self._tokens = min(self.burst, self._tokens + (now_ns - self._filled_ns) / NS_PER_S * self.rate_per_s)
             self._filled_ns = now_ns
 
@@ -93,6 +95,7 @@ class RateBudget:
         self._orders = TokenBucket(settings.orders_per_s, settings.order_burst, now_ns)
         self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
         self._settings = settings
+        self._now_ns = now_ns
         self._blocked_until_ns = 0
         self._slow_until_ns = 0
         self.refused = 0
@@ -100,7 +103,7 @@ class RateBudget:
 
     def try_order(self, now_ns: int) -> bool:
         """Take what one place or cancel costs."""
-        self._quicken(now_ns)
+        self._look(now_ns)
         is_blocked = now_ns < self._blocked_until_ns
         if is_blocked or self._orders.tokens(now_ns) < 1 or not self._requests.try_take(1, now_ns):
             self.refused += 1
@@ -109,7 +112,7 @@ class RateBudget:
 
     def try_read(self, weight: float, now_ns: int) -> bool:
         """Take what a query costs; leaves two requests to the orders, which go first."""
-        self._quicken(now_ns)
+        self._look(now_ns)
         is_blocked = now_ns < self._blocked_until_ns
         if is_blocked or self._requests.tokens(now_ns) < weight + 2 or not self._requests.try_take(weight, now_ns):
             self.refused += 1
@@ -118,12 +121,14 @@ class RateBudget:
 
     def wait_ns(self, now_ns: int) -> int:
         """Return how long until one order operation can be taken."""
+        self._look(now_ns)
         blocked = max(0, self._blocked_until_ns - now_ns)
         return max(blocked, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
 
     def on_rate_limited(self, retry_after_s: float, now_ns: int) -> None:
         """Obey a 429: nothing goes out before `retry_after_s` has passed."""
         self.rate_limited += 1
+        self._look(now_ns)
         self._blocked_until_ns = max(self._blocked_until_ns, now_ns + int(retry_after_s * NS_PER_S))
         self._orders.drain(now_ns)
         self._requests.drain(now_ns)
@@ -131,7 +136,13 @@ class RateBudget:
         self._orders.rate_per_s = self._settings.orders_per_s * SLOW_SHARE
         self._requests.rate_per_s = self._settings.requests_per_s * SLOW_SHARE
 
-    def _quicken(self, now_ns: int) -> None:
+    def _look(self, now_ns: int) -> None:
+        """Move pauses with a clock that was set back: they last as long as they should. End the slow time."""
+        if now_ns < self._now_ns:
+            back_ns = self._now_ns - now_ns
+            self._blocked_until_ns = max(0, self._blocked_until_ns - back_ns)
+            self._slow_until_ns = max(0, self._slow_until_ns - back_ns)
+        self._now_ns = now_ns
         if self._slow_until_ns and now_ns >= self._slow_until_ns:
             self._slow_until_ns = 0
             self._orders.rate_per_s = self._settings.orders_per_s
@@ -139,10 +150,12 @@ class RateBudget:
 
     def is_paused(self, now_ns: int) -> bool:
         """Tell whether the pause of a 429 is still on."""
+        self._look(now_ns)
         return now_ns < self._blocked_until_ns
 
     def order_tokens(self, now_ns: int) -> float:
         """Return how many order operations could go out now."""
+        self._look(now_ns)
         return 0.0 if now_ns < self._blocked_until_ns else self._orders.tokens(now_ns)
 
 

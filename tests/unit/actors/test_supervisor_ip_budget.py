@@ -7,6 +7,7 @@ import pytest
 from actors.ip_budget import WAIT_MAX_S, IpBudget
 from actors.wiring_supervisor import AUDIT_SHARE, CONNECT_SHARE, LIVE_PACE, SNAPSHOT_SHARE
 from simulator.wire.limits import Limiter, LimitMode
+from tests.unit.actors.fleet_fakes import fleet
 from trading.adapters.settings import Settings
 from trading.engine.budget import BudgetSettings, RateBudget
 from trading.model.units import NS_PER_S
@@ -124,3 +125,29 @@ def test_live_orders_and_snapshots_of_one_address_together_draw_no_refusal_of_th
         limiter.admit("n1", "/api/v3/order", 1, at_ns // 1_000_000)
     assert limiter.refusals == 0
     assert orders >= 590
+
+
+async def test_leases_and_blocks_of_the_supervisor_take_no_notice_of_a_clock_that_is_set() -> None:
+    world = fleet()
+    await world.supervisor.ip_blocked("n1", 90.0)
+    for hours in (5, -11):
+        world.clock.step(hours * 3_600 * NS_PER_S)
+        assert await world.supervisor.ip_held("n1") == pytest.approx(90.0)
+        assert await world.supervisor.lease_ip("n1", "snapshot", 1) == pytest.approx(90.0, abs=1.0)
+        assert await world.supervisor.lease_ip("n2", "snapshot", 1) == 0.0
+    world.clock.advance(100 * NS_PER_S)
+    assert await world.supervisor.ip_held("n1") == 0.0
+
+
+def test_budget_of_orders_goes_on_filling_when_the_clock_is_set_back() -> None:
+    budget = RateBudget(BudgetSettings(), NOW)
+    while budget.try_order(NOW):
+        pass
+    back = NOW - 3_600 * NS_PER_S // 4
+    assert not budget.try_order(back)
+    assert budget.try_order(back + NS_PER_S), "a second later there is a token again"
+    budget.on_rate_limited(5.0, back + NS_PER_S)
+    further = back // 2
+    assert budget.wait_ns(further) == pytest.approx(5 * NS_PER_S, rel=0.1)
+    assert not budget.try_order(further + 4 * NS_PER_S)
+    assert budget.try_order(further + 6 * NS_PER_S)

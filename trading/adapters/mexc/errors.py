@@ -1,6 +1,7 @@
 """What MEXC's refusals mean, and who must act on them: HTTP status and JSON code to our error tree. Pure.
 
-May import `trading.model` and orjson. Sources: mexc-protocol §5 (MEXC's table and other clients' readings), 2026-11-22.
+May import `trading.model`, orjson and the errors of websockets. Sources: mexc-protocol §5 (MEXC's table and other
+clients' readings), 2026-11-22.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from enum import Enum, auto
 from typing import Any, NoReturn
 
 import orjson
+from websockets.exceptions import InvalidStatus
 
 from trading.model.errors import OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 
@@ -82,6 +84,18 @@ def read_answer(status: int, body: bytes, retry_after: str | None = None) -> Any
     if status < 300 and code in (None, 0, 200):
         return answer
     _raise(code if code not in (None, 0, 200) else status, _message_of(answer, body), retry_after)
+
+
+def connect_refusal(error: Exception) -> RateLimited | None:
+    """Return what the venue said when it answered a socket's opening with 429, 418 or 403; None for any other end.
+
+    A connect carries no key and names nothing wrong: a 403 is the firewall's (mexc-protocol §5).
+    """
+    if not isinstance(error, InvalidStatus) or error.response.status_code not in (403, 418, 429):
+        return None
+    status = error.response.status_code
+    default_s = _FIREWALL_PAUSE_S if status == 403 else _PAUSE_S
+    return RateLimited(f"connect: HTTP {status}", _pause_s(error.response.headers.get("Retry-After"), default_s))
 
 
 def _raise(code: int, text: str, retry_after: str | None) -> NoReturn:

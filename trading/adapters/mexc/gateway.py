@@ -91,12 +91,18 @@ class MexcGateway:
     """One account at MEXC. Owned by the executor; lives on its event loop."""
 
     def __init__(
-        self, settings: MexcGatewaySettings, credentials: Credentials, instruments: Instruments, clock: Clock
+        self,
+        settings: MexcGatewaySettings,
+        credentials: Credentials,
+        instruments: Instruments,
+        clock: Clock,
+        on_limited: Callable[[float], None] = lambda retry_after_s: None,
     ) -> None:
         """Make it; nothing is sent before `start`.
 
         Args:
             instruments: by symbol, every listed one (tradable or not): orders of unlisted symbols are not seen.
+            on_limited: told the seconds to keep silent with each 429 or 403, of REST or of a connect. Never waits.
         Raises: ConfigError when the REST address is none.
         """
         self.venue = settings.venue
@@ -104,7 +110,7 @@ class MexcGateway:
         self._instruments = instruments
         self._clock = clock
         self._venue_clock = VenueClock(clock)
-        self._rest = SignedRest(settings.rest_url, credentials, self._venue_clock, settings.rest)
+        self._rest = SignedRest(settings.rest_url, credentials, self._venue_clock, settings.rest, on_limited)
         self._stream = UserStream(
             settings.ws_url,
             self._rest,
@@ -113,6 +119,7 @@ class MexcGateway:
             settings.stream,
             random.Random(settings.seed),
             settings.venue,
+            on_limited,
         )
         self._clock_task: asyncio.Task[None] | None = None
         self._ask_clock_now = asyncio.Event()

@@ -15,8 +15,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from trading.adapters.clock import Clock
+from trading.adapters.mexc.errors import connect_refusal
 from trading.adapters.mexc.topics import DEALS, DEPTH, PING, TOPICS_MAX, read_control, subscription
-from trading.model.errors import InvariantViolated
+from trading.model.errors import InvariantViolated, RateLimited
 from trading.model.units import NS_PER_S
 
 _DEPTH_PREFIX = DEPTH.encode()
@@ -145,6 +146,7 @@ class MarketConnection:
         clock: Clock,
         counters: StreamCounters,
         pace: Callable[[], Awaitable[None]] | None,
+        on_refused: Callable[[RateLimited], Awaitable[None]] | None = None,
     ) -> None:
         if len(topics) > TOPICS_MAX:
             # The venue would refuse the surplus and go on: static books, still traded on (field-notes, case 2).
@@ -155,6 +157,7 @@ class MarketConnection:
         self._clock = clock
         self._counters = counters
         self._pace = pace
+        self._on_refused = on_refused
         self._pending = set(topics)
         self._frames = 0
         self._opened_ns = self._heard_ns = self._data_ns = clock.monotonic_ns()
@@ -187,6 +190,9 @@ class MarketConnection:
                 await socket.send(subscription(self._topics, 1))
                 await self._serve(socket)
         except (OSError, TimeoutError, WebSocketException) as error:
+            refusal = connect_refusal(error)
+            if refusal is not None and self._on_refused is not None:
+                await self._on_refused(refusal)
             raise ConnectionLost(f"{type(error).__name__}: {error}".rstrip(": "))
         finally:
             self.inbox.wake()

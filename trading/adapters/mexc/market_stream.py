@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from trading.adapters.backoff import backoff_s
 from trading.adapters.clock import Clock
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.mexc.market_connection import (
@@ -22,7 +23,7 @@ from trading.adapters.mexc.market_connection import (
     is_deals_frame,
 )
 from trading.adapters.mexc.topics import market_topics
-from trading.model.errors import DecodeError, InvariantViolated
+from trading.model.errors import DecodeError, InvariantViolated, RateLimited
 from trading.model.instrument import Instrument
 from trading.model.market import FeedAlive, FeedConnected, FeedDisconnected, MarketEvent, MarketTrade
 from trading.model.units import NS_PER_S
@@ -60,11 +61,13 @@ class MarketStream:
         rng: random.Random,
         tap: FrameTap | None = None,
         pace: Callable[[], Awaitable[None]] | None = None,
+        on_refused: Callable[[RateLimited], Awaitable[None]] | None = None,
     ) -> None:
         """
         Args:
             url: the venue's public socket address. rng: seeded, for the jitter of pauses.
             tap: hears every frame and loss. pace: awaited before each connect, so that a fleet shares its IP's budget.
+            on_refused: told when the venue answers a connect with 429 or 403: the whole address is to keep silent.
         """
         self._url = url
         self._settings = settings
@@ -72,6 +75,7 @@ class MarketStream:
         self._rng = rng
         self._tap = tap
         self._pace = pace
+        self._on_refused = on_refused
         self._symbol = instrument.symbol
         self._topics = market_topics(instrument.symbol, settings.interval)
         self._current: _Running | None = None
@@ -111,12 +115,8 @@ class MarketStream:
             if not self._has_told:
                 self._tell_loss(sink, reason)
             failures = 0 if live_s >= self._settings.healthy_after_s else failures + 1
-            await asyncio.sleep(self._backoff_s(failures))
-
-    def _backoff_s(self, failures: int) -> float:
-        """Double with each failure up to the bound; half of it by chance, so that a fleet does not march in step."""
-        most = min(self._settings.backoff_max_s, self._settings.backoff_min_s * (1 << min(failures, 16)))
-        return most * (0.5 + self._rng.random() / 2)
+            settings = self._settings
+            await asyncio.sleep(backoff_s(failures, settings.backoff_min_s, settings.backoff_max_s, self._rng))
 
     async def _serve(self, sink: Sink) -> tuple[str, float]:
         """Run one connection, and those that take over from it, to the end. Returns: why, and how long it was live."""
@@ -198,7 +198,9 @@ class MarketStream:
     # --- rollover ---------------------------------------------------------------------------------------------------
 
     def _open(self) -> _Running:
-        connection = MarketConnection(self._url, self._topics, self._settings, self._clock, self.counters, self._pace)
+        connection = MarketConnection(
+            self._url, self._topics, self._settings, self._clock, self.counters, self._pace, self._on_refused
+        )
         return _Running(connection, self._clock)
 
     def _tend(self, current: _Running, spare: _Running | None) -> _Running | None:

@@ -7,7 +7,7 @@ is signed is what is sent; no redirect, no proxy of the environment, no retry of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ import httpx
 from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.clock import VenueClock
 from trading.adapters.mexc.errors import ErrorClass, classify, read_answer
+from trading.adapters.mexc.rest_codec import is_whole
 from trading.adapters.mexc.signing import signed_query
 from trading.model.errors import ConfigError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
+from trading.model.units import MS_MAX
 
 _API = "/api/v3/"
 _STREAM = "userDataStream"
@@ -53,7 +55,15 @@ class RestCounters:
 class SignedRest:
     """One account's signed requests. Owned by the gateway; lives on one event loop. Neither key nor secret is shown."""
 
-    def __init__(self, base_url: str, credentials: Credentials, clock: VenueClock, settings: RestSettings) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        clock: VenueClock,
+        settings: RestSettings,
+        on_limited: Callable[[float], None] = lambda retry_after_s: None,
+    ) -> None:
+        """on_limited: told the seconds to keep silent with each 429 or 403, beside the error. Never waits."""
         try:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as error:
@@ -64,6 +74,7 @@ class SignedRest:
         self._secret = credentials.api_secret
         self._clock = clock
         self._settings = settings
+        self._on_limited = on_limited
         self._is_closed = False
         self._bound_s = settings.connect_timeout_s + settings.request_timeout_s
         self.counters = RestCounters()
@@ -170,7 +181,7 @@ class SignedRest:
         except (OutcomeUnknown, VenueRejected) as error:
             raise VenueUnavailable(str(error))
         server_ms = answer.get("serverTime") if isinstance(answer, dict) else None
-        if not isinstance(server_ms, int):
+        if not is_whole(server_ms, MS_MAX):
             raise VenueUnavailable("expected the server's time, was something else")
         return server_ms
 
@@ -193,8 +204,9 @@ class SignedRest:
         except OutcomeUnknown:
             self.counters.outcomes_unknown += 1
             raise
-        except RateLimited:
+        except RateLimited as error:
             self.counters.rate_limited += 1
+            self._on_limited(error.retry_after_s)
             raise
         except VenueRejected:
             self.counters.rejected += 1

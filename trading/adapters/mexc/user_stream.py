@@ -18,9 +18,11 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from trading.adapters.backoff import backoff_s
 from trading.adapters.clock import Clock
+from trading.adapters.mexc.errors import connect_refusal
 from trading.adapters.mexc.private_codec import PRIVATE_TOPICS, ForeignPush, Instruments, decode_private
-from trading.model.errors import DecodeError, OutcomeUnknown, VenueRejected, VenueUnavailable
+from trading.model.errors import DecodeError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.orders import VenueEvent, VenueStreamLost, VenueStreamRestored
 from trading.model.units import NS_PER_S
 
@@ -111,7 +113,9 @@ class UserStream:
         settings: UserStreamSettings,
         rng: random.Random,
         venue: str,
+        on_limited: Callable[[float], None] = lambda retry_after_s: None,
     ) -> None:
+        """on_limited: told the seconds to keep silent when the venue answers a connect with 429 or 403."""
         self._url = url
         self._keys = keys
         self._instruments = instruments
@@ -119,6 +123,7 @@ class UserStream:
         self._settings = settings
         self._rng = rng
         self._venue = venue
+        self._on_limited = on_limited
         self._sink: Callable[[VenueEvent], None] = lambda event: None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
@@ -180,25 +185,28 @@ class UserStream:
         failures = 0
         while True:
             began_ns = self._clock.monotonic_ns()
+            refusal: RateLimited | None = None
             try:
                 await self._connection()
+            except RateLimited as error:  # of a call for a listen key: who keeps these has told
+                refusal, reason = error, str(error)
             except (_StreamFault, VenueUnavailable, OutcomeUnknown, VenueRejected) as error:
                 if isinstance(error, _KeyFault):
                     self._key = ""
                 reason = str(error)
             except (OSError, TimeoutError, WebSocketException) as error:
                 reason = f"{type(error).__name__}: {error}"
+                refusal = connect_refusal(error)
+                if refusal is not None:
+                    self._on_limited(refusal.retry_after_s)
             else:
                 reason = "connection ended"
             self._lose(reason)
             lived_s = (self._clock.monotonic_ns() - began_ns) / NS_PER_S
             failures = 0 if lived_s >= self._settings.healthy_after_s else failures + 1
-            await asyncio.sleep(self._backoff_s(failures))
-
-    def _backoff_s(self, failures: int) -> float:
-        """Double with each failure up to the bound; half of it by chance, so that clients do not march in step."""
-        most = min(self._settings.backoff_max_s, self._settings.backoff_min_s * (1 << min(failures, 16)))
-        return most * (0.5 + self._rng.random() / 2)
+            settings = self._settings
+            pause_s = backoff_s(failures, settings.backoff_min_s, settings.backoff_max_s, self._rng)
+            await asyncio.sleep(max(pause_s, refusal.retry_after_s if refusal is not None else 0.0))
 
     async def _connection(self) -> None:
         """Run one connection to its end, which is always an error of some kind."""

@@ -23,7 +23,8 @@ from trading.adapters.mexc.topics import market_topics
 from trading.adapters.recording.recorder import FLUSH_S, RecorderSettings, SegmentRecorder
 from trading.adapters.recording.seal import seal_segment
 from trading.adapters.recording.sealer import BackgroundSealer
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.messages import EngineEvent
 from trading.model.errors import ConfigError, InvariantViolated
 from trading.model.instrument import Instrument
@@ -127,7 +128,9 @@ class SymbolRecording:
                 self._follow(sync.on_delta(event, now_ns))
             case BestQuote():
                 self._follow(sync.on_best_quote(event, now_ns))
-            case MarketTrade() | FeedAlive():
+            case MarketTrade():
+                sync.on_trade(now_ns)
+            case FeedAlive():
                 self._follow(sync.on_alive(now_ns))
             case BookSnapshot():
                 self._follow(sync.on_snapshot(event, now_ns))
@@ -143,6 +146,8 @@ class SymbolRecording:
     def _follow(self, result: SyncResult) -> None:
         if result.fetch_not_before_ns is not None:
             self._snapshots.fetch(result.fetch_not_before_ns, result.is_audit)
+        if result.reconnect:
+            self.stream.reconnect(result.reconnect)
 
     def _on_rotated(self) -> None:
         """A segment must be readable alone: the new one begins with a snapshot of its own."""

@@ -35,6 +35,7 @@ from trading.engine.messages import (
     PaperOrderPlaced,
     ParametersChanged,
     PlaceOrder,
+    ReconnectFeed,
     ReportPaper,
     TimerFired,
 )
@@ -181,6 +182,9 @@ class SymbolActor:
                 outbox.report(action.events)
             case FetchSnapshot():
                 snapshots.fetch(action.not_before_ns, action.is_audit)
+            case ReconnectFeed():
+                if self._feed is not None:
+                    self._feed.reconnect(action.reason)
             case NoteRaised():
                 self._note(action)
 

@@ -118,6 +118,10 @@ class FeedPort(Protocol):
         """Push events into `sink` for ever, through every reconnect; ends only by cancellation."""
         ...
 
+    def reconnect(self, reason: str) -> None:
+        """Give up the connection that is in use; another follows, as after any loss."""
+        ...
+
     def stats(self) -> FeedStats:
         """Return the counters."""
         ...

@@ -71,6 +71,10 @@ class _Feed:
         finally:
             recorder.close()
 
+    def reconnect(self, reason: str) -> None:
+        """See the port."""
+        self._stream.reconnect(reason)
+
     def stats(self) -> FeedStats:
         """Return the counters; the largest age begins anew."""
         stream, counters, codec = self._stream, self._stream.counters, self._stream.codec

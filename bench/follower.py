@@ -21,7 +21,8 @@ from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.market_connection import MarketStreamSettings
 from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_public import PublicRest
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.book_sync_settings import BookSyncSettings
 from trading.engine.messages import EngineEvent
 from trading.model.instrument import Instrument
@@ -147,7 +148,7 @@ class BookFollower:
             case BestQuote():
                 self._act(sync.on_best_quote(event, now_ns))
             case MarketTrade():
-                sync.on_alive(now_ns)
+                sync.on_trade(now_ns)
                 self.trades.append(event)
             case FeedAlive():
                 self._act(sync.on_alive(now_ns))
@@ -168,6 +169,8 @@ class BookFollower:
     def _act(self, result: SyncResult) -> None:
         if result.fetch_not_before_ns is not None:
             self._fetcher.fetch(result.fetch_not_before_ns, result.is_audit)
+        if result.reconnect:
+            self.stream.reconnect(result.reconnect)
 
     async def _tick(self) -> None:
         while True:

@@ -127,6 +127,9 @@ class _StillMarket:
             await asyncio.sleep(0.5)
             sink(FeedAlive(self._instrument.symbol, time.time_ns()))
 
+    def reconnect(self, reason: str) -> None:
+        """Stay: there is no other market."""
+
     def stats(self) -> FeedStats:
         """Count nothing."""
         return FeedStats(0, 0, 0, 0, 0)

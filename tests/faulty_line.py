@@ -13,7 +13,8 @@ from random import Random
 
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, BookState, FeedAlive, FeedConnected, FeedDisconnected, Level

@@ -20,7 +20,8 @@ from trading.adapters.mexc.market_connection import MarketStreamSettings
 from trading.adapters.mexc.market_stream import MarketStream
 from trading.adapters.mexc.rest_codec import instruments_of
 from trading.adapters.mexc.rest_public import PublicRest
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.ports import OrderRecord
 from trading.model.market import (
     BestQuote,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState, Side
 from trading.model.units import NS_PER_MS

@@ -5,11 +5,13 @@ whether pushes and snapshots tell of the same book at all, and whether ours was 
 
 While an audit is open the applied pushes are remembered. When the chain has reached the snapshot's version V, every
 level that no push after V has touched must be equal in book and snapshot, as far down as both know. So a book that has
-moved on is compared as exactly as one that stands still, and nothing is rebuilt.
+moved on is compared as exactly as one that stands still. A book found right then stands on that snapshot, and is known
+down to its cut.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,11 +20,12 @@ from trading.engine.book import MAX_LEVELS, Book
 from trading.model.market import BookDelta, BookSnapshot, Level
 from trading.model.units import NS_PER_S
 
-PUSHES_MAX = 4_096
-"""Pushes remembered while an audit is open (40 s of the 10 ms stream); with more it ends without a verdict."""
+PUSHES_MAX = 1_024
+"""Newest pushes remembered while an audit is open (10 s of the 10 ms stream, more than REST was ever seen to lag). Its
+turn at the venue may come minutes after it was opened: only the pushes after the snapshot's version matter."""
 
-PATIENCE_NS = 60 * NS_PER_S
-"""An audit without a verdict for so long (its turn never came, or the fetch failed) is given up."""
+PATIENCE_NS = 900 * NS_PER_S
+"""An audit without a verdict for so long is given up: whoever fetches has forgotten it."""
 
 LEAD_MAX_NS = 8 * NS_PER_S
 """Longest wait between opening and fetching, for a REST side that lags the stream."""
@@ -37,7 +40,7 @@ versions are of another kind than we think."""
 
 
 class Verdict(StrEnum):
-    """How an audit ended. LAGS: the snapshot is older than the audit. OPEN: not yet."""
+    """How an audit ended. LAGS: the snapshot is older than what is remembered. OPEN: not yet."""
 
     OPEN = "OPEN"
     AGREES = "AGREES"
@@ -63,10 +66,11 @@ class BookAudit:
         self.counters = AuditCounters()
         self.finding = ""
         """The first level that differed in the last audit that found one."""
-        self._pushes: list[BookDelta] = []
+        self._pushes: deque[BookDelta] = deque()
         self._opened_ns: int | None = None
         self._base_version = 0
         self._held: BookSnapshot | None = None
+        self._held_ns = 0
         self._lead_ns = 0
         self._suspicions = 0
         self._losses = 0
@@ -94,7 +98,7 @@ class BookAudit:
         return now_ns + self._lead_ns
 
     def close(self) -> None:
-        """End without a verdict: the proof is gone, or the snapshot did not come."""
+        """End without a verdict: the proof is gone, or the fetch failed."""
         if self._opened_ns is not None:
             self._opened_ns = None
             self.counters.without_verdict += 1
@@ -108,24 +112,27 @@ class BookAudit:
 
     def on_push(self, delta: BookDelta, book: Book) -> Verdict:
         """Remember a push that the book has applied; a snapshot that waited for it is compared."""
-        if len(self._pushes) >= PUSHES_MAX:
-            self.close()
-            return Verdict.LAGS
         self._pushes.append(delta)
+        if len(self._pushes) > PUSHES_MAX:
+            self._base_version = self._pushes.popleft().to_version
         if self._held is not None and book.version >= self._held.version:
             return self._judge(self._held, book)
         return Verdict.OPEN
 
-    def on_snapshot(self, snapshot: BookSnapshot, book: Book) -> Verdict:
+    def on_snapshot(self, snapshot: BookSnapshot, book: Book, now_ns: int) -> Verdict:
         """Take the fetched snapshot: compare, or wait until the chain has reached its version."""
         if snapshot.version < self._base_version:
             self._lead_ns = min(max(NS_PER_S, 2 * self._lead_ns), LEAD_MAX_NS)
             self.close()
             return Verdict.LAGS
         if snapshot.version > book.version:
-            self._held = snapshot
+            self._held, self._held_ns = snapshot, now_ns
             return Verdict.OPEN
         return self._judge(snapshot, book)
+
+    def ahead_since_ns(self) -> int | None:
+        """Return since when a snapshot has shown a version that the chain has not reached; None while none has."""
+        return self._held_ns if self._held is not None else None
 
     def on_timer(self, now_ns: int) -> None:
         """Give up what has been open for too long."""
@@ -158,6 +165,7 @@ class BookAudit:
         found = bids.found + asks.found
         if not found:
             self._suspicions = self._losses = 0
+            book.deepen(snapshot, later)
             return Verdict.AGREES
         counters.differing += 1
         counters.mismatches += len(found)
@@ -194,3 +202,40 @@ def _differences(theirs: tuple[Level, ...], ours: Iterable[Level], touched: set[
         if here.get(price, 0) != there.get(price, 0)
     )
     return _Compared(len(prices), found)
+
+
+class AuditTimes:
+    """When the next audit of a book is due. Owned by a `BookSync`.
+
+    Audits come at an interval, spread over the fleet by the symbol's name; sooner where no push has come for a while
+    (a dead subscription looks like a quiet market), and much sooner after a sign that pushes are missing.
+    """
+
+    def __init__(self, symbol: str, first_ns: int, interval_ns: int, quiet_ns: int) -> None:
+        """Interval 0: never. quiet_ns: without a push for so long, and since the last audit, another one is due."""
+        self._interval_ns, self._quiet_ns = interval_ns, quiet_ns
+        # 0..1, the same in every process: where in the interval this symbol's audits lie.
+        phase = int.from_bytes(symbol.encode()[-8:]) % 997 / 997
+        self._first_ns = first_ns + int(phase * interval_ns)
+        self._due_ns: int | None = None
+        self._asked_ns = 0
+
+    def is_due(self, pushed_ns: int, now_ns: int) -> bool:
+        """True when an audit shall be opened now; it counts as opened. pushed_ns: when the last push came."""
+        if not self._interval_ns:
+            return False
+        if self._due_ns is None:
+            self._due_ns = now_ns + self._first_ns
+        if now_ns < min(self._due_ns, max(pushed_ns, self._asked_ns) + self._quiet_ns):
+            return False
+        self.note_asked(now_ns)
+        return True
+
+    def note_asked(self, now_ns: int) -> None:
+        """Take note that an audit was opened: the next is due an interval later."""
+        self._asked_ns = now_ns
+        self._due_ns = now_ns + self._interval_ns
+
+    def hasten(self, at_ns: int) -> None:
+        """Make the next audit due at `at_ns`, or earlier if it was."""
+        self._due_ns = at_ns if self._due_ns is None else min(self._due_ns, at_ns)

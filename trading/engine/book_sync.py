@@ -13,52 +13,24 @@ Nothing here fetches: a result may ask for a snapshot, and the answer comes back
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
 
 from trading.engine.book import Book
-from trading.engine.book_audit import BookAudit, Verdict
-from trading.engine.book_sync_settings import BookSyncSettings, SyncCounters
-from trading.engine.quote_check import Comparison, QuoteCheck
+from trading.engine.book_audit import AuditTimes, BookAudit, Verdict
+from trading.engine.book_sync_result import SyncKind, SyncResult
+from trading.engine.book_sync_settings import BookSyncSettings, SnapshotPauses, SyncCounters
+from trading.engine.depth_watch import DepthWatch
+from trading.engine.quote_check import Comparison, QuoteCheck, is_same_best
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState
 from trading.model.units import NS_PER_MS
 
-BEHIND_MIN = 5
-"""So many pushes must repeat what is known before their number says anything."""
-
-
-class SyncKind(StrEnum):
-    """What became of an input: it changed the book, meant nothing to it, waits for a snapshot, or cost the proof."""
-
-    APPLIED = "APPLIED"
-    IGNORED = "IGNORED"
-    BUFFERED = "BUFFERED"
-    RESYNC = "RESYNC"
-
-
-@dataclass(frozen=True, slots=True)
-class SyncResult:
-    """Outcome of one input.
-
-    `fetch_not_before_ns`: None, or the earliest time at which a snapshot shall be fetched. `is_audit`: nothing waits
-    for that snapshot; whatever else wants one goes first.
-    """
-
-    kind: SyncKind
-    fetch_not_before_ns: int | None = None
-    is_audit: bool = False
-
-
-_APPLIED = SyncResult(SyncKind.APPLIED)
-_IGNORED = SyncResult(SyncKind.IGNORED)
-_BUFFERED = SyncResult(SyncKind.BUFFERED)
+_APPLIED, _IGNORED = SyncResult(SyncKind.APPLIED), SyncResult(SyncKind.IGNORED)
 
 
 class BookSync:
     """Keeps one book and its proof. Owned by one symbol's engine; `now_ns` never runs backwards.
 
-    Invariants: PROVEN implies an unbroken version chain from a snapshot, an uncrossed book and a line heard of within
-    `stale_after_ns`; at most one snapshot request is outstanding.
+    Invariants: PROVEN implies an unbroken version chain from a snapshot, an uncrossed book whose best is within the
+    depth that the snapshot gave, and a line heard of within `stale_after_ns`; at most one snapshot is asked for.
     """
 
     def __init__(self, symbol: str, settings: BookSyncSettings | None = None) -> None:
@@ -70,9 +42,13 @@ class BookSync:
         self.counters = SyncCounters()
         self.quote_check = QuoteCheck()
         self.audit = BookAudit()
-        # 0..1, the same in every process: where in the interval this symbol's audits lie.
-        self._audit_phase = int.from_bytes(symbol.encode()[-8:]) % 997 / 997
-        self._audit_due_ns: int | None = None
+        self._audit_times = AuditTimes(
+            symbol, self.settings.audit_first_ns, self.settings.audit_interval_ns, self.settings.audit_quiet_ns
+        )
+        self._watch = DepthWatch()
+        self._refresh_asked_ns = 0
+        self._chain_exch_ns = 0  # the venue's stamp of the snapshot that the chain began with
+        self._is_rest_late = False  # REST was seen behind the stream
         self._is_connected = False
         self._has_chain = False  # the book holds a snapshot and every push since
         self._is_confirmed = False  # a push, or a second look, has shown that the snapshot was not behind the stream
@@ -80,12 +56,10 @@ class BookSync:
         self._buffer: deque[BookDelta] = deque(maxlen=self.settings.buffer_max)
         self._heard_ns = 0
         self._wanted_ns: int | None = None  # when the outstanding snapshot request was due
-        self._attempt = 0
+        self._pauses = SnapshotPauses(self.settings.retry_pause_ns, self.settings.retry_pause_max_ns)
         self._unproven_since_ns = 0
         self._crossed_since_ns = 0
         self._quiet_since_ns = 0
-        self._behind_since_ns = 0  # since when every push lies at or below the version, and how many did
-        self._behind = 0
 
     @property
     def buffered(self) -> int:
@@ -103,7 +77,8 @@ class BookSync:
         """Take note that every topic is live: a snapshot is wanted at once. Pushes since the loss are kept."""
         self._is_connected = True
         self._heard_ns = now_ns
-        self._attempt = 0
+        self._pauses.reset()
+        self._watch.on_connected(now_ns)
         return self._restart(BookState.SYNCING, "waiting for a snapshot", now_ns)
 
     def on_disconnected(self, reason: str, now_ns: int) -> SyncResult:
@@ -120,13 +95,18 @@ class BookSync:
         self._heard(now_ns)
         return _IGNORED
 
+    def on_trade(self, now_ns: int) -> None:
+        """Take note of a trade: alive, and a change of the book that a push should tell."""
+        self._heard(now_ns)
+        self._watch.on_hint(now_ns)
+
     # --- the chain --------------------------------------------------------------------------------------------------
 
     def on_delta(self, delta: BookDelta, now_ns: int) -> SyncResult:
         """Apply, ignore or buffer one push, or lose the proof over it."""
         counters = self.counters
         counters.frames += 1
-        self._heard_ns = now_ns
+        self._heard_ns = self._watch.pushed_ns = now_ns
         if not self._has_chain:
             return self._hold(delta)
         version = self.book.version
@@ -139,8 +119,10 @@ class BookSync:
             counters.overlaps += 1
         self._is_first_push = False
         self._is_confirmed = True
-        self._behind = 0
+        self._watch.repeats = 0
         self.book.apply_delta(delta)
+        if self.book.is_outrun:
+            return self._outrun(now_ns)
         self._judge(now_ns)
         result: SyncResult | None = None
         if self.quote_check.pending:
@@ -155,17 +137,16 @@ class BookSync:
             return _IGNORED
         if self._has_chain and self._is_confirmed:
             if self.audit.is_open:
-                return self._after_audit(self.audit.on_snapshot(snapshot, self.book), now_ns) or _IGNORED
+                return self._after_audit(self.audit.on_snapshot(snapshot, self.book, now_ns), now_ns) or _IGNORED
             return _IGNORED
         self.counters.snapshots += 1
         self._wanted_ns = None
         if self._has_chain:
             if snapshot.version == self.book.version and self.quote_check.ahead_since_ns() is None:
-                self._is_confirmed = True
-                self._judge(now_ns)
-                return _IGNORED
+                return self._look_again(snapshot, now_ns)
             if snapshot.version <= self.book.version:
                 return self._ask_again(now_ns)
+            self._watch.on_shown(now_ns)
         return self._start_chain(snapshot, now_ns)
 
     def on_snapshot_failed(self, now_ns: int) -> SyncResult:
@@ -183,7 +164,12 @@ class BookSync:
         """Compare a book-ticker push with the book: at the same version they must agree, and the book must follow."""
         self._heard(now_ns)
         if not quote.version:
+            # It compares with no state of the book; where no push comes, prices that stay different are worth a look.
+            if self._is_confirmed and not is_same_best(quote, self.book):
+                self._watch.on_hint(now_ns)
             return _IGNORED
+        if self._has_chain and quote.version > self.book.version:
+            self._watch.on_shown(now_ns)
         if not self._has_chain:
             self.quote_check.hold(quote, now_ns)
             return _IGNORED
@@ -200,8 +186,12 @@ class BookSync:
             self._enter(BookState.STALE, f"nothing heard for {silence_ms} ms", now_ns)
         if self.state is BookState.CROSSED and now_ns - self._crossed_since_ns > settings.crossed_patience_ns:
             return self._restart(BookState.GAP, f"stayed crossed: {self.reason}", now_ns)
+        if self._watch.is_dead(settings.dead_after_ns, now_ns):
+            return self._lose_line(now_ns)
         ahead_since_ns = self.quote_check.ahead_since_ns() if self._has_chain else None
         if ahead_since_ns is not None and now_ns - ahead_since_ns > settings.ticker_patience_ns:
+            if self._watch.is_missing:
+                self._watch.note_lost(now_ns)
             return self._doubt(f"book stays at version {self.book.version} while the book ticker goes on", now_ns)
         return self._audit_in_time(now_ns) if self._is_confirmed else self._chase_snapshot(now_ns)
 
@@ -211,13 +201,14 @@ class BookSync:
         if len(self._buffer) == self.settings.buffer_max:
             self.counters.buffer_dropped += 1
         self._buffer.append(delta)
-        return _BUFFERED
+        return SyncResult(SyncKind.BUFFERED)
 
     def _start_chain(self, snapshot: BookSnapshot, now_ns: int) -> SyncResult:
         buffer = self._buffer
         if buffer and snapshot.version + 1 < buffer[0].from_version:
             # Older than the stream's first push: the push after the snapshot is not among those we hold.
             self.counters.snapshots_lagging += 1
+            self._is_rest_late = True
             return self._ask_again(now_ns)
         self.book.apply_snapshot(snapshot)
         self._has_chain = True
@@ -225,6 +216,7 @@ class BookSync:
         # Any push held back, applied or already contained, shows that the snapshot is not behind the stream.
         self._is_confirmed = bool(buffer)
         self._quiet_since_ns = now_ns
+        self._chain_exch_ns = snapshot.exch_ts_ns
         while buffer:
             delta = buffer.popleft()
             if delta.to_version <= self.book.version:
@@ -238,16 +230,15 @@ class BookSync:
                 return self._ask_again(now_ns)
             self.book.apply_delta(delta)
             self._is_first_push = False
+        if self.book.is_outrun:
+            return self._outrun(now_ns)
         self._judge(now_ns)
         return self._weigh(self.quote_check.begin(self.book, now_ns), now_ns) or _APPLIED
 
     def _pass_over(self, delta: BookDelta, now_ns: int) -> SyncResult:
         """Ignore a push that the book already contains, unless nothing else comes any more."""
         self.counters.duplicates += 1
-        self._behind += 1
-        if self._behind == 1:
-            self._behind_since_ns = now_ns
-        elif self._behind > BEHIND_MIN and now_ns - self._behind_since_ns > self.settings.behind_patience_ns:
+        if self._watch.has_begun_anew(self.settings.behind_patience_ns, now_ns):
             reason = f"pushes stay below version {self.book.version}, the last at {delta.to_version}"
             return self._begin_at(delta, reason, now_ns)
         if self.state is not BookState.PROVEN:
@@ -271,33 +262,76 @@ class BookSync:
     def _weigh(self, comparison: Comparison, now_ns: int) -> SyncResult | None:
         """Take the ticker's word at the book's own version: it confirms a snapshot, or costs the book."""
         if comparison is Comparison.AGREES:
-            if not self._is_confirmed:
+            # The ticker's topic says nothing of the depth topic, once that one has failed to follow it.
+            if not self._is_confirmed and not self._watch.is_doubted:
                 self._is_confirmed = True
                 self._judge(now_ns)
         elif comparison is Comparison.DIFFERS and self.quote_check.is_lost():
             return self._doubt(f"best prices differ from the book ticker's at version {self.book.version}", now_ns)
         return None
 
+    def _outrun(self, now_ns: int) -> SyncResult:
+        """Lose the proof: the market has left the depth that the snapshot gave, and what lies there is unknown."""
+        self.counters.outrun += 1
+        return self._restart(BookState.GAP, f"at the snapshot's cut at version {self.book.version}", now_ns)
+
+    def _look_again(self, snapshot: BookSnapshot, now_ns: int) -> SyncResult:
+        """Take the same version once more, nothing having come in between, as the proof of a quiet symbol."""
+        if 0 < snapshot.exch_ts_ns <= self._chain_exch_ns:  # a copy of the first answer says nothing new
+            return self._ask_again(now_ns)
+        quiet_ns = now_ns - self._quiet_since_ns
+        if quiet_ns < self._quiet_proof_ns:
+            return _IGNORED
+        if quiet_ns < self.settings.rest_lag_ns:
+            self._audit_times.hasten(now_ns + self.settings.rest_lag_ns)
+        self._is_confirmed = True
+        self._judge(now_ns)
+        return _IGNORED
+
+    @property
+    def _quiet_proof_ns(self) -> int:
+        is_doubtful = self._is_rest_late or self._watch.is_missing or self._watch.is_doubted
+        return self.settings.rest_lag_ns if is_doubtful else self.settings.quiet_proof_ns
+
     def _audit_in_time(self, now_ns: int) -> SyncResult:
-        """Open an audit when one is due; a book that is proven has nothing else to wait for."""
-        self.audit.on_timer(now_ns)
-        settings = self.settings
-        if not settings.audit_interval_ns or self.state is not BookState.PROVEN or self.audit.is_open:
+        """Judge a snapshot that is ahead of the book; ask for one that deepens it, or for an audit that is due."""
+        audit, settings, watch = self.audit, self.settings, self._watch
+        audit.on_timer(now_ns)
+        ahead_since_ns = audit.ahead_since_ns()
+        if ahead_since_ns is not None and now_ns - ahead_since_ns > settings.ahead_patience_ns:
+            if watch.pushed_ns < ahead_since_ns:
+                return self._lose_line(now_ns)
+            return self._restart(BookState.GAP, f"version {self.book.version} is behind an audit's snapshot", now_ns)
+        if self.state is not BookState.PROVEN:
             return _IGNORED
-        if self._audit_due_ns is None:
-            self._audit_due_ns = now_ns + settings.audit_first_ns + int(self._audit_phase * settings.audit_first_ns)
-        if now_ns < self._audit_due_ns:
+        if self.book.is_running_low and now_ns - self._refresh_asked_ns > settings.retry_pause_max_ns:
+            self._refresh_asked_ns = now_ns
+            if not audit.is_open:
+                audit.open(self.book.version, now_ns)
+            return SyncResult(SyncKind.IGNORED, now_ns)
+        if watch.has_hint(settings.ticker_patience_ns, now_ns):
+            self._audit_times.hasten(now_ns)
+        if audit.is_open or not self._audit_times.is_due(watch.quiet_since_ns, now_ns):
             return _IGNORED
-        self._audit_due_ns = now_ns + settings.audit_interval_ns
-        return SyncResult(SyncKind.IGNORED, self.audit.open(self.book.version, now_ns), is_audit=True)
+        return SyncResult(SyncKind.IGNORED, audit.open(self.book.version, now_ns), is_audit=True)
 
     def _after_audit(self, verdict: Verdict, now_ns: int) -> SyncResult | None:
+        if verdict is Verdict.AGREES:
+            self._is_rest_late = False
         if verdict is Verdict.DIFFERS and self.audit.is_lost:
             self.audit.note_loss()
             return self._restart(BookState.GAP, f"audit: {self.audit.finding}", now_ns)
         if verdict is Verdict.LAGS or (verdict is Verdict.DIFFERS and self.audit.is_suspicious):
-            self._audit_due_ns = now_ns + self.settings.ticker_patience_ns
+            self._audit_times.hasten(now_ns + self.settings.ticker_patience_ns)
         return None
+
+    def _lose_line(self, now_ns: int) -> SyncResult:
+        """Give up a depth subscription whose pushes stay away: no proof, and a new connection is wanted."""
+        self.counters.dead_lines += 1
+        self._watch.note_dead(now_ns)
+        reason = "no depth push though newer versions are shown elsewhere"
+        result = self._restart(BookState.STALE, reason, now_ns)
+        return SyncResult(SyncKind.RESYNC, result.fetch_not_before_ns, reconnect=reason)
 
     def _doubt(self, reason: str, now_ns: int) -> SyncResult:
         self.quote_check.note_loss()
@@ -307,7 +341,7 @@ class BookSync:
         self._enter(state, reason, now_ns)
         self._forget_book()
         self.counters.resyncs += 1
-        self._wanted_ns = now_ns + self._pause_ns()
+        self._wanted_ns = now_ns + self._pauses.next_ns()
         return SyncResult(SyncKind.RESYNC, self._wanted_ns)
 
     def _begin_at(self, delta: BookDelta, reason: str, now_ns: int) -> SyncResult:
@@ -317,30 +351,23 @@ class BookSync:
         return result
 
     def _ask_again(self, now_ns: int) -> SyncResult:
-        self._wanted_ns = now_ns + max(self._pause_ns(), self.settings.retry_pause_ns)
+        self._wanted_ns = now_ns + max(self._pauses.next_ns(), self.settings.retry_pause_ns)
         return SyncResult(SyncKind.RESYNC, self._wanted_ns)
 
     def _chase_snapshot(self, now_ns: int) -> SyncResult:
         """Ask for a snapshot whose answer never came, and for the second look of a quiet symbol."""
         if self._wanted_ns is not None:
             return self._ask_again(now_ns) if now_ns - self._wanted_ns > self.settings.snapshot_timeout_ns else _IGNORED
-        if self._has_chain and now_ns - self._quiet_since_ns < self.settings.quiet_proof_ns:
+        if self._has_chain and now_ns - self._quiet_since_ns < self._quiet_proof_ns:
             return _IGNORED
         self._wanted_ns = now_ns
         return SyncResult(SyncKind.IGNORED, now_ns)
-
-    def _pause_ns(self) -> int:
-        """Return 0 for the first snapshot after a stable time, then doubled pauses up to the bound."""
-        attempt, self._attempt = self._attempt, min(self._attempt + 1, 16)
-        if attempt == 0:
-            return 0
-        return min(self.settings.retry_pause_ns << (attempt - 1), self.settings.retry_pause_max_ns)
 
     def _forget_book(self) -> None:
         self.book.clear()
         self._has_chain = False
         self._is_confirmed = False
-        self._behind = 0
+        self._watch.repeats = 0
         self.quote_check.reset()
         self.audit.close()
 
@@ -356,17 +383,13 @@ class BookSync:
         if state is BookState.PROVEN:
             if self.state is not BookState.PROVEN:
                 self.proven_since_ns = now_ns
-                took_ns = now_ns - self._unproven_since_ns if self._unproven_since_ns else 0
-                self.counters.proofs += 1
-                self.counters.resync_ns += took_ns
-                self.counters.last_resync_ns = took_ns
-                self.counters.longest_resync_ns = max(self.counters.longest_resync_ns, took_ns)
+                self.counters.note_proof(now_ns - self._unproven_since_ns if self._unproven_since_ns else 0)
         elif self.state is BookState.PROVEN:
             proven_ns = now_ns - self.proven_since_ns
             self.counters.proven_ns += proven_ns
             self._unproven_since_ns = now_ns
             if proven_ns >= self.settings.stable_after_ns:
-                self._attempt = 0
+                self._pauses.reset()
         elif not self._unproven_since_ns:
             self._unproven_since_ns = now_ns
         self.state = state

@@ -13,7 +13,8 @@ from typing import assert_never
 
 from trading.engine.accounting import book_fill
 from trading.engine.book import Book
-from trading.engine.book_sync import BookSync, SyncResult
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncResult
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.decision import Decider
 from trading.engine.engine_view import EngineView
@@ -27,6 +28,7 @@ from trading.engine.messages import (
     PaperCancelRequested,
     PaperOrderPlaced,
     ParametersChanged,
+    ReconnectFeed,
     ReportPaper,
     TimerFired,
     TradingSwitched,
@@ -124,7 +126,7 @@ class SymbolEngine:
                 self._after_sync(self._sync.on_best_quote(event, now_ns), actions)
                 return False
             case MarketTrade():
-                self._sync.on_alive(now_ns)
+                self._sync.on_trade(now_ns)
                 self._decider.measures.on_trade(event, now_ns)
                 if self._venue is not None:
                     self._venue.on_trade(event, now_ns)
@@ -192,6 +194,8 @@ class SymbolEngine:
     def _after_sync(self, result: SyncResult, actions: list[Action]) -> None:
         if result.fetch_not_before_ns is not None:
             actions.append(FetchSnapshot(self._symbol, result.fetch_not_before_ns, result.is_audit))
+        if result.reconnect:
+            actions.append(ReconnectFeed(self._symbol, result.reconnect))
 
     def _note_book(self, before: BookState, actions: list[Action]) -> None:
         """Tell venue, measures and people that the proof came or went."""

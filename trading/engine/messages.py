@@ -102,6 +102,14 @@ class FetchSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ReconnectFeed:
+    """Give up the market-data connection and open another: its depth subscription is dead. The loss comes as usual."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportPaper:
     """Paper venue events (order states, executions) for the executor, in order."""
 
@@ -117,4 +125,4 @@ class NoteRaised:
     fields: tuple[tuple[str, str], ...] = ()
 
 
-Action = PlaceOrder | CancelOrder | FetchSnapshot | ReportPaper | NoteRaised
+Action = PlaceOrder | CancelOrder | FetchSnapshot | ReconnectFeed | ReportPaper | NoteRaised

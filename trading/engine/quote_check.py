@@ -97,13 +97,18 @@ class QuoteCheck:
 
     def _compare(self, quote: BestQuote, book: Book) -> Comparison:
         self.checks += 1
-        bid, ask = book.best_bid, book.best_ask
-        is_same_bid = quote.bid is bid or (quote.bid is not None and bid is not None and quote.bid[0] == bid[0])
-        is_same_ask = quote.ask is ask or (quote.ask is not None and ask is not None and quote.ask[0] == ask[0])
-        if is_same_bid and is_same_ask:
+        if is_same_best(quote, book):
             self._misses = 0
             self._losses = 0
             return Comparison.AGREES
         self.mismatches += 1
         self._misses += 1
         return Comparison.DIFFERS
+
+
+def is_same_best(quote: BestQuote, book: Book) -> bool:
+    """Return whether quote and book name the same best prices, or both none."""
+    bid, ask = book.best_bid, book.best_ask
+    is_same_bid = quote.bid is bid or (quote.bid is not None and bid is not None and quote.bid[0] == bid[0])
+    is_same_ask = quote.ask is ask or (quote.ask is not None and ask is not None and quote.ask[0] == ask[0])
+    return is_same_bid and is_same_ask

@@ -28,6 +28,7 @@ from trading.engine.messages import (
     PaperCancelRequested,
     PaperOrderPlaced,
     PlaceOrder,
+    ReconnectFeed,
     ReportPaper,
     TimerFired,
     TradingSwitched,
@@ -237,8 +238,8 @@ class ReplayRun:
                         self._on_report(event)
                 case NoteRaised():
                     self._notes[action.name] = self._notes.get(action.name, 0) + 1
-                case FetchSnapshot():
-                    pass  # snapshots come when the recording has them
+                case FetchSnapshot() | ReconnectFeed():
+                    pass  # snapshots and connections come when the recording has them
                 case _:
                     assert_never(action)
 

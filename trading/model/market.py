@@ -42,7 +42,12 @@ class BookState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookSnapshot:
-    """A REST depth answer: all levels at `version` (inclusive), best first; deeper levels are unknown, not empty."""
+    """A REST depth answer: all levels at `version` (inclusive), best first, as far down as it goes.
+
+    Attributes:
+        bid_cut, ask_cut: price (ticks) of the deepest level of a side that the answer has cut off: what is missing
+            beyond it is unknown, not empty. None: the side is whole.
+    """
 
     symbol: str
     version: int
@@ -50,6 +55,8 @@ class BookSnapshot:
     asks: tuple[Level, ...]
     exch_ts_ns: int
     recv_ts_ns: int
+    bid_cut: int | None = None
+    ask_cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

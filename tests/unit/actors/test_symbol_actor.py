@@ -74,8 +74,14 @@ class HungSupervisor:
 class SilentFeed:
     """A connection on which nothing comes."""
 
+    def __init__(self) -> None:
+        self.reconnects: list[str] = []
+
     async def run(self, sink: Callable[[MarketEvent], None]) -> None:
         await asyncio.Event().wait()
+
+    def reconnect(self, reason: str) -> None:
+        self.reconnects.append(reason)
 
     def stats(self) -> FeedStats:
         return FeedStats(0, 0, 0, 0, 0)

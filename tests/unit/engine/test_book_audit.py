@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from trading.engine.book_audit import LEAD_MAX_NS, LOSSES_MAX, PATIENCE_NS, PUSHES_MAX
 from trading.engine.book_sync import BookSync
 from trading.engine.book_sync_settings import BookSyncSettings
-from trading.model.market import BookDelta, BookSnapshot, BookState, Level
+from trading.model.market import BookDelta, BookSnapshot, BookState, Level, Side
 from trading.model.units import NS_PER_S
 
 SYMBOL = "龙虾USDT"
@@ -18,7 +20,9 @@ ASKS: tuple[Level, ...] = ((101, 2), (110, 3))
 
 
 def snapshot(version: int, bids: tuple[Level, ...] = BIDS, asks: tuple[Level, ...] = ASKS) -> BookSnapshot:
-    return BookSnapshot(SYMBOL, version, bids, asks, 0, 0)
+    """A snapshot that has cut off both sides."""
+    cuts = (bids[-1][0] if bids else None, asks[-1][0] if asks else None)
+    return BookSnapshot(SYMBOL, version, bids, asks, 0, 0, *cuts)
 
 
 def delta(first: int, last: int, bids: tuple[Level, ...] = (), asks: tuple[Level, ...] = ()) -> BookDelta:
@@ -34,9 +38,12 @@ def audited(settings: BookSyncSettings = SETTINGS) -> tuple[BookSync, int]:
     return sync, open_next(sync, START_NS)
 
 
-def open_next(sync: BookSync, now_ns: int) -> int:
-    """Let time pass until an audit opens; the line stays alive."""
+def open_next(sync: BookSync, now_ns: int, is_moving: bool = False) -> int:
+    """Let time pass until an audit opens; the line stays alive, and with `is_moving` pushes come."""
     for _ in range(1_000):
+        if is_moving:
+            version = sync.book.version + 1
+            sync.on_delta(BookDelta(sync.book.symbol, version, version, ((98, version),), (), 0, 0), now_ns)
         sync.on_alive(now_ns)
         result = sync.on_timer(now_ns)
         if result.is_audit:
@@ -146,17 +153,45 @@ def test_audit_is_given_up_when_the_snapshot_stays_away_fails_or_the_proof_goes(
     sync, now_ns = audited()
     sync.on_alive(now_ns + PATIENCE_NS)
     sync.on_timer(now_ns + PATIENCE_NS + 1)
-    assert not sync.audit.is_open
+    assert sync.audit.counters.without_verdict == 1
     sync, now_ns = audited()
     sync.on_snapshot_failed(now_ns)
     assert not sync.audit.is_open
     sync, now_ns = audited()
     sync.on_delta(delta(105, 105), now_ns)
     assert not sync.audit.is_open
+
+
+def test_audit_whose_turn_comes_late_still_judges_by_the_newest_pushes() -> None:
+    """A node's turns may be minutes away: what matters are the pushes after the snapshot's version."""
+    sync, now_ns = audited()
+    last = 100 + 2 * PUSHES_MAX
+    for version in range(101, last + 1):
+        sync.on_delta(delta(version, version, ((98, version),)), now_ns + version)
+    sync.on_snapshot(snapshot(last - 3, ((99, 5), (98, last - 3), (90, 7))), now_ns + last)
+    assert (sync.audit.counters.done, sync.audit.counters.mismatches) == (1, 0)
+    assert sync.book.qty_at(Side.BUY, 98) == last, "the pushes after the snapshot still count"
+    assert (sync.state, sync.book.version) == (BookState.PROVEN, last)
+
+
+def test_audit_snapshot_older_than_all_remembered_pushes_gives_no_verdict() -> None:
     sync, now_ns = audited()
     for version in range(101, 102 + PUSHES_MAX):
         sync.on_delta(delta(version, version), now_ns)
-    assert not sync.audit.is_open
+    sync.on_snapshot(snapshot(100), now_ns)
+    assert (sync.audit.counters.done, sync.audit.counters.without_verdict) == (0, 1)
+    assert sync.state is BookState.PROVEN
+
+
+def test_audit_that_agrees_deepens_the_book_down_to_its_own_cut() -> None:
+    sync, now_ns = audited()
+    assert not sync.book.is_known(Side.BUY, 80)
+    sync.on_delta(delta(101, 101, ((70, 4),)), now_ns)
+    assert sync.book.bids(9) == list(BIDS)
+    sync.on_delta(delta(102, 102, ((99, 6),)), now_ns)
+    sync.on_snapshot(snapshot(101, (*BIDS, (85, 2), (70, 4), (60, 1)), (*ASKS, (150, 1))), now_ns)
+    assert sync.book.bids(9) == [(99, 6), (98, 4), (90, 7), (85, 2), (70, 4), (60, 1)]
+    assert (sync.book.version, sync.book.deepest_known_bid, sync.book.deepest_known_ask) == (102, 60, 150)
     assert sync.state is BookState.PROVEN
 
 
@@ -175,14 +210,19 @@ def test_audit_that_is_never_right_is_only_counted_in_the_end() -> None:
     assert sync.audit.counters.differing == LOSSES_MAX + 1
 
 
-def test_audits_of_a_fleet_are_spread_and_can_be_switched_off() -> None:
-    due = set()
-    for name in ("BTCUSDT", "ETHUSDT", "龙虾USDT", "GOLD(PAXG)USDT"):
+def test_audits_of_a_fleet_are_spread_over_the_whole_interval() -> None:
+    due = []
+    for number in range(200):
+        name = f"{number * 7919 % 1000:03}XUSDT"
         sync = BookSync(name, SETTINGS)
         sync.on_connected(START_NS)
         sync.on_delta(BookDelta(name, 1, 1, (), (), 0, 0), START_NS)
         sync.on_snapshot(BookSnapshot(name, 1, BIDS, ASKS, 0, 0), START_NS)
-        due.add(open_next(sync, START_NS))
-    assert len(due) > 1
+        due.append(open_next(sync, START_NS, is_moving=True) - START_NS)
+    parts = Counter(int((at_ns - NS_PER_S) * 10 // SETTINGS.audit_interval_ns) for at_ns in due)
+    assert all(8 <= parts[part] <= 32 for part in range(10)), parts
+
+
+def test_audits_can_be_switched_off() -> None:
     with pytest.raises(AssertionError, match="no audit"):
         audited(BookSyncSettings(audit_interval_ns=0))

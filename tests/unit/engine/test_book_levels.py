@@ -10,7 +10,9 @@ from trading.model.market import BookDelta, BookSnapshot, Level, Side
 
 
 def snapshot(version: int, bids: list[Level], asks: list[Level]) -> BookSnapshot:
-    return BookSnapshot("BTCUSDT", version, tuple(bids), tuple(asks), 1, 2)
+    """A snapshot that has cut off both sides."""
+    cuts = (bids[-1][0] if bids else None, asks[-1][0] if asks else None)
+    return BookSnapshot("BTCUSDT", version, tuple(bids), tuple(asks), 1, 2, *cuts)
 
 
 def delta(from_version: int, to_version: int, bids: list[Level], asks: list[Level]) -> BookDelta:

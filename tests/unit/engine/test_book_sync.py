@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.book_sync import BookSync, SyncKind
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_result import SyncKind
 from trading.engine.book_sync_settings import BookSyncSettings
 from trading.engine.quote_check import LOSSES_MAX, MISMATCHES_MAX
 from trading.model.market import BestQuote, BookDelta, BookSnapshot, BookState, Level
@@ -122,44 +123,6 @@ def test_book_sync_duplicate_is_ignored_and_overlap_is_applied_and_counted() -> 
     assert sync.on_delta(delta(102, 105), START_NS).kind is SyncKind.APPLIED
     assert (sync.counters.duplicates, sync.counters.overlaps, sync.counters.gaps) == (1, 1, 0)
     assert (sync.state, sync.book.version) == (BookState.PROVEN, 105)
-
-
-def test_book_sync_quiet_symbol_is_proven_by_the_same_version_twice() -> None:
-    sync = BookSync(SYMBOL)
-    sync.on_connected(START_NS)
-    sync.on_snapshot(snapshot(100), START_NS)
-    assert state_of(sync) is BookState.SYNCING
-
-    later_ns = START_NS + BookSyncSettings().quiet_proof_ns
-    assert sync.on_timer(later_ns - 1).fetch_not_before_ns is None
-    assert sync.on_timer(later_ns).fetch_not_before_ns == later_ns
-    assert sync.on_timer(later_ns + 1).fetch_not_before_ns is None
-    sync.on_snapshot(snapshot(100), later_ns + 2)
-    assert state_of(sync) is BookState.PROVEN
-
-
-def test_book_sync_quiet_symbol_with_a_newer_second_snapshot_looks_a_third_time() -> None:
-    sync = BookSync(SYMBOL)
-    sync.on_connected(START_NS)
-    sync.on_snapshot(snapshot(100), START_NS)
-    later_ns = START_NS + NS_PER_S
-    sync.on_timer(later_ns)
-    sync.on_snapshot(snapshot(104, bid=98), later_ns)
-    assert (sync.state, sync.book.version) == (BookState.SYNCING, 104)
-    sync.on_timer(later_ns + NS_PER_S)
-    sync.on_snapshot(snapshot(104, bid=98), later_ns + NS_PER_S)
-    assert state_of(sync) is BookState.PROVEN
-
-
-def test_book_sync_quiet_symbol_is_proven_by_the_first_push_or_an_agreeing_quote() -> None:
-    by_push, by_quote = BookSync(SYMBOL), BookSync(SYMBOL)
-    for sync in (by_push, by_quote):
-        sync.on_connected(START_NS)
-        sync.on_snapshot(snapshot(100), START_NS)
-    by_push.on_delta(delta(101, 101), START_NS)
-    by_quote.on_best_quote(quote(100, 99, 101), START_NS)
-    assert state_of(by_push) is BookState.PROVEN
-    assert state_of(by_quote) is BookState.PROVEN
 
 
 def test_book_sync_stale_snapshot_on_a_quiet_symbol_is_never_proven_while_the_ticker_is_ahead() -> None:

@@ -22,7 +22,7 @@ def test_audit_that_differs_cancels_in_the_same_step_and_asks_for_a_snapshot() -
         desk.play(FeedAlive(SYMBOL, now_ns), now_ns)
         actions = desk.play(TimerFired(now_ns), now_ns)
         audits = [action for action in actions if isinstance(action, FetchSnapshot) and action.is_audit]
-        assert now_ns < 60 * S
+        assert now_ns < 65 * S
     working = [order.client_order_id for order in desk.engine.view().open_orders]
     assert len(working) == 1
     actions = desk.play(snapshot([(9_990, 999), *BIDS[1:]], ASKS, version=2, at_ns=now_ns), now_ns)

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from trading.adapters.mexc.drift import NAMES_MAX, OTHERS, SAMPLE, WINDOW_FRAMES, DriftCanary
+import pytest
+
+from trading.adapters.mexc.drift import FIRST, NAMES_MAX, OTHERS, SAMPLE, WINDOW_FRAMES, DriftCanary
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 
 FIELD_9 = bytes([9 << 3 | 2, 1, 65])  # field 9, length-delimited, "A": unknown in every level and body
 
 
-def frames(canary: DriftCanary, count: int) -> int:
+def frames(canary: DriftCanary, count: int, kind: str = "publicAggreDepths") -> int:
     """Count frames; return how many were to be searched."""
-    return sum(canary.on_frame() for _ in range(count))
+    return sum(canary.on_frame(kind) for _ in range(count))
 
 
-def test_drift_one_frame_in_so_many_is_searched() -> None:
-    assert frames(DriftCanary(), SAMPLE * 20) == 20
+def test_drift_one_frame_in_so_many_is_searched_and_the_first_ones() -> None:
+    assert frames(DriftCanary(), SAMPLE * 20) == 20 + FIRST - 1
+
+
+@pytest.mark.parametrize("rhythm", [2, 4, 8, 16, 64, 128])
+def test_drift_of_a_rhythm_of_the_venue_is_found(rhythm: int) -> None:
+    """A field in each n-th frame only, of three kinds that take turns."""
+    canary, seen = DriftCanary(), 0
+    for number in range(3 * WINDOW_FRAMES):
+        kind = ("publicAggreDepths", "publicAggreDeals", "publicAggreBookTicker")[number % 3]
+        is_searched = canary.on_frame(kind)
+        seen += is_searched and number >= WINDOW_FRAMES and not number % rhythm
+    assert seen >= 2 * WINDOW_FRAMES // (rhythm * SAMPLE) // 2
+
+
+def test_drift_of_a_rare_kind_is_told_after_three_of_its_frames() -> None:
+    canary = DriftCanary()
+    for _ in range(3):
+        frames(canary, 500)
+        if canary.on_frame("publicSpotKline"):
+            canary.note("unknown field 11 in PublicSpotKlineV3Api")
+    assert canary.alarm == "unknown field 11 in PublicSpotKlineV3Api"
 
 
 def test_drift_unknown_fields_of_frame_body_and_items_are_found_by_name() -> None:
@@ -48,7 +70,7 @@ def test_drift_new_field_in_every_frame_is_told_within_a_few_searched_ones() -> 
     seen = 0
     while not canary.alarm:
         seen += 1
-        if canary.on_frame():
+        if canary.on_frame("publicAggreDepths"):
             canary.note("unknown field 7 in PublicAggreDepthsV3Api")
     assert seen <= 3 * SAMPLE
 

@@ -83,21 +83,20 @@ class PublicCodec:
             raise DecodeError(f"expected a push frame, was {len(payload)} other bytes")
         if frame.symbol != self._symbol:
             raise DecodeError(f"expected a frame of {self._symbol}, was of {frame.symbol!r} on {frame.channel!r}")
-        is_searched = self.drift.on_frame()
         if not frame.channel.startswith(_CHANNELS):
             self.drift.note(f"unknown channel {frame.channel.replace(self._symbol, '')[:_CHANNEL_SHOWN]}")
         exch_ts_ns = frame.sendTime * NS_PER_MS
         try:
             if frame.HasField("publicAggreDepths"):
-                if is_searched:
+                if self.drift.on_frame("publicAggreDepths"):
                     self.drift.search(frame, frame.publicAggreDepths)
                 return (self._delta(frame.publicAggreDepths, exch_ts_ns, recv_ts_ns),)
             if frame.HasField("publicAggreBookTicker"):
-                if is_searched:
+                if self.drift.on_frame("publicAggreBookTicker"):
                     self.drift.search(frame, frame.publicAggreBookTicker)
                 return (self._quote(frame.publicAggreBookTicker, exch_ts_ns, recv_ts_ns),)
             if frame.HasField("publicAggreDeals"):
-                if is_searched:
+                if self.drift.on_frame("publicAggreDeals"):
                     self.drift.search(frame, frame.publicAggreDeals)
                 return self._trades(frame.publicAggreDeals, recv_ts_ns)
         except ValueError as error:
@@ -128,6 +127,7 @@ class PublicCodec:
         Raises: DecodeError for a foreign body on the depth channel: it may be a change of the book in a new form.
         """
         kind = frame.WhichOneof("body")
+        self.drift.on_frame(kind or "")
         if kind is None and not self.drift.search(frame, None):
             return (FeedAlive(self._symbol, recv_ts_ns),)
         self.unexpected += 1

@@ -12,8 +12,12 @@ from collections import Counter
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-SAMPLE = 64
-"""Each so many frames one is searched for unknown fields: a field that is there to stay is found within seconds."""
+SAMPLE = 61
+"""Of each kind of frame one in so many is searched for unknown fields: one that is there to stay is found within
+seconds. A prime, so that no rhythm of the venue's keeps what is odd out of the sample."""
+
+FIRST = 3
+"""So many frames of each kind are searched anyway, in each half of a window: what is rare shall not wait for a turn."""
 
 NAMES_MAX = 32
 """Different findings that are remembered; the rest is counted as one."""
@@ -35,17 +39,21 @@ class DriftCanary:
         self.findings: Counter[str] = Counter()
         """How often each unknown thing was seen, by name, since the start; at most `NAMES_MAX` names and OTHERS."""
         self._frames = 0
+        self._kinds: Counter[str] = Counter()
         self._recent: Counter[str] = Counter()
         self._before: Counter[str] = Counter()
         self._frames_before = 0
 
-    def on_frame(self) -> bool:
-        """Count a frame; True when it is one to be searched."""
+    def on_frame(self, kind: str) -> bool:
+        """Count a frame of a kind (the name of its body); True when it is one to be searched."""
         self._frames += 1
         if self._frames >= WINDOW_FRAMES // 2:
             self._before, self._frames_before = self._recent, self._frames
             self._recent, self._frames = Counter(), 0
-        return not self._frames % SAMPLE
+            self._kinds.clear()
+        seen = self._kinds[kind]
+        self._kinds[kind] = seen + 1
+        return seen < FIRST or not seen % SAMPLE
 
     def note(self, name: str) -> None:
         """Count a finding of one frame."""

@@ -160,6 +160,7 @@ class MarketConnection:
         self._on_refused = on_refused
         self._pending = set(topics)
         self._frames = 0
+        self._given_up = ""
         self._opened_ns = self._heard_ns = self._data_ns = clock.monotonic_ns()
         self.inbox = FrameInbox(settings.inbox_max, counters)
         self.live_since_ns = 0
@@ -169,6 +170,10 @@ class MarketConnection:
     def age_s(self) -> float:
         """Seconds since the socket was opened."""
         return (self._clock.monotonic_ns() - self._opened_ns) / NS_PER_S
+
+    def give_up(self, reason: str) -> None:
+        """End it, within a second, because whoever reads it finds it worthless."""
+        self._given_up = reason
 
     async def run(self) -> None:
         """Open, subscribe and read until it ends, which is always a ConnectionLost."""
@@ -251,6 +256,8 @@ class MarketConnection:
         pinged_ns = self._opened_ns
         while True:
             await asyncio.sleep(pause_s)
+            if self._given_up:
+                raise ConnectionLost(self._given_up)
             now_ns = self._clock.monotonic_ns()
             if now_ns - pinged_ns >= settings.ping_interval_s * NS_PER_S:
                 pinged_ns = now_ns

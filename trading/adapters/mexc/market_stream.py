@@ -118,6 +118,11 @@ class MarketStream:
             settings = self._settings
             await asyncio.sleep(backoff_s(failures, settings.backoff_min_s, settings.backoff_max_s, self._rng))
 
+    def reconnect(self, reason: str) -> None:
+        """Give up the connection that is in use, within a second; another follows, as after any loss. Idempotent."""
+        if self._current is not None:
+            self._current.connection.give_up(reason)
+
     async def _serve(self, sink: Sink) -> tuple[str, float]:
         """Run one connection, and those that take over from it, to the end. Returns: why, and how long it was live."""
         self._current = self._open()

@@ -14,6 +14,18 @@ from trading.model.instrument import MAGNITUDE_MAX, Instrument
 from trading.model.market import BestQuote, BookSnapshot, Level, Ticker24h
 from trading.model.units import MS_MAX, UNITS_MAX, ns_from_ms, plain
 
+DEPTH_LIMIT = 1_000
+"""Levels a side asked for; far beyond what a strategy looks at, and a fifth of the bytes of the documented maximum."""
+
+DEPTH_LEVELS_MAX = 2_000
+"""Levels a side at which live answers stop, whatever was asked for (measured by others; documented are 5000)."""
+
+ALIKE_MIN = 20
+"""Two sides of the same length are no chance from here on: something has cut them."""
+
+WHOLE = "isWhole"
+"""Our own mark in the snapshot of an imported recording: it cuts nothing off. No venue sends it."""
+
 _DECIMALS_MAX = 18
 _ONLINE = ("1", "ENABLED")
 _OFFLINE = {"2": "paused by the venue", "3": "offline"}
@@ -76,8 +88,12 @@ def listing_of(instrument: Instrument, server_time_ms: int) -> dict[str, Any]:
     }
 
 
-def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BookSnapshot:
-    """Read a depth answer. Raises: DecodeError when it is none, or off the instrument's grid."""
+def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int, limit: int = DEPTH_LIMIT) -> BookSnapshot:
+    """Read a depth answer. Raises: DecodeError when it is none, or off the instrument's grid.
+
+    limit: levels a side that were asked for, and a recording's were. A side that has as many is cut off at its deepest
+    level; so are two sides of the very same length, which some other limit of the venue may have made.
+    """
     try:
         version = body["lastUpdateId"]
         if not is_whole(version, UNITS_MAX):
@@ -88,7 +104,21 @@ def snapshot_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BookSnaps
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DecodeError(f"{instrument.symbol}: expected a depth snapshot: {error}")
     exch_ts_ns = ns_from_ms(timestamp) if is_whole(timestamp, MS_MAX) else 0
-    return BookSnapshot(instrument.symbol, version, tuple(bids), tuple(asks), exch_ts_ns, recv_ts_ns)
+    if body.get(WHOLE) is True:
+        return BookSnapshot(instrument.symbol, version, tuple(bids), tuple(asks), exch_ts_ns, recv_ts_ns)
+    least = min(limit, DEPTH_LEVELS_MAX)
+    if len(bids) == len(asks) >= ALIKE_MIN:
+        least = min(least, len(bids))
+    return BookSnapshot(
+        instrument.symbol,
+        version,
+        tuple(bids),
+        tuple(asks),
+        exch_ts_ns,
+        recv_ts_ns,
+        bids[-1][0] if len(bids) >= least else None,
+        asks[-1][0] if len(asks) >= least else None,
+    )
 
 
 def best_quote_of(body: Any, instrument: Instrument, recv_ts_ns: int) -> BestQuote:

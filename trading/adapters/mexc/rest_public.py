@@ -16,14 +16,18 @@ import httpx
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.mexc.errors import read_answer
 from trading.adapters.mexc.history_codec import candles_of, trades_of
-from trading.adapters.mexc.rest_codec import best_quote_of, instruments_of, is_whole, snapshot_of, tickers_of
+from trading.adapters.mexc.rest_codec import (
+    DEPTH_LIMIT,
+    best_quote_of,
+    instruments_of,
+    is_whole,
+    snapshot_of,
+    tickers_of,
+)
 from trading.model.errors import ConfigError, DecodeError, OutcomeUnknown, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, BookSnapshot, Candle, MarketTrade, Ticker24h
 from trading.model.units import MS_MAX, NS_PER_MS
-
-DEPTH_LIMIT = 1_000
-"""Levels a side asked for; far beyond what a strategy looks at, and a fifth of the bytes of the documented maximum."""
 
 DEPTH_LIMIT_MAX = 5_000
 TRADES_LIMIT_MAX = 1_000
@@ -105,12 +109,11 @@ class PublicRest:
 
     async def depth(self, instrument: Instrument, limit: int = DEPTH_LIMIT) -> BookSnapshot:
         """Return a snapshot of up to `limit` levels a side (at most 5000; live answers stop at 2000)."""
-        answer = await self._fetch(
-            "depth", {"symbol": instrument.symbol, "limit": str(min(max(limit, 1), DEPTH_LIMIT_MAX))}
-        )
+        limit = min(max(limit, 1), DEPTH_LIMIT_MAX)
+        answer = await self._fetch("depth", {"symbol": instrument.symbol, "limit": str(limit)})
         recv_ts_ns = self._clock.now_ns()
         try:
-            snapshot = snapshot_of(_read(answer), instrument, recv_ts_ns)
+            snapshot = snapshot_of(_read(answer), instrument, recv_ts_ns, limit)
         except DecodeError as error:
             raise self._unreadable("depth", error)
         if self._depth_tap is not None:

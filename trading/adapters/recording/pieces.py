@@ -24,6 +24,7 @@ from trading.model.market import (
     BookState,
     FeedConnected,
     FeedDisconnected,
+    Level,
     MarketEvent,
 )
 
@@ -112,4 +113,9 @@ def _opening(sync: BookSync, symbol: str, is_connected: bool, now_ns: int) -> It
     book = sync.book
     if sync.state is BookState.PROVEN:
         bids, asks = tuple(book.bids(LEVELS_MAX)), tuple(book.asks(LEVELS_MAX))
-        yield now_ns, BookSnapshot(symbol, book.version, bids, asks, book.exch_ts_ns, now_ns)
+        cuts = (_cut(bids, book.deepest_known_bid), _cut(asks, book.deepest_known_ask))
+        yield now_ns, BookSnapshot(symbol, book.version, bids, asks, book.exch_ts_ns, now_ns, *cuts)
+
+
+def _cut(levels: tuple[Level, ...], deepest_known: int | None) -> int | None:
+    return levels[-1][0] if len(levels) == LEVELS_MAX else deepest_known

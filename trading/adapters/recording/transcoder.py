@@ -10,7 +10,7 @@ from typing import assert_never
 import orjson
 
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
-from trading.adapters.mexc.rest_codec import listing_of
+from trading.adapters.mexc.rest_codec import WHOLE, listing_of
 from trading.adapters.mexc.topics import (
     DEALS,
     DEPTH,
@@ -117,6 +117,8 @@ class Transcoder:
             "bids": padded(event.bids),
             "asks": padded(event.asks),
             "timestamp": self._clock_ms(event.recv_ts_ns),
+            # An import is a market of its own, and this file is all of it: nobody could fetch what lay deeper.
+            WHOLE: True,
         }
         return Row(event.recv_ts_ns, REST_DEPTH, orjson.dumps(body))
 

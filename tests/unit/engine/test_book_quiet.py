@@ -1,0 +1,102 @@
+"""The proof of a quiet symbol, whose snapshot no push confirms: how long to wait, and what takes it back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.engine.test_book_sync import START_NS, SYMBOL, delta, quote, snapshot, state_of
+from trading.engine.book_sync import BookSync
+from trading.engine.book_sync_settings import BookSyncSettings
+from trading.model.market import BookState
+from trading.model.units import NS_PER_S
+
+
+def test_book_sync_quiet_symbol_is_proven_by_the_same_version_twice() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    assert state_of(sync) is BookState.SYNCING
+
+    later_ns = START_NS + BookSyncSettings().quiet_proof_ns
+    assert sync.on_timer(later_ns - 1).fetch_not_before_ns is None
+    assert sync.on_timer(later_ns).fetch_not_before_ns == later_ns
+    assert sync.on_timer(later_ns + 1).fetch_not_before_ns is None
+    sync.on_snapshot(snapshot(100), later_ns + 2)
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_quiet_symbol_with_a_newer_second_snapshot_looks_a_third_time() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    later_ns = START_NS + NS_PER_S
+    sync.on_timer(later_ns)
+    sync.on_snapshot(snapshot(104, bid=98), later_ns)
+    assert (sync.state, sync.book.version) == (BookState.SYNCING, 104)
+    # REST moved and no push told it: REST lags, or the depth topic is dead. So the third look waits out the lag.
+    settled_ns = later_ns + BookSyncSettings().rest_lag_ns
+    assert sync.on_timer(settled_ns - 1).fetch_not_before_ns is None
+    assert sync.on_timer(settled_ns).fetch_not_before_ns == settled_ns
+    sync.on_snapshot(snapshot(104, bid=98), settled_ns)
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_quiet_symbol_is_not_proven_by_a_second_answer_that_comes_too_soon_or_is_a_copy() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_snapshot(replace(snapshot(100), exch_ts_ns=7 * NS_PER_S), START_NS)
+    sync.on_snapshot(replace(snapshot(100), exch_ts_ns=8 * NS_PER_S), START_NS + 1)
+    assert state_of(sync) is BookState.SYNCING, "something else asked for it, at the same time"
+    later_ns = START_NS + NS_PER_S
+    sync.on_timer(later_ns)
+    result = sync.on_snapshot(replace(snapshot(100), exch_ts_ns=7 * NS_PER_S), later_ns)
+    assert result.fetch_not_before_ns is not None
+    assert state_of(sync) is BookState.SYNCING, "the venue's own stamp says that it is the first answer again"
+    sync.on_snapshot(replace(snapshot(100), exch_ts_ns=9 * NS_PER_S), later_ns + 1)
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_quiet_symbol_where_rest_was_seen_to_lag_waits_out_the_lag() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_delta(delta(110, 112), START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    sync.on_disconnected("closed", START_NS)
+    sync.on_connected(START_NS)
+    sync.on_snapshot(snapshot(112), START_NS)
+    soon_ns = START_NS + BookSyncSettings().quiet_proof_ns
+    assert sync.on_timer(soon_ns).fetch_not_before_ns is None
+    late_ns = START_NS + BookSyncSettings().rest_lag_ns
+    assert sync.on_timer(late_ns).fetch_not_before_ns == late_ns
+    sync.on_snapshot(snapshot(112), late_ns)
+    assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_quiet_symbol_is_looked_at_again_once_rest_cannot_lag_any_more() -> None:
+    """Two looks 500 ms apart may both be old; the late one is not, and costs the proof where it shows more."""
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    now_ns = START_NS + BookSyncSettings().quiet_proof_ns
+    sync.on_timer(now_ns)
+    sync.on_snapshot(snapshot(100), now_ns)
+    assert state_of(sync) is BookState.PROVEN
+    now_ns += BookSyncSettings().rest_lag_ns
+    result = sync.on_timer(now_ns)
+    assert (result.is_audit, result.fetch_not_before_ns) == (True, now_ns)
+    sync.on_snapshot(snapshot(105, bid=98), now_ns)
+    assert state_of(sync) is BookState.PROVEN, "its pushes may be on their way"
+    result = sync.on_timer(now_ns + BookSyncSettings().ahead_patience_ns + 1)
+    assert state_of(sync) is BookState.STALE
+    assert result.reconnect
+
+
+def test_book_sync_quiet_symbol_is_proven_by_the_first_push_or_an_agreeing_quote() -> None:
+    by_push, by_quote = BookSync(SYMBOL), BookSync(SYMBOL)
+    for sync in (by_push, by_quote):
+        sync.on_connected(START_NS)
+        sync.on_snapshot(snapshot(100), START_NS)
+    by_push.on_delta(delta(101, 101), START_NS)
+    by_quote.on_best_quote(quote(100, 99, 101), START_NS)
+    assert state_of(by_push) is BookState.PROVEN
+    assert state_of(by_quote) is BookState.PROVEN

@@ -151,19 +151,21 @@ def session_rows(directory: Path, symbol: str, at_ns: int) -> Iterator[Row]:
 
     Raises: ConfigError when the folder holds no recording of this symbol that began before.
     """
-    lives: dict[str, dict[int, Path]] = {}
+    lives: dict[str, dict[tuple[int, str], Path]] = {}
     # Sorted, so that a sealed file comes before the segment it was made of, which may stand beside it for a moment.
     for path in sorted(directory.glob("*")) if directory.is_dir() else ():
         stem = path.name.removesuffix(OPEN_SUFFIX).removesuffix(SEGMENT_SUFFIX).removesuffix(PARQUET_SUFFIX)
-        name, _, process = stem.rpartition("-")
-        head, _, begun = name.rpartition("-")
-        if stem != path.name and head == quote(symbol, safe="") and begun.isdigit() and int(begun) <= at_ns:
-            lives.setdefault(process, {}).setdefault(int(begun), path)
+        head, *parts = stem.rsplit("-", 3)
+        if stem == path.name or head != quote(symbol, safe="") or len(parts) != 3:
+            continue
+        begun, process, number = parts
+        if begun.isdigit() and int(begun) <= at_ns:
+            lives.setdefault(process, {}).setdefault((int(begun), number), path)
     if not lives:
         raise ConfigError(f"{directory} holds no recording of {symbol} from that time")
     # A life is one process: the one that began last before the moment, and all its segments up to it.
-    parts = max(lives.values(), key=max)
-    for _, path in sorted(parts.items()):
+    segments = max(lives.values(), key=max)
+    for _, path in sorted(segments.items()):
         yield from _rows(path)
 
 

@@ -6,7 +6,7 @@ strategy; symbol risk judges what is left, `quoting` makes it orders.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from operator import is_
 
 from trading.engine.book import Book
 from trading.engine.book_sync import BookSync
@@ -136,16 +136,16 @@ class Decider:
         if self.fault or self._strategy is None:
             return Desires((), (Refusal.HALTED,), STATE_FAULT)
         view = StrategyView(
-            now_ns=now_ns,
-            instrument=self._instrument,
-            book=sync.book,
-            bid=bid,
-            ask=ask,
-            measures=self.measures,
-            orders=self.orders.active,
-            position=self.position,
-            held_lots=self.held_lots,
-            allocation_quote=self._config.allocation_quote,
+            now_ns,
+            self._instrument,
+            sync.book,
+            bid,
+            ask,
+            self.measures,
+            self.orders.active,
+            self.position,
+            self.held_lots,
+            self._config.allocation_quote,
         )
         try:
             desires = self._strategy.decide(view)
@@ -178,8 +178,10 @@ class Decider:
             return desires
         risk = self.parameters.risk
         barred: tuple[Refusal, ...] = ()
-        if any(quote.purpose is Purpose.ENTRY for quote in desires.quotes):
-            barred = self._conditions.refusals(risk, self.measures, bid, ask, now_ns)
+        for quote in desires.quotes:
+            if quote.purpose is Purpose.ENTRY:
+                barred = self._conditions.refusals(risk, self.measures, bid, ask, now_ns)
+                break
         standing = SymbolStanding(
             self._instrument,
             bid,
@@ -199,9 +201,11 @@ class Decider:
                 kept.append(quote)
             elif working is not None:
                 # What is left of a working order is too small to be placed anew: let it stay where it is.
-                kept.append(replace(quote, price_ticks=working.price_ticks, qty_lots=working.open_lots))
+                kept.append(quote._replace(price_ticks=working.price_ticks, qty_lots=working.open_lots))
             else:
                 refusals.append(refusal)
+        if len(refusals) == len(desires.refusals) and len(kept) == len(desires.quotes):
+            return desires if all(map(is_, kept, desires.quotes)) else desires._replace(quotes=tuple(kept))
         return Desires(tuple(kept), tuple(dict.fromkeys(refusals)), desires.machine_state)
 
     def _carry_out(

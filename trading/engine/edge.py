@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trading.model.market import Side
 from trading.model.units import NS_PER_MS, NS_PER_S
@@ -22,8 +23,7 @@ HORIZON_CHOICES = (*_HORIZON_OF, "worst")
 """Texts by which a parameter names a horizon, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeTerms:
+class EdgeTerms(NamedTuple):
     """What an entry is expected to earn, in bps of the mid: net = captured - fees - adverse - rounding.
 
     Attributes:
@@ -56,8 +56,7 @@ class EdgeTerms:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(NamedTuple):
     """Prices of a buy at `entry_ticks` and a passive sale at `exit_ticks` in a book bid_ticks / ask_ticks.
 
     bid_ticks <= entry_ticks < exit_ticks <= ask_ticks.
@@ -85,24 +84,16 @@ def entry_edge(
             lucky so far is no reason to quote tighter.
     Guarantee: net <= quoted - fees; monotone: rising in the spread, falling in fees, adverse and rounding.
     """
+    bid_ticks, ask_ticks, entry_ticks, exit_ticks = trip
     passive = min(1.0, max(0.0, maker_exit_ratio))
-    bps_per_tick = BPS_PER_ONE / ((trip.bid_ticks + trip.ask_ticks) / 2.0)
-    quoted = (trip.ask_ticks - trip.bid_ticks) * bps_per_tick
+    bps_per_tick = BPS_PER_ONE / ((bid_ticks + ask_ticks) / 2.0)
+    quoted = (ask_ticks - bid_ticks) * bps_per_tick
     captured = passive * quoted
-    given_away = (trip.entry_ticks - trip.bid_ticks) + passive * (trip.ask_ticks - trip.exit_ticks)
-    rounding = given_away * bps_per_tick
+    rounding = ((entry_ticks - bid_ticks) + passive * (ask_ticks - exit_ticks)) * bps_per_tick
     fees = (maker_fee_rate * (1.0 + passive) + taker_fee_rate * (1.0 - passive)) * BPS_PER_ONE
     adverse = max(0.0, adverse_bps)
-    return EdgeTerms(
-        quoted=quoted,
-        captured=captured,
-        fees=fees,
-        adverse=adverse,
-        rounding=rounding,
-        net=captured - fees - adverse - rounding,
-        maker_exit_ratio=passive,
-        samples=samples,
-    )
+    net = captured - fees - adverse - rounding
+    return EdgeTerms(quoted, captured, fees, adverse, rounding, net, passive, samples)
 
 
 def leg_edge(
@@ -129,8 +120,7 @@ def leg_edge(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Markout:
+class Markout(NamedTuple):
     """Mean move of the mid against a passive fill, bps, and the weight of evidence behind it (decayed samples)."""
 
     mean_bps: float
@@ -209,9 +199,14 @@ class MarkoutEstimator:
 
     def expected(self, side: Side, horizon: str, prior_bps: float, prior_weight: float) -> Markout:
         """Return `adverse` at one of `HORIZON_CHOICES`; "worst" is the largest of all horizons."""
-        horizons = HORIZONS_NS if horizon == "worst" else (_HORIZON_OF[horizon],)
-        found = [self.adverse(side, item, prior_bps, prior_weight) for item in horizons]
-        return max(found, key=lambda markout: markout.mean_bps)
+        if horizon != "worst":
+            return self.adverse(side, _HORIZON_OF[horizon], prior_bps, prior_weight)
+        worst = self.adverse(side, HORIZONS_NS[0], prior_bps, prior_weight)
+        for item in HORIZONS_NS[1:]:
+            found = self.adverse(side, item, prior_bps, prior_weight)
+            if found.mean_bps > worst.mean_bps:
+                worst = found
+        return worst
 
     def _open(self, side: Side, mid_ticks: float, weight: float, now_ns: int) -> None:
         since_ns, self._last_open_ns[side] = now_ns - self._last_open_ns[side], now_ns

@@ -103,17 +103,18 @@ class SymbolEngine:
         if not self._started_ns:
             self._started_ns = now_ns
         actions: list[Action] = []
-        if self._venue is not None:
-            self._venue.on_timer(now_ns)
-        state = self._sync.state
+        sync, venue = self._sync, self._venue
+        if venue is not None:
+            venue.on_timer(now_ns)
+        state = sync.state
         is_decision_due = self._route(event, now_ns, actions)
-        if self._sync.state is not state:
+        if sync.state is not state:
             self._note_book(state, actions)
             is_decision_due = True
         if is_decision_due:
-            self._decider.decide(self._sync, now_ns, actions)
-        if self._venue is not None:
-            reports = self._venue.drain_events()
+            self._decider.decide(sync, now_ns, actions)
+        if venue is not None:
+            reports = venue.drain_events()
             if reports:
                 actions.append(ReportPaper(reports))
         return actions
@@ -123,7 +124,9 @@ class SymbolEngine:
         match event:
             case BestQuote():
                 self._decider.last_quote = event
-                self._after_sync(self._sync.on_best_quote(event, now_ns), actions)
+                result = self._sync.on_best_quote(event, now_ns)
+                if result.fetch_not_before_ns is not None:
+                    self._after_sync(result, actions)
                 return False
             case MarketTrade():
                 self._sync.on_trade(now_ns)

@@ -8,7 +8,6 @@ leaves after the queue in front of it; own orders share what traded; the same ca
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from trading.engine.book import Book
@@ -359,7 +358,7 @@ class PaperVenue:
     def _tell(self, order: PaperOrder, now_ns: int) -> None:
         """Report an order's state."""
         due_ns = self._report_due_ns(order, now_ns)
-        self._report(replace(self._word(order, now_ns), recv_ts_ns=due_ns), due_ns, now_ns)
+        self._report(self._word(order, now_ns, due_ns), due_ns, now_ns)
 
     def _report_due_ns(self, order: PaperOrder, now_ns: int) -> int:
         """Return when a report made now comes; one stream carries all, so none overtakes another."""
@@ -372,7 +371,7 @@ class PaperVenue:
         else:
             self._ready.append(event)
 
-    def _word(self, order: PaperOrder, now_ns: int) -> VenueOrder:
+    def _word(self, order: PaperOrder, now_ns: int, recv_ts_ns: int | None = None) -> VenueOrder:
         intent = order.intent
         return VenueOrder(
             symbol=intent.symbol,
@@ -386,7 +385,7 @@ class PaperVenue:
             filled_lots=order.filled_lots,
             filled_quote=order.filled_quote,
             exch_ts_ns=now_ns,
-            recv_ts_ns=now_ns,
+            recv_ts_ns=now_ns if recv_ts_ns is None else recv_ts_ns,
             reason=order.reason,
         )
 

@@ -8,6 +8,7 @@ one slot, so a race between cancel and fill cannot buy or sell twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trading.engine.budget import TokenBucket
 from trading.engine.risk import SymbolRiskLimits
@@ -29,8 +30,7 @@ PAUSE_NO_MAX_NS = {Purpose.ENTRY: 15 * NS_PER_S, Purpose.EXIT: 4 * NS_PER_S}
 """After a no (denied or rejected) the slot waits, twice as long each time; exits are retried sooner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to send now. cancels: (order, reason). is_held_back: something waits for the operation budget."""
 
     cancels: tuple[tuple[OwnOrder, str], ...]

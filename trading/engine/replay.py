@@ -68,6 +68,7 @@ MARK_NS = NS_PER_S
 SILENCE_NS = 3_600 * NS_PER_S
 RUN_NUMBER = 0
 OWNER_EPOCH = 1
+_BOOK_EVENTS = (BookDelta, BookSnapshot, FeedDisconnected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class ReplayRun:
         self._seq = self._count = self._orders = self._denied = 0
         self._first_ns = self._now_ns = self._timer_ns = self._mark_ns = 0
         self._last_bid = 0
+        self._state = self._engine.book_state
 
     def run(self) -> ReplayResult:
         """Play everything and sum up."""
@@ -157,7 +159,9 @@ class ReplayRun:
                 if recv_ts_ns < self._trade_from_ns:
                     self._feed(TradingSwitched(False, "warming up", recv_ts_ns))
             self._count += 1
-            self._let_pass(recv_ts_ns)
+            venue_ns = self._engine.next_due_ns
+            if recv_ts_ns >= self._timer_ns or (venue_ns is not None and recv_ts_ns >= venue_ns):
+                self._let_pass(recv_ts_ns)
             self._now_ns = max(self._now_ns, recv_ts_ns)
             if 0 < self._trade_from_ns <= recv_ts_ns:
                 self._trade_from_ns = 0
@@ -196,10 +200,12 @@ class ReplayRun:
         if self._tape is not None:
             self._tape.on_time(now_ns)
         self._shadow.before(now_ns)
+        actions = engine.step(event, now_ns)
+        if actions:
+            self._carry_out(actions)
         state = engine.book_state
-        self._carry_out(engine.step(event, now_ns))
-        is_book_event = isinstance(event, (BookDelta, BookSnapshot, FeedDisconnected))
-        if is_book_event or engine.book_state is not state:
+        if state is not self._state or isinstance(event, _BOOK_EVENTS):
+            self._state = state
             self._shadow.on_book(engine.book, engine.book_state, now_ns)
             if self._tape is not None:
                 is_proven = engine.book_state is BookState.PROVEN

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from trading.engine.parameters import parameter
 from trading.engine.strategy.protocol import DesiredQuote, OwnOrder
@@ -74,8 +75,7 @@ class SymbolRiskLimits:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolStanding:
+class SymbolStanding(NamedTuple):
     """What the rules read, at one instant. `bid`, `ask`: best levels of others."""
 
     instrument: Instrument
@@ -91,22 +91,15 @@ def judge(quote: DesiredQuote, standing: SymbolStanding, limits: SymbolRiskLimit
     """Return why a quote may not become an order; None when it may. Changes nothing."""
     if standing.instrument.exclusion is not None and quote.purpose is Purpose.ENTRY:
         return Refusal.INSTRUMENT
-    refusal = _judge_shape(quote, standing)
-    if refusal is not None:
-        return refusal
-    if quote.purpose is Purpose.EXIT:
-        return _judge_exit(quote, standing)
-    return _judge_entry(quote, standing, limits)
-
-
-def _judge_shape(quote: DesiredQuote, standing: SymbolStanding) -> Refusal | None:
     instrument = standing.instrument
     if quote.price_ticks <= 0 or quote.qty_lots < instrument.min_lots(quote.price_ticks):
         return Refusal.MIN_NOTIONAL
     notional = instrument.notional(quote.price_ticks, quote.qty_lots)
     if instrument.max_notional and notional > instrument.max_notional:
         return Refusal.MAX_NOTIONAL
-    return None
+    if quote.purpose is Purpose.EXIT:
+        return _judge_exit(quote, standing)
+    return _judge_entry(quote, notional, standing, limits)
 
 
 def _judge_exit(quote: DesiredQuote, standing: SymbolStanding) -> Refusal | None:
@@ -118,9 +111,10 @@ def _judge_exit(quote: DesiredQuote, standing: SymbolStanding) -> Refusal | None
     return None
 
 
-def _judge_entry(quote: DesiredQuote, standing: SymbolStanding, limits: SymbolRiskLimits) -> Refusal | None:
+def _judge_entry(
+    quote: DesiredQuote, notional: Decimal, standing: SymbolStanding, limits: SymbolRiskLimits
+) -> Refusal | None:
     instrument = standing.instrument
-    notional = instrument.notional(quote.price_ticks, quote.qty_lots)
     if notional > limits.risk_max_order_quote:
         return Refusal.MAX_NOTIONAL
     best = standing.bid if quote.side is Side.BUY else standing.ask
@@ -134,20 +128,17 @@ def _judge_entry(quote: DesiredQuote, standing: SymbolStanding, limits: SymbolRi
         return Refusal.NOTHING_TO_SELL if quote.qty_lots + own_sells > standing.held_lots else None
     # The order in this quote's own slot is left out: it ends before the quote is placed. An order whose outcome is
     # unknown counts as filled: its value is bound like that of any open buy.
-    open_buys = sum(
-        (
-            instrument.notional(order.price_ticks, order.open_lots)
-            for order in standing.orders
-            if order.side is Side.BUY and order.purpose is not quote.purpose
-        ),
-        Decimal(0),
-    )
-    bound = standing.position.cost + open_buys + notional
+    bound, others = standing.position.cost + notional, 0
+    for order in standing.orders:
+        if order.purpose is quote.purpose and order.side is Side.BUY:
+            continue
+        others += 1
+        if order.side is Side.BUY:
+            bound += instrument.notional(order.price_ticks, order.open_lots)
     if bound > standing.allocation_quote:
         return Refusal.ALLOCATION
     if bound > limits.risk_max_position_quote:
         return Refusal.INVENTORY
-    others = sum(order.side is not quote.side or order.purpose is not quote.purpose for order in standing.orders)
     return Refusal.OPEN_ORDERS if others >= limits.risk_max_open_orders else None
 
 

@@ -72,6 +72,7 @@ class Instrument:
     _qty_unit: int = field(init=False, repr=False, compare=False)
     _min_units: int = field(init=False, repr=False, compare=False)
     _min_qty_lots: int = field(init=False, repr=False, compare=False)
+    _unit_value: Decimal = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for amount in (self.tick_size, self.lot_size, self.min_qty, self.min_notional, self.max_notional):
@@ -86,6 +87,7 @@ class Instrument:
         object.__setattr__(self, "_qty_unit", int(self.lot_size.scaleb(qty_decimals)))
         object.__setattr__(self, "_min_units", self.units_of(self.min_notional))
         object.__setattr__(self, "_min_qty_lots", self.qty_lots_ceil(self.min_qty))
+        object.__setattr__(self, "_unit_value", self.tick_size * self.lot_size)
 
     @property
     def filters(self) -> str:
@@ -139,12 +141,15 @@ class Instrument:
 
     def notional(self, price_ticks: int, qty_lots: int) -> Decimal:
         """Return price x quantity in quote units, exactly."""
-        return self.price(price_ticks) * self.qty(qty_lots)
+        return price_ticks * qty_lots * self._unit_value
 
     def min_lots(self, price_ticks: int) -> int:
         """Return the fewest lots an order at this price may have (minimum quantity and minimum value), rounded up."""
-        by_value = self.lots_worth(self._min_units, price_ticks) if price_ticks > 0 else 0
-        return max(1, by_value, self._min_qty_lots)
+        least = self._min_qty_lots if self._min_qty_lots > 1 else 1
+        if price_ticks > 0:
+            by_value = -(-self._min_units // price_ticks)
+            return by_value if by_value > least else least
+        return least
 
     def units_of(self, value: Decimal) -> int:
         """Return a value in quote units as ticks x lots, rounded up: what `lots_worth` divides, worth keeping.

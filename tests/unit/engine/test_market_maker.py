@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from math import e, exp, log, sqrt
 
@@ -227,7 +226,7 @@ def test_bid_that_would_have_to_be_far_away_is_not_worth_its_operations() -> Non
 def test_bid_is_refused_with_its_reason_while_the_ask_stays(
     values: dict[str, str], changes: dict[str, Level], reason: Refusal
 ) -> None:
-    desires = strategy(**values).decide(replace(view(300), **changes))  # type: ignore[arg-type]
+    desires = strategy(**values).decide(view(300)._replace(**changes))  # type: ignore[arg-type]
     assert set(sides(desires)) == {SELL}
     assert desires.refusals == (reason,)
 

@@ -16,7 +16,7 @@ from trading.model.orders import OrderStatus, OrderType, Purpose
 REQUOTE = Requote(min_age_ns=S, min_move_ticks=2, max_age_ns=30 * S)
 BUY = DesiredQuote(Side.BUY, Purpose.ENTRY, OrderType.LIMIT_MAKER, 100, 50, "entry", REQUOTE)
 SELL = DesiredQuote(Side.SELL, Purpose.EXIT, OrderType.LIMIT_MAKER, 110, 50, "passive", REQUOTE)
-TAKE = replace(SELL, type=OrderType.IOC, price_ticks=90, reason="hard_stop", is_urgent=True)
+TAKE = SELL._replace(type=OrderType.IOC, price_ticks=90, reason="hard_stop", is_urgent=True)
 
 
 def working(quote: DesiredQuote, created_ns: int = 0, status: OrderStatus = OrderStatus.OPEN) -> OwnOrder:
@@ -66,13 +66,13 @@ def test_order_that_is_not_wanted_is_cancelled_even_with_an_empty_budget() -> No
 def test_order_moves_only_when_old_enough_and_far_enough(
     change: dict[str, int], age_ns: int, reason: str | None
 ) -> None:
-    plan = quoting().plan((replace(BUY, **change),), (working(BUY),), age_ns)  # type: ignore[arg-type]
+    plan = quoting().plan((BUY._replace(**change),), (working(BUY),), age_ns)  # type: ignore[arg-type]
     assert [text for _, text in plan.cancels] == ([reason] if reason else [])
     assert plan.places == ()  # never two orders of one slot
 
 
 def test_order_larger_than_what_is_wanted_is_cancelled_at_once() -> None:
-    plan = quoting().plan((replace(SELL, qty_lots=49),), (working(SELL),), 1)
+    plan = quoting().plan((SELL._replace(qty_lots=49),), (working(SELL),), 1)
     assert len(plan.cancels) == 1
 
 
@@ -109,7 +109,7 @@ def test_average_of_operations_keeps_to_the_rate_whatever_is_wanted() -> None:
     operations, order = 0, None
     for tick in range(6_000):  # ten minutes
         now_ns = tick * 100 * MS
-        wish = replace(BUY, price_ticks=100 + 5 * (tick % 7), requote=Requote(0, 1))
+        wish = BUY._replace(price_ticks=100 + 5 * (tick % 7), requote=Requote(0, 1))
         plan = planner.plan((wish,), (order,) if order is not None else (), now_ns)
         operations += len(plan.cancels) + len(plan.places)
         if plan.cancels:

@@ -37,10 +37,10 @@ class Careless:
         self.parameters = parameters
 
     def decide(self, view: StrategyView) -> Desires:
-        quotes = [replace(ENTRY, price_ticks=view.bid[0])]
+        quotes = [ENTRY._replace(price_ticks=view.bid[0])]
         if view.held_lots >= view.instrument.min_lots(view.ask[0]):
-            sale = replace(ENTRY, side=Side.SELL, purpose=Purpose.EXIT, price_ticks=view.ask[0])
-            quotes.append(replace(sale, qty_lots=view.held_lots, reason="ask"))
+            sale = ENTRY._replace(side=Side.SELL, purpose=Purpose.EXIT, price_ticks=view.ask[0])
+            quotes.append(sale._replace(qty_lots=view.held_lots, reason="ask"))
         return Desires(tuple(quotes), (), "BUYING")
 
 
@@ -128,7 +128,7 @@ def test_position_and_order_limits_refuse_an_entry_and_never_an_exit(
     position = Position(SYMBOL, made.qty(750), made.notional(9_990, 750))
     standing = SymbolStanding(made, BID, ASK, position, 750, (sale,), Decimal(1000))
     assert judge(ENTRY, standing, SymbolRiskLimits(**limits)) is reason
-    out = replace(ENTRY, side=Side.SELL, purpose=Purpose.EXIT, price_ticks=9_900)
+    out = ENTRY._replace(side=Side.SELL, purpose=Purpose.EXIT, price_ticks=9_900)
     assert judge(out, standing, SymbolRiskLimits(**limits)) is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -125,7 +124,7 @@ def test_entry_leaves_no_room_to_improve_in_a_one_tick_market() -> None:
 def test_entry_filter_refuses_with_its_reason(
     values: dict[str, str], changes: dict[str, Level], reason: Refusal
 ) -> None:
-    desires = strategy(**values).decide(replace(view(), **changes))  # type: ignore[arg-type]
+    desires = strategy(**values).decide(view()._replace(**changes))  # type: ignore[arg-type]
     assert desires.quotes == ()
     assert desires.refusals == (reason,)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -27,16 +26,16 @@ GOOD = Desires((QUOTE,), (), "ENTERING")
 WRONG_ANSWERS: dict[str, Any] = {
     "nothing": None,
     "a list": [QUOTE],
-    "a float price": replace(GOOD, quotes=(replace(QUOTE, price_ticks=9_990.0),)),  # type: ignore[arg-type]
-    "a truth for a quantity": replace(GOOD, quotes=(replace(QUOTE, qty_lots=True),)),
-    "a text for a side": replace(GOOD, quotes=(replace(QUOTE, side="BUY?"),)),  # type: ignore[arg-type]
-    "two in one slot": replace(GOOD, quotes=(QUOTE, replace(QUOTE, price_ticks=9_980))),
-    "quotes as a list": replace(GOOD, quotes=[QUOTE]),  # type: ignore[arg-type]
-    "a refusal of its own": replace(GOOD, refusals=("no mood",)),  # type: ignore[arg-type]
-    "an edge that is a number": replace(GOOD, quotes=(replace(QUOTE, edge=3.0),)),  # type: ignore[arg-type]
-    "terms that are numbers": replace(GOOD, quotes=(replace(QUOTE, terms=(("a", 1),)),)),  # type: ignore[arg-type]
-    "a state that is a number": replace(GOOD, machine_state=7),  # type: ignore[arg-type]
-    "no requote rule": replace(GOOD, quotes=(replace(QUOTE, requote=None),)),  # type: ignore[arg-type]
+    "a float price": GOOD._replace(quotes=(QUOTE._replace(price_ticks=9_990.0),)),  # type: ignore[arg-type]
+    "a truth for a quantity": GOOD._replace(quotes=(QUOTE._replace(qty_lots=True),)),
+    "a text for a side": GOOD._replace(quotes=(QUOTE._replace(side="BUY?"),)),  # type: ignore[arg-type]
+    "two in one slot": GOOD._replace(quotes=(QUOTE, QUOTE._replace(price_ticks=9_980))),
+    "quotes as a list": GOOD._replace(quotes=[QUOTE]),  # type: ignore[arg-type]
+    "a refusal of its own": GOOD._replace(refusals=("no mood",)),  # type: ignore[arg-type]
+    "an edge that is a number": GOOD._replace(quotes=(QUOTE._replace(edge=3.0),)),  # type: ignore[arg-type]
+    "terms that are numbers": GOOD._replace(quotes=(QUOTE._replace(terms=(("a", 1),)),)),  # type: ignore[arg-type]
+    "a state that is a number": GOOD._replace(machine_state=7),  # type: ignore[arg-type]
+    "no requote rule": GOOD._replace(quotes=(QUOTE._replace(requote=None),)),  # type: ignore[arg-type]
 }
 
 

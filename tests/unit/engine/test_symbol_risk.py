@@ -37,17 +37,17 @@ def test_sound_quotes_are_approved() -> None:
 @pytest.mark.parametrize(
     ("quote", "seen", "reason"),
     [
-        (replace(ENTRY, qty_lots=10), standing(), Refusal.MIN_NOTIONAL),
-        (replace(ENTRY, price_ticks=0), standing(), Refusal.MIN_NOTIONAL),
-        (replace(ENTRY, qty_lots=2_510), standing(), Refusal.MAX_NOTIONAL),
-        (replace(ENTRY, price_ticks=9_790), standing(), Refusal.PRICE_COLLAR),
+        (ENTRY._replace(qty_lots=10), standing(), Refusal.MIN_NOTIONAL),
+        (ENTRY._replace(price_ticks=0), standing(), Refusal.MIN_NOTIONAL),
+        (ENTRY._replace(qty_lots=2_510), standing(), Refusal.MAX_NOTIONAL),
+        (ENTRY._replace(price_ticks=9_790), standing(), Refusal.PRICE_COLLAR),
         (ENTRY, standing(allocation="24"), Refusal.ALLOCATION),
         (ENTRY, standing(held_lots=9_800), Refusal.ALLOCATION),
-        (ENTRY, standing(orders=(order(replace(EXIT, price_ticks=9_990)),)), Refusal.SELF_TRADE),
+        (ENTRY, standing(orders=(order(EXIT._replace(price_ticks=9_990)),)), Refusal.SELF_TRADE),
         (EXIT, standing(249), Refusal.NOTHING_TO_SELL),
         (EXIT, standing(250, (order(EXIT, OrderStatus.UNKNOWN),)), Refusal.EXIT_UNKNOWN),
-        (replace(EXIT, side=Side.BUY), standing(250), Refusal.NOTHING_TO_SELL),
-        (replace(ENTRY, side=Side.SELL, price_ticks=10_010), standing(100), Refusal.NOTHING_TO_SELL),
+        (EXIT._replace(side=Side.BUY), standing(250), Refusal.NOTHING_TO_SELL),
+        (ENTRY._replace(side=Side.SELL, price_ticks=10_010), standing(100), Refusal.NOTHING_TO_SELL),
     ],
 )
 def test_quote_is_refused_with_its_reason(quote: DesiredQuote, seen: SymbolStanding, reason: Refusal) -> None:
@@ -55,7 +55,7 @@ def test_quote_is_refused_with_its_reason(quote: DesiredQuote, seen: SymbolStand
 
 
 def test_entry_limits_never_block_an_exit() -> None:
-    excluded = replace(standing(250, allocation="0"), instrument=replace(instrument(), exclusion="offline"))
+    excluded = standing(250, allocation="0")._replace(instrument=replace(instrument(), exclusion="offline"))
     tight = SymbolRiskLimits(risk_max_order_quote=Decimal(0), risk_price_collar_bps=Decimal(1))
     assert judge(EXIT, excluded, tight) is None
     assert judge(ENTRY, excluded, tight) is Refusal.INSTRUMENT

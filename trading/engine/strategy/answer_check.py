@@ -19,16 +19,15 @@ def check_desires(desires: object) -> None:
     """
     if not isinstance(desires, Desires):
         raise InvariantViolated(f"expected decide() to return Desires, was {type(desires).__name__}")
-    parts: list[object] = [desires.quotes, desires.refusals]
-    if not all(isinstance(part, tuple) for part in parts):
+    quotes: object = desires.quotes
+    refusals: object = desires.refusals
+    if not (isinstance(quotes, tuple) and isinstance(refusals, tuple)):
         raise InvariantViolated("expected quotes and refusals as tuples, was something else")
     if not isinstance(desires.machine_state, str):
         raise InvariantViolated(f"expected machine_state as text, was {desires.machine_state!r}")
-    slots = set()
     for quote in desires.quotes:
         _check_quote(quote)
-        slots.add((quote.side, quote.purpose))
-    if len(slots) != len(desires.quotes):
+    if len(desires.quotes) > 1 and len({(quote.side, quote.purpose) for quote in desires.quotes}) < len(desires.quotes):
         raise InvariantViolated("expected at most one quote per side and purpose, was more")
     for refusal in desires.refusals:
         if not isinstance(refusal, Refusal):
@@ -47,6 +46,8 @@ def _check_quote(quote: object) -> None:
             raise InvariantViolated(f"expected {kind.__name__}, was {value!r}")
     if quote.edge is not None and not isinstance(quote.edge, EdgeTerms):
         raise InvariantViolated(f"expected EdgeTerms or None, was {type(quote.edge).__name__}")
-    texts: list[object] = [quote.reason, *(text for pair in quote.terms for text in pair)]
+    texts: list[object] = [quote.reason]
+    if quote.terms:
+        texts.extend(text for pair in quote.terms for text in pair)
     if not all(isinstance(text, str) for text in texts):
         raise InvariantViolated(f"expected reason and terms as text, was {quote.reason!r}, {quote.terms!r}")

@@ -31,6 +31,7 @@ class MarketMeasures:
         self.flow = OrderFlow()
         self.normal_spread_bps = 0.0
         self.spread_seconds = 0.0  # how much time `normal_spread_bps` is made of
+        self.volatility_bps = 0.0  # standard deviation of the mid over one second; 0.0 until something moved
         self.volatility_samples = 0
         self._variance = 0.0
         self._step_mid = 0.0
@@ -45,11 +46,6 @@ class MarketMeasures:
     def mid_ticks(self) -> float:
         """Mid of the last proven book; 0.0 before there was one."""
         return self._mid
-
-    @property
-    def volatility_bps(self) -> float:
-        """Standard deviation of the mid over one second, bps; 0.0 until something moved."""
-        return sqrt(self._variance)
 
     def trades_per_minute(self, now_ns: int) -> float:
         """Market trades a minute, by an exponential window of `TRADE_HALF_LIFE_S`."""
@@ -112,6 +108,7 @@ class MarketMeasures:
             keep = 0.5 ** (seconds / VOLATILITY_HALF_LIFE_S)
             fresh = move_bps * move_bps / seconds
             self._variance = self._variance * keep + fresh * (1.0 - keep) if self.volatility_samples else fresh
+            self.volatility_bps = sqrt(self._variance)
             self.volatility_samples += 1
         self._step_mid = mid
         self._step_ns = now_ns

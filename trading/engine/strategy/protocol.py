@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from trading.engine.edge import EdgeTerms
 from trading.engine.strategy.measures import MarketMeasures
@@ -87,8 +87,7 @@ class OwnOrder:
         return self.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER)
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyView:
+class StrategyView(NamedTuple):
     """Everything a strategy may look at, at one instant; the book is proven and has both sides.
 
     Attributes:
@@ -112,8 +111,7 @@ class StrategyView:
     allocation_quote: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Requote:
+class Requote(NamedTuple):
     """When a resting order that differs from what is wanted is worth two operations of the rate budget.
 
     Attributes:
@@ -126,8 +124,7 @@ class Requote:
     max_age_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredQuote:
+class DesiredQuote(NamedTuple):
     """An order the strategy wants to have working now.
 
     Attributes:
@@ -148,8 +145,7 @@ class DesiredQuote:
     is_urgent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Desires:
+class Desires(NamedTuple):
     """A strategy's answer: at most one quote per (side, purpose); what is not wanted is cancelled.
 
     `refusals` say why there is no entry quote; `machine_state` is the strategy's own state, for people.

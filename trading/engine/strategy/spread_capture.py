@@ -10,10 +10,9 @@ fill, rejects and restarts need no cases of their own: whatever happened, the lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
@@ -48,8 +47,7 @@ class MachineState(StrEnum):
     DUST = "DUST"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A candidate entry: its price and what it is expected to earn."""
 
     price_ticks: int
@@ -73,6 +71,7 @@ class SpreadCapture:
         self._pause_reason = Refusal.COOLDOWN
         self._losses = 0
         self._depth_units = (parameters, instrument.units_of(parameters.min_depth_quote))
+        self._maker_fee, self._taker_fee = float(instrument.maker_fee_rate), float(instrument.taker_fee_rate)
 
     def decide(self, view: StrategyView) -> Desires:
         """Want an exit while there is something to sell, else an entry where filters and edge allow one."""
@@ -121,7 +120,7 @@ class SpreadCapture:
         quote = exit_quote(parameters, view, holding, reason, self._requote(view))
         if view.held_lots < view.instrument.min_lots(view.bid[0]) and exit_order is not None and not reason.is_taker:
             # The rest of an exit is too small to be placed anew: it stays where it is until it fills or time is up.
-            quote = replace(quote, price_ticks=exit_order.price_ticks, qty_lots=exit_order.open_lots)
+            quote = quote._replace(price_ticks=exit_order.price_ticks, qty_lots=exit_order.open_lots)
         state = MachineState.LONG if exit_order is None else MachineState.EXITING
         return Desires((quote,), (), state.value)
 
@@ -187,6 +186,8 @@ class SpreadCapture:
         needed = instrument.lots_worth(self._depth_units[1], view.bid[0])
         limit_ticks = int(view.bid[0] * (1.0 - parameters.depth_bps / BPS_PER_ONE))
         # Nearly always the first levels are enough; the whole depth is walked when they are not.
+        if view.bid[0] >= limit_ticks and view.bid[1] >= needed:
+            return True
         near = sum(lots for price_ticks, lots in view.book.bids(NEAR_LEVELS) if price_ticks >= limit_ticks)
         return near >= needed or view.book.qty_within(Side.BUY, limit_ticks) >= needed
 
@@ -221,9 +222,9 @@ class SpreadCapture:
 
     def _best_entry(self, view: StrategyView, floor_bps: float) -> _Entry | None:
         """Return the most aggressive price, inside or at the bid, whose net edge clears the floor."""
-        parameters, instrument, measures = self.parameters, self._instrument, view.measures
+        parameters, measures = self.parameters, view.measures
         bid_ticks, ask_ticks = view.bid[0], view.ask[0]
-        room = max(0, (ask_ticks - bid_ticks - 1) // 2)
+        room = (ask_ticks - bid_ticks - 1) // 2  # >= 0: the book is not crossed
         improve = min(parameters.entry_improve_ticks, room)
         exit_ticks = ask_ticks - min(parameters.exit_improve_ticks, room)
         passive = measures.exit_mix.maker_ratio(parameters.maker_exit_prior, parameters.maker_exit_weight)
@@ -231,8 +232,8 @@ class SpreadCapture:
         for entry_ticks in (bid_ticks + improve, bid_ticks) if improve else (bid_ticks,):
             edge = entry_edge(
                 RoundTrip(bid_ticks, ask_ticks, entry_ticks, exit_ticks),
-                float(instrument.maker_fee_rate),
-                float(instrument.taker_fee_rate),
+                self._maker_fee,
+                self._taker_fee,
                 passive,
                 adverse_bps,
                 samples,
@@ -264,10 +265,11 @@ class SpreadCapture:
     def _requote(self, view: StrategyView, max_age_s: float = 0.0) -> Requote:
         parameters = self.parameters
         by_bps = int(view.bid[0] * parameters.requote_min_bps / BPS_PER_ONE)
+        least_ticks = parameters.requote_min_ticks
         return Requote(
-            min_age_ns=parameters.requote_min_age_ms * NS_PER_MS,
-            min_move_ticks=max(parameters.requote_min_ticks, by_bps),
-            max_age_ns=int(max_age_s * NS_PER_S),
+            parameters.requote_min_age_ms * NS_PER_MS,
+            by_bps if by_bps > least_ticks else least_ticks,
+            int(max_age_s * NS_PER_S),
         )
 
 
@@ -282,4 +284,7 @@ def _entry_terms(view: StrategyView) -> tuple[tuple[str, str], ...]:
 
 def _working(view: StrategyView, side: Side) -> OwnOrder | None:
     """Return the oldest order of ours on a side that is not over."""
-    return next((order for order in view.orders if order.side is side), None)
+    for order in view.orders:
+        if order.side is side:
+            return order
+    return None

@@ -7,8 +7,8 @@ Every condition is marked at the bid, where a long would have to be sold; never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from trading.engine.edge import BPS_PER_ONE
 from trading.engine.strategy.protocol import DesiredQuote, Requote, StrategyView
@@ -37,8 +37,7 @@ class ExitReason(StrEnum):
         return self not in (ExitReason.TAKE_PROFIT, ExitReason.PASSIVE)
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """The position as the exits see it.
 
     avg_ticks: average cost a lot, in ticks. mark_bps: gain at the bid. best_mark_bps: highest mark since `since_ns`.

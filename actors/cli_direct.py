@@ -30,7 +30,8 @@ from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.budget import BudgetSettings, RateBudget
 from trading.engine.ports import JournalState, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
-from trading.model.errors import ConfigError, NotRunning, RateLimited, VenueUnavailable
+from trading.model.errors import ConfigError, NotRunning, RateLimited, Refused, VenueUnavailable
+from trading.model.instrument import Instrument
 from trading.model.orders import OrderStatus
 from trading.model.session import HaltState, Mode, VenueName
 
@@ -55,15 +56,19 @@ class VenueNote:
     ws: str
 
 
-def halt_direct(data_dir: Path | None, symbols: Sequence[str], reason: str, timeout_s: float) -> dict[str, Any]:
+def halt_direct(
+    data_dir: Path | None, symbols: Sequence[str], is_flatten: bool, reason: str, timeout_s: float
+) -> dict[str, Any]:
     """Persist HALTED, cancel our open orders at the venue, ask again until none is left; return the halt's body.
 
-    Args: symbols: those to halt; none for the whole account.
+    Args: symbols: those to halt; none for the whole account. is_flatten: sell what is held, after the cancels.
 
-    Raises: ConfigError, NotRunning (database or venue out of reach), StoreError.
+    Raises: ConfigError, NotRunning (database or venue out of reach), Refused (not flattened), StoreError.
     """
     folder = DataDir(data_dir_of(data_dir))
     settings = load_settings({"data_dir": folder.path})
+    if is_flatten:
+        _check_flatten(read_note(folder), settings)
     server: EmbeddedPostgres | None = None
     url = settings.database_url or EmbeddedPostgres.running_url(folder.postgres)
     if url is None:
@@ -72,7 +77,7 @@ def halt_direct(data_dir: Path | None, symbols: Sequence[str], reason: str, time
         server = EmbeddedPostgres(folder.postgres)
         url = server.start()
     try:
-        return asyncio.run(_halt(folder, settings, url, symbols, reason or "halt --direct", timeout_s))
+        return asyncio.run(_halt(folder, settings, url, symbols, is_flatten, reason or "halt --direct", timeout_s))
     finally:
         if server is not None:
             server.stop()
@@ -88,8 +93,22 @@ def read_note(folder: DataDir) -> VenueNote:
         raise ConfigError(f"{folder.path} does not say which venue it traded on: was mexcbot up ever run there?")
 
 
+def _check_flatten(note: VenueNote, settings: Settings) -> None:
+    """Refuse, before anything is touched, a sale that cannot be made. Raises: ConfigError, Refused."""
+    if note.mode is Mode.PAPER:
+        raise ConfigError("a paper account is only sold by its running symbols: leave out --direct or --flatten")
+    if note.venue is VenueName.MEXC and not settings.arm_live:
+        raise Refused("--direct --flatten sends orders to MEXC: set MEXCBOT_ARM_LIVE=true when you mean it")
+
+
 async def _halt(
-    folder: DataDir, settings: Settings, url: str, symbols: Sequence[str], reason: str, timeout_s: float
+    folder: DataDir,
+    settings: Settings,
+    url: str,
+    symbols: Sequence[str],
+    is_flatten: bool,
+    reason: str,
+    timeout_s: float,
 ) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     note = read_note(folder)
@@ -105,7 +124,10 @@ async def _halt(
         if note.mode is Mode.PAPER:
             left = await _await_paper(folder, journal, note.account, symbols, deadline)
         else:
-            left = await _cancel_live(note, settings, await journal.load(note.account), symbols, deadline)
+            venue = await _reach_venue(note, settings)
+            left = await _cancel_live(venue, await journal.load(note.account), symbols, deadline)
+            if is_flatten:
+                return await _flatten(venue, url, symbols, reason, deadline)
     finally:
         await journal.close()
     return {
@@ -132,10 +154,23 @@ async def _await_paper(
         await asyncio.sleep(POLL_S)
 
 
-async def _cancel_live(
-    note: VenueNote, settings: Settings, state: JournalState, chosen: Sequence[str], deadline: float
-) -> tuple[str, ...]:
-    """Cancel ours until the venue shows none and every unfinished intent is explained."""
+@dataclass(frozen=True, slots=True)
+class ReachedVenue:
+    """The venue that an account traded on, with what it lists and the keys to it."""
+
+    note: VenueNote
+    credentials: Credentials
+    instruments: dict[str, Instrument]
+    budget: BudgetSettings
+
+    def gateway(self) -> MexcGateway:
+        """Make a gateway; it is not started."""
+        settings = MexcGatewaySettings(self.note.rest, self.note.ws, self.note.venue.value, start_patience_s=0.0)
+        return MexcGateway(settings, self.credentials, self.instruments, SystemClock())
+
+
+async def _reach_venue(note: VenueNote, settings: Settings) -> ReachedVenue:
+    """Raises: ConfigError without keys, NotRunning when the venue does not answer."""
     credentials = settings.credentials()
     if credentials is None and note.venue is VenueName.SIM:
         credentials = Credentials(DEFAULT_KEY, DEFAULT_SECRET)
@@ -148,17 +183,37 @@ async def _cancel_live(
         raise NotRunning(f"the halt is persisted, but the venue {note.rest} does not answer: {error}") from error
     finally:
         await rest.close()
-    names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
-    symbols = sorted(set(chosen) or names & set(instruments))
-    gateway = MexcGateway(
-        MexcGatewaySettings(note.rest, note.ws, note.venue.value, start_patience_s=0.0),
-        credentials,
-        instruments,
-        SystemClock(),
-    )
-    await gateway.start(lambda event: None)
     budget = BudgetSettings(orders_per_s=settings.order_rate, requests_per_s=settings.request_rate)
-    sweep = DirectSweep(gateway, RateBudget(budget, time.time_ns()), deadline)
+    return ReachedVenue(note, credentials, dict(instruments), budget)
+
+
+async def _flatten(
+    venue: ReachedVenue, url: str, symbols: Sequence[str], reason: str, deadline: float
+) -> dict[str, Any]:
+    from actors.cli_flatten import flatten_direct
+
+    say("selling what is held, with bounded prices")
+    report = await flatten_direct(
+        venue.note.account, url, venue.gateway(), venue.instruments, venue.budget, symbols, reason, deadline
+    )
+    return {
+        "state": report.state.value,
+        "confirmed": report.confirmed,
+        "open_orders": report.open_orders,
+        "verified_at_ns": report.verified_at_ns,
+        "reason": report.reason,
+    }
+
+
+async def _cancel_live(
+    venue: ReachedVenue, state: JournalState, chosen: Sequence[str], deadline: float
+) -> tuple[str, ...]:
+    """Cancel ours until the venue shows none and every unfinished intent is explained."""
+    names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
+    symbols = sorted(set(chosen) or names & set(venue.instruments))
+    gateway = venue.gateway()
+    await gateway.start(lambda event: None)
+    sweep = DirectSweep(gateway, RateBudget(venue.budget, time.time_ns()), deadline)
     try:
         return await sweep.run(symbols, _of(state, chosen))
     finally:

@@ -147,11 +147,11 @@ def halt(
     """Stop all trading: cancel everything of ours, ask the venue, report. Exit code 1 when NOT CONFIRMED."""
     symbols = _split(symbol)
     if direct:
-        if api is not None or flatten:
-            raise ConfigError("--direct goes past the API and only cancels: leave out --api and --flatten")
+        if api is not None:
+            raise ConfigError("--direct goes past the API: leave out --api")
         from actors.cli_direct import halt_direct
 
-        body = halt_direct(data_dir, symbols, reason, timeout)
+        body = halt_direct(data_dir, symbols, flatten, reason, timeout)
         return _halted(body, json)
     with ApiClient(find_api(data_dir, api, token_file)) as client:
         deadline = time.monotonic() + timeout

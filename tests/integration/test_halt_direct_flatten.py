@@ -1,0 +1,71 @@
+"""`halt --direct --flatten`: the executor is gone; what it bought is sold, journaled, and nothing else is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from actors.cli_flatten import flatten_direct
+from tests.embedded_database import plain_url
+from tests.live_account import SETTINGS, SYMBOL, LiveAccount, submit, until
+from tests.simulator_process import running_simulator
+from trading.adapters.store.journal import PostgresJournal
+from trading.engine.budget import BudgetSettings
+from trading.model.errors import Refused
+from trading.model.orders import OrderType
+from trading.model.session import HaltState
+
+
+@pytest.fixture
+async def journal(database_url: str) -> AsyncIterator[PostgresJournal]:
+    with psycopg.connect(plain_url(database_url)) as link:
+        link.execute(
+            "INSERT INTO sessions (session_id, account, mode, venue, settings, pid, started_ns) "
+            "VALUES ('s1', 'main', 'live', 'sim', '{}', 1, 1)"
+        )
+    made = PostgresJournal(database_url, "main", "s1")
+    yield made
+    await made.close()
+
+
+async def test_what_a_dead_executor_bought_is_sold_and_no_more(database_url: str, journal: PostgresJournal) -> None:
+    with running_simulator("--symbols", SYMBOL, "--seed", "7") as simulator:
+        account = LiveAccount(simulator, SETTINGS)
+        account.journal = journal
+
+        async def flatten(patience_s: float = 30.0) -> tuple[HaltState, bool, int | None, str]:
+            report = await flatten_direct(
+                "main", database_url, account.gateway(), account.instruments, BudgetSettings(), (), "gone",
+                time.monotonic() + patience_s, lease_ttl_s=0.5,
+            )  # fmt: skip
+            return report.state, report.confirmed, report.open_orders, report.reason
+
+        not_ours = Decimal(account.truth()["balances"]["BTC"]["free"])
+        async with account.executor("one") as executor:
+            bid, ask = account.best()
+            await submit(account, executor, account.intent(OrderType.IOC, ask + ask // 500))
+            await until(lambda: "Filled" in account.symbol.kinds)
+            await submit(account, executor, account.intent(OrderType.LIMIT_MAKER, bid * 97 // 100))
+            await executor.core.outcomes.flush()
+            with pytest.raises(Refused, match="not flattened"):
+                await flatten()
+            assert Decimal(account.truth()["balances"]["BTC"]["free"]) > not_ours
+        assert await flatten() == (HaltState.HALTED, True, 0, "gone")
+        truth = account.truth()
+        assert Decimal(truth["balances"]["BTC"]["free"]) == not_ours
+        assert [order for order in truth["orders"] if order["status"] in ("NEW", "PARTIALLY_FILLED")] == []
+        state = await account.journal.load("main")
+        assert [(item.symbol, item.qty) for item in state.positions] == [(SYMBOL, 0)]
+        assert state.halts == (("account", HaltState.HALTED, "gone"),)
+        assert state.unfinished == ()
+        assert await account.journal.audit() == ()
+        with psycopg.connect(plain_url(database_url)) as link:
+            ((side, kind, price, status),) = link.execute(
+                "SELECT side, type, price, status FROM orders WHERE strategy = 'flatten'"
+            ).fetchall()
+        assert (side, kind, status) == ("SELL", OrderType.IOC, "FILLED")
+        assert Decimal("0.98") < price / account.instrument.price(bid) < 1

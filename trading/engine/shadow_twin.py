@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
@@ -29,6 +29,7 @@ from trading.model.orders import (
     OrderFilled,
     OrderIntent,
     OrderNotSent,
+    OrderOutcomeUnknown,
     OrderRejected,
     OrderType,
     VenueTrade,
@@ -161,8 +162,10 @@ class ShadowTwin:
                 self._ending.append((now_ns + GRACE_NS, event.client_order_id))
             case OrderDenied() | OrderRejected() | OrderNotSent():
                 self._forget(event.client_order_id, now_ns)
+            case OrderOutcomeUnknown():
+                pass  # its end is still to come
             case _:
-                pass  # unknown: its end is still to come
+                assert_never(event)
 
     # --- the twins' side ------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import ManualClock
 from trading.adapters.store.memory_journal import MemoryJournal
 from trading.engine.budget import BudgetSettings
-from trading.engine.ports import Crashpoints, OrderRecord
+from trading.engine.ports import Crashpoints, OrderRecord, Submission
 from trading.model.errors import NotRunning, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.market import Side
@@ -350,3 +350,10 @@ async def settle() -> None:
     """Let everything that can go on go on; nothing here sleeps."""
     for _ in range(60):
         await asyncio.sleep(0)
+
+
+async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
+    """Submit intents as the symbol's owner, let everything go on, and return the ids that are durable."""
+    receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
+    await settle()
+    return receipt.durable

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from actors.executor_guard import DRIFT_PATIENCE_NS, JOURNAL_PATIENCE_NS, SKEW_PATIENCE_NS
-from tests.unit.actors.executor_fakes import BID, System, settle
-from trading.engine.ports import Submission
+from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.model.market import Side
-from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal, VenueBalance
+from trading.model.orders import OrderStatus, Purpose, Refusal, VenueBalance
 from trading.model.position import Position
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_DAY, NS_PER_S
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    made = System()
-    await made.start()
-    yield made
-    await made.executor.close()
-    assert made.crashes == []
-
-
-async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
-    receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
-    await settle()
-    return receipt.durable
 
 
 async def look(system: System) -> list[str]:

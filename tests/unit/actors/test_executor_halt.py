@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from actors.executor_sweep import STEP_S
-from tests.unit.actors.executor_fakes import BID, System, settle
+from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.engine.ports import Submission
 from trading.model.errors import ConfigError, RateLimited, StoreError
 from trading.model.market import Side
-from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal, VenueBalance, VenueOrder
+from trading.model.orders import OrderStatus, Purpose, Refusal, VenueBalance, VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    made = System()
-    await made.start()
-    yield made
-    await made.executor.close()
-    assert made.crashes == []
-
-
-async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
-    receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
-    await settle()
-    return receipt.durable
 
 
 async def test_halt_cancels_verifies_at_the_venue_and_is_persisted(system: System) -> None:

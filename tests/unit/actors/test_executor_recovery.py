@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-
-import pytest
 
 from actors.executor_values import ExecutorSettings
 from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle
@@ -17,15 +14,6 @@ from trading.model.orders import OrderIntent, OrderStatus, Purpose, VenueStreamL
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 PROVABLE_NS = 4_500 * NS_PER_MS  # 2000 window + 500 clock + 2000 lag
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    made = System()
-    await made.start()
-    yield made
-    await made.executor.close()
-    assert made.crashes == []
 
 
 async def submit(system: System, *intents: OrderIntent) -> None:

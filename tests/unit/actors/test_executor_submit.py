@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -25,15 +24,6 @@ from trading.model.orders import (
     Refusal,
 )
 from trading.model.units import NS_PER_S
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    made = System()
-    await made.start()
-    yield made
-    await made.executor.close()
-    assert made.crashes == []
 
 
 async def submit(system: System, *intents: OrderIntent, cancels: tuple[CancelIntent, ...] = ()) -> tuple[str, ...]:

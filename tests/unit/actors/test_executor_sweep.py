@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from actors.executor_sweep import STEP_S
-from tests.unit.actors.executor_fakes import BID, System, settle
+from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.engine.ports import Submission
-from trading.model.orders import OrderIntent, OrderStatus, Purpose
+from trading.model.orders import OrderStatus, Purpose
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    made = System()
-    await made.start()
-    yield made
-    await made.executor.close()
-    assert made.crashes == []
-
-
-async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
-    receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
-    await settle()
-    return receipt.durable
 
 
 async def test_halt_ends_what_is_all_ours_by_one_call(system: System) -> None:

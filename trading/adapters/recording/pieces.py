@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,13 +20,17 @@ from trading.engine.book_sync import BookSync
 from trading.model.errors import ConfigError
 from trading.model.instrument import Instrument
 from trading.model.market import (
+    BestQuote,
     BookDelta,
     BookSnapshot,
     BookState,
+    FeedAlive,
     FeedConnected,
     FeedDisconnected,
     Level,
     MarketEvent,
+    MarketTrade,
+    SnapshotFailed,
 )
 
 LEVELS_MAX = 5_000
@@ -102,8 +107,10 @@ def cut(events: Iterable[tuple[int, MarketEvent]], symbol: str, piece: Piece) ->
             case FeedDisconnected():
                 is_connected = False
                 sync.on_disconnected(event.reason, now_ns)
-            case _:
+            case MarketTrade() | BestQuote() | FeedAlive() | SnapshotFailed():
                 pass  # says nothing of the levels
+            case _:
+                assert_never(event)
 
 
 def _opening(sync: BookSync, symbol: str, is_connected: bool, now_ns: int) -> Iterator[tuple[int, MarketEvent]]:

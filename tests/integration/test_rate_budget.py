@@ -13,7 +13,7 @@ from decimal import Decimal
 import pytest
 
 from actors.executor import ExecutorActor
-from tests.integration.test_executor_live import SETTINGS, LiveAccount, until
+from tests.live_account import SETTINGS, LiveAccount, until
 from tests.simulator_process import running_simulator
 from trading.adapters.mexc.rest import RestSettings
 from trading.engine.budget import BudgetSettings

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from tests.mexc_account import journaled, opened_account, wait_until
 from tests.simulator_process import SimulatorProcess
+from tests.unit.actors.executor_fakes import BID, BTC, FakeVenue
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.paper import PaperGateway
 from trading.engine.book import Book
@@ -134,6 +135,45 @@ INSTRUMENT = Instrument(
 BID_TICKS, ASK_TICKS = 6_400_000, 6_400_100
 LEVEL_LOTS = 200_000
 TICK_S = 0.002
+
+
+class FakeMarket:
+    """The test fake of the executor's unit tests, with offers to take; keeps what it pushes."""
+
+    def __init__(self) -> None:
+        self.instrument = BTC
+        self.clock = SystemClock()
+        self.gateway = FakeVenue(self.clock)
+        self.gateway.asks = [(BID + 10 * level, 1_000) for level in range(1, 20)]
+        self.events: list[VenueEvent] = []
+
+    def record(self, side: Side, kind: OrderType, price_ticks: int, qty_lots: int) -> OrderRecord:
+        return journaled(BTC.symbol, side, kind, price_ticks, qty_lots, self.gateway.now_ms())
+
+    def best_ticks(self) -> tuple[int, int]:
+        assert self.gateway.asks
+        return BID, self.gateway.asks[0][0]
+
+    def lots_worth(self, quote: int, price_ticks: int) -> int:
+        return BTC.qty_lots_ceil(Decimal(quote) / BTC.price(price_ticks))
+
+    def orders(self, client_order_id: str) -> list[VenueOrder]:
+        return [e for e in self.events if isinstance(e, VenueOrder) and e.client_order_id == client_order_id]
+
+    def trades(self, client_order_id: str) -> list[VenueTrade]:
+        return [e for e in self.events if isinstance(e, VenueTrade) and e.fill.client_order_id == client_order_id]
+
+    async def until(self, condition: Callable[[], E], what: str) -> E:
+        return await wait_until(condition, what)
+
+
+@asynccontextmanager
+async def fake_subject() -> AsyncIterator[Subject]:
+    """The test fake: what unit tests of the executor learn from it must hold for the real ones."""
+    market = FakeMarket()
+    await market.gateway.start(market.events.append)
+    yield Subject(market.gateway, market, has_history=True)
+    await market.gateway.close()
 
 
 class PaperSymbol:

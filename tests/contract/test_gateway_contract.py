@@ -1,11 +1,11 @@
-"""What every Gateway promises to the executor: one suite over the live gateway and the paper gateway."""
+"""What every Gateway promises to the executor: one suite over the live gateway, the paper gateway and the test fake."""
 
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 
 import pytest
 
-from tests.contract.gateway_subjects import Subject, live_subject, paper_subject
+from tests.contract.gateway_subjects import Subject, fake_subject, live_subject, paper_subject
 from tests.simulator_process import SimulatorProcess, running_simulator
 from trading.model.market import Side
 from trading.model.orders import (
@@ -17,7 +17,7 @@ from trading.model.orders import (
 )
 from trading.model.units import NS_PER_MS
 
-SUBJECTS = ("live", "paper")
+SUBJECTS = ("live", "paper", "fake")
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,14 @@ def exchange() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(params=SUBJECTS)
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    is_live = request.param == "live"
-    async with live_subject(request.getfixturevalue("exchange")) if is_live else paper_subject() as opened:
+    match request.param:
+        case "live":
+            made = live_subject(request.getfixturevalue("exchange"))
+        case "paper":
+            made = paper_subject()
+        case _:
+            made = fake_subject()
+    async with made as opened:
         yield opened
 
 

@@ -1,7 +1,8 @@
 """A venue and symbols in memory for the executor's tests, and the executor built on them.
 
 The venue keeps orders like a real one: what it accepts is open until it is filled or cancelled, and queries show it.
-Faults are switched on by attributes. It implements `engine.ports.Gateway` whole.
+Faults are switched on by attributes. It implements `engine.ports.Gateway` whole; given asks, it judges, matches and
+pushes as a venue does, and passes the suite that every gateway passes (`tests/contract/test_gateway_contract.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from decimal import Decimal
 
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
-from trading.adapters.clock import ManualClock
+from trading.adapters.clock import Clock, ManualClock
 from trading.adapters.store.memory_journal import MemoryJournal
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import Crashpoints, OrderRecord, Submission
@@ -54,12 +55,15 @@ class FakeVenue:
         is_down: reads and cancels raise. is_blind: queries show nothing (the venue's query lag).
         gate: when set, `place` waits for it before it answers.
         pushes_first: the push of an accepted order comes before the answer.
+        asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
+            fills orders by hand, and an id that comes twice is a failure of the test.
     """
 
     venue = "fake"
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.asks: list[tuple[int, int]] | None = None
         self.answer = "accept"
         self.is_down = False
         self.is_blind = False
@@ -87,21 +91,52 @@ class FakeVenue:
         self._sink(event)
 
     async def place(self, order: OrderRecord) -> PlaceAnswer:
+        now_ns = self.clock.now_ns()
+        if self.asks is not None and (refused := self._refusal(order)) is not None:
+            return PlaceRejected(order.client_order_id, *refused, now_ns)
         assert order.client_order_id not in self.book, "an id reached the venue twice"
         self.placed.append(order)
-        now_ns = self.clock.now_ns()
         if self.answer == "reject":
             return PlaceRejected(order.client_order_id, 30004, "insufficient position", now_ns)
         if self.answer == "vanish":
             return PlaceUnknown(order.client_order_id, "timeout", now_ns)
         self.book[order.client_order_id] = self._word(order)
-        if self.pushes_first:
+        if self.pushes_first or self.asks is not None:
             self.push(self.book[order.client_order_id])
+        if self.asks is not None:
+            self._match(order, self.asks)
         if self.gate is not None:
             await self.gate.wait()
         if self.answer == "lose":
             return PlaceUnknown(order.client_order_id, "the reply was lost", now_ns)
         return PlaceAccepted(order.client_order_id, f"v-{order.client_order_id}", now_ns)
+
+    def _refusal(self, order: OrderRecord) -> tuple[int, str] | None:
+        """Judge an order as a venue does: code and text."""
+        instrument = BTC if order.symbol == "BTCUSDT" else ETH
+        if order.client_order_id in self.book:
+            return 700004, "duplicate clientOrderId"
+        if instrument.notional(order.price_ticks, order.qty_lots) < instrument.min_notional:
+            return 30002, "below the minimum volume"
+        return None
+
+    def _match(self, order: OrderRecord, asks: list[tuple[int, int]]) -> None:
+        """Let a buy take what is offered within its price; post-only takes nothing, fill-or-kill all or nothing."""
+        name = order.client_order_id
+        within = [(ticks, lots) for ticks, lots in asks if ticks <= order.price_ticks]
+        is_killed = order.type is OrderType.FOK and sum(lots for _, lots in within) < order.qty_lots
+        if is_killed or (order.type is OrderType.LIMIT_MAKER and within):
+            self.end(name)
+            return
+        left = order.qty_lots
+        while left and asks and asks[0][0] <= order.price_ticks:
+            ticks, offered = asks[0]
+            lots = min(left, offered)
+            asks[:1] = [(ticks, offered - lots)] if offered > lots else []
+            self.fill(name, lots, price_ticks=ticks, is_maker=False)
+            left -= lots
+        if left and order.type in (OrderType.IOC, OrderType.MARKET):
+            self.end(name)
 
     def _word(self, order: OrderRecord) -> VenueOrder:
         return VenueOrder(
@@ -126,11 +161,22 @@ class FakeVenue:
             symbol, name, f"v-{name}", OrderStatus.OPEN, Side.BUY, OrderType.LIMIT, BID, 1000, 0, D(0), now_ns, now_ns
         )
 
-    def fill(self, name: str, lots: int, *, pushes: bool = True, fee: str = "0", fee_asset: str = "USDT") -> VenueTrade:
+    def fill(
+        self,
+        name: str,
+        lots: int,
+        *,
+        pushes: bool = True,
+        fee: str = "0",
+        fee_asset: str = "USDT",
+        price_ticks: int | None = None,
+        is_maker: bool = True,
+    ) -> VenueTrade:
         """Execute some lots of an open order; with `pushes` the private stream tells it (trade first)."""
         word = self.book[name]
         instrument = BTC if word.symbol == "BTCUSDT" else ETH
         now_ns = self.clock.now_ns()
+        ticks = word.price_ticks if price_ticks is None else price_ticks
         fill = Fill(
             self.venue,
             f"x{len(self.executions)}",
@@ -138,19 +184,21 @@ class FakeVenue:
             word.venue_order_id,
             word.symbol,
             word.side,
-            word.price_ticks,
+            ticks,
             lots,
-            instrument.notional(word.price_ticks, lots),
+            instrument.notional(ticks, lots),
             D(fee),
             fee_asset,
-            True,
+            is_maker,
             now_ns,
             now_ns,
         )
         self._settle(instrument, fill)
         filled = word.filled_lots + lots
         status = OrderStatus.FILLED if filled == word.qty_lots else OrderStatus.PARTIALLY_FILLED
-        self.book[name] = replace(word, status=status, filled_lots=filled)
+        self.book[name] = replace(
+            word, status=status, filled_lots=filled, filled_quote=word.filled_quote + fill.quote_qty
+        )
         trade = VenueTrade(fill, "stream")
         self.executions.append(trade)
         if pushes:

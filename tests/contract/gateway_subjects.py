@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from tests.mexc_account import journaled, opened_account, wait_until
 from tests.simulator_process import SimulatorProcess
-from tests.unit.actors.executor_fakes import BID, BTC, FakeVenue
+from tests.unit.actors.fake_venue import BID, BTC, FakeVenue
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.paper import PaperGateway
 from trading.engine.book import Book

@@ -88,6 +88,8 @@ def market_health(view: EngineView, stats: FeedStats) -> MarketHealth:
         resync_longest_ms=sync.longest_resync_ns // NS_PER_MS,
         stale=sync.stale,
         crossed=sync.crossed,
+        outrun=sync.outrun,
+        dead_lines=sync.dead_lines,
         duplicates=sync.duplicates,
         overlaps=sync.overlaps,
         snapshots=sync.snapshots,

@@ -100,6 +100,8 @@ _MARKET_COUNTERS = (
     ("proofs", "book_proofs", "Times the book was proven."),
     ("stale", "book_stale", "Times nothing was heard for too long."),
     ("crossed", "book_crossed", "Times the book stood crossed."),
+    ("outrun", "book_outrun", "Books lost because the market came to the depth that their snapshot gave."),
+    ("dead_lines", "dead_depth_lines", "Connections given up because depth pushes stayed away."),
     ("duplicates", "book_duplicates", "Depth pushes that the book had already."),
     ("overlaps", "book_overlaps", "Depth pushes that began inside the book's version."),
     ("snapshots", "snapshots", "REST snapshots taken."),

@@ -56,6 +56,8 @@ class MarketHealthBody(Answer):
     event_age_max_ms: float = 0.0
     drift: str = ""
     last_fault: str = ""
+    outrun: int = 0
+    dead_lines: int = 0
 
 
 class TwinSideBody(Answer):

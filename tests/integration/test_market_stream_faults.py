@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from trading.model.units import NS_PER_S
 SYMBOL = "BTCUSDT"
 DEPTH = 50
 PATIENCE_S = 15.0
+OFTEN = BookSyncSettings(audit_first_ns=NS_PER_S, audit_interval_ns=NS_PER_S)
 
 
 class Follower(BookFollower):
@@ -61,13 +63,12 @@ def sim() -> Iterator[SimulatorProcess]:
 
 
 @asynccontextmanager
-async def following(sim: SimulatorProcess, **settings: Any) -> AsyncIterator[Follower]:
+async def following(sim: SimulatorProcess, book: BookSyncSettings = OFTEN, **settings: Any) -> AsyncIterator[Follower]:
     sim.clear_faults()
     rest = PublicRest(sim.rest)
     truth = httpx.AsyncClient(base_url=sim.rest, trust_env=False, timeout=10)
     instrument = (await rest.exchange_info())[SYMBOL]
-    often = BookSyncSettings(audit_first_ns=NS_PER_S, audit_interval_ns=NS_PER_S)
-    follower = Follower(sim.ws, rest, truth, instrument, LocalPace(1_000.0), MarketStreamSettings(**settings), often)
+    follower = Follower(sim.ws, rest, truth, instrument, LocalPace(1_000.0), MarketStreamSettings(**settings), book)
     follower.start()
     try:
         await follower.until_proven()
@@ -188,6 +189,38 @@ async def test_market_stream_stalled_symbol_is_noticed_though_pings_are_answered
         sim.fault("stall", symbol=SYMBOL, count=1, params={"delay_ms": 2_500})
         await follower.until(lambda: any(reason.startswith("silent: no data for") for reason in follower.losses))
         assert injected(sim, "stall") == before + 1
+
+
+async def test_market_stream_whose_depth_topic_alone_dies_is_not_proven_and_gets_a_new_connection(
+    sim: SimulatorProcess,
+) -> None:
+    """Trades and book ticker go on, PINGs are answered: only the depth pushes stay away."""
+    quick = replace(OFTEN, ticker_patience_ns=NS_PER_S, dead_after_ns=2 * NS_PER_S)
+    async with following(sim, quick) as follower:
+        sim.fault("drop_delta", symbol=SYMBOL, probability=1.0, seed=1)
+        await follower.until(lambda: bool(follower.losses))
+        assert follower.losses[0].startswith("no depth push though newer versions are shown")
+        assert follower.sync.counters.dead_lines == 1
+        proofs = follower.sync.counters.proofs
+        await follower.tick(2.0)
+        assert not follower.is_proven
+        assert follower.sync.counters.proofs == proofs, "the ticker alone proves nothing any more"
+        sim.clear_faults()
+        await follower.until_proven()
+        assert follower.stream.counters.connections <= 4
+
+
+async def test_market_stream_whose_depth_topic_dies_while_all_is_silent_is_found_by_an_audit(
+    sim: SimulatorProcess,
+) -> None:
+    """The subscription is gone, the line is not: what REST shows is the only witness."""
+    quick = replace(OFTEN, audit_quiet_ns=NS_PER_S, ahead_patience_ns=NS_PER_S, ticker_patience_ns=60 * NS_PER_S)
+    quick = replace(quick, dead_after_ns=60 * NS_PER_S)
+    async with following(sim, quick) as follower:
+        sim.fault("drop_delta", symbol=SYMBOL, probability=1.0, seed=1)
+        await follower.until(lambda: follower.sync.counters.dead_lines > 0)
+        assert not follower.is_proven
+        await follower.until(lambda: follower.stream.counters.losses > 0)
 
 
 async def test_market_stream_rolls_over_with_no_unproven_moment(sim: SimulatorProcess) -> None:

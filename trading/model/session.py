@@ -88,6 +88,7 @@ class MarketHealth:
         proven_percent: share of the time in which the book was proven (the SLO), 0..100.
         proofs, resync_ms, resync_last_ms, resync_longest_ms: how often the book was proven, and how long that took.
         stale, crossed, duplicates, overlaps: doubts of the book's chain, and pushes that it had already.
+        outrun, dead_lines: books that came to their snapshot's cut, and connections given up for want of depth pushes.
         snapshots, snapshots_lagging, snapshots_failed: REST depth answers, those behind the stream, and failures.
         ticker_checks, ticker_mismatches: comparisons of the book's best with the book ticker at the same version.
         audits, audits_differing, audits_without_verdict, audit_finding: see `engine.book_audit`.
@@ -125,6 +126,8 @@ class MarketHealth:
     event_age_max_ms: float = 0.0
     drift: str = ""
     last_fault: str = ""
+    outrun: int = 0
+    dead_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)

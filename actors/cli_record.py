@@ -60,6 +60,7 @@ def record(
         request_timeout_s=settings.request_timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
         seconds=seconds,
+        venue_time_scale=settings.venue_time_scale,
     )
     reports = event_loop.run(_record(plan))
     if json:

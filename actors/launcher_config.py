@@ -82,6 +82,7 @@ def system_config(
         record_dir=str(data_dir.recordings) if settings.record else "",
         log_dir=str(data_dir.logs),
         log_level=settings.log_level,
+        venue_time_scale=settings.venue_time_scale,
     )
 
 

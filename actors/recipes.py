@@ -64,6 +64,7 @@ class SystemConfig:
     record_dir: str
     log_dir: str
     log_level: str
+    venue_time_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class RecordPlan:
     connect_timeout_s: float
     seconds: float | None = None
     segments: RecorderSettings | None = None
+    venue_time_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,9 @@ class SymbolRecording:
             plan.folder, instrument, topics, clock, plan.segments, self._on_rotated, self._on_segment
         )
         self._snapshots = SnapshotFetcher(instrument, rest, turns, clock, self._take, crash)
+        settings = MarketStreamSettings(interval=plan.depth_interval).scaled(plan.venue_time_scale)
         self.stream = MarketStream(
-            plan.ws_url, instrument, MarketStreamSettings(interval=plan.depth_interval), clock,
+            plan.ws_url, instrument, settings, clock,
             random.Random(instrument.symbol), self.recorder, lambda: turns.take("connect"), turns.tell,
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
 from trading.adapters.mexc.rest import RestSettings
 from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
+from trading.adapters.mexc.user_stream import UserStreamSettings
 from trading.adapters.paper import PaperGateway
 from trading.adapters.store.journal import PostgresJournal
 from trading.engine.budget import BudgetSettings
@@ -85,6 +86,7 @@ def _gateway(config: SystemConfig, instruments: dict[str, Instrument], clock: Sy
         ws_url=config.ws_url,
         venue=config.venue.value,
         rest=RestSettings(connect_timeout_s=config.connect_timeout_s, request_timeout_s=config.request_timeout_s),
+        stream=UserStreamSettings().scaled(config.venue_time_scale),
         seed=config.seed,
     )
     # What one process of an address hears holds back all of them.

@@ -132,7 +132,7 @@ class _Wiring:
         """Make the market-data connection; the recorder, if any, listens to it."""
         config, instrument = self._config, attachment.instrument
         rng = random.Random(f"{instrument.symbol}:{self._spec.run_number}:{attachment.owner_epoch}")  # jitter only
-        settings = MarketStreamSettings(interval=config.depth_interval)
+        settings = MarketStreamSettings(interval=config.depth_interval).scaled(config.venue_time_scale)
         tap, turns = self._recorder, self._turns
         stream = MarketStream(config.ws_url, instrument, settings, self.clock, rng, tap, self._pace, turns.tell)
         return _Feed(stream, self._recorder, self._sealer)

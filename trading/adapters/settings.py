@@ -123,6 +123,13 @@ class Settings(BaseSettings):
         None, description="REST base URL of the venue, e.g. a running simulator's. With venue_ws, or neither."
     )
     venue_ws: WebsocketUrl | None = Field(None, description="WebSocket URL of the venue. With venue_rest, or neither.")
+    venue_time_scale: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="How many times sooner the venue's 60 s, 60 min and 24 h rules strike: a simulator's --time-scale.",
+    )
     api_port: int = Field(8000, ge=0, le=65_535, description="Port of the API on 127.0.0.1; 0 takes any free one.")
     dashboard: bool = Field(True, description="Start the dashboard.")
     dashboard_port: int = Field(

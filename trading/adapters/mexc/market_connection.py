@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -23,6 +23,7 @@ from trading.model.units import NS_PER_S
 _DEPTH_PREFIX = DEPTH.encode()
 _DEALS_PREFIX = DEALS.encode()
 _FRAME_BYTES_MAX = 1 << 20
+PING_MIN_S = 0.25
 # Frames that websockets holds before it stops reading. Our reader empties it at once: it bounds a blocked loop.
 _FRAMES_QUEUED_MAX = 1_024
 
@@ -59,6 +60,11 @@ class MarketStreamSettings:
     backoff_max_s: float = 30.0
     healthy_after_s: float = 5.0
     inbox_max: int = 8_192
+
+    def scaled(self, time_scale: float) -> MarketStreamSettings:
+        """Shorten what answers the venue's own rules, PINGs and rollover, by `time_scale`; PINGs stay below 4/s."""
+        ping_s = min(self.ping_interval_s, max(PING_MIN_S, self.ping_interval_s / time_scale))
+        return replace(self, ping_interval_s=ping_s, rollover_s=self.rollover_s / time_scale)
 
 
 class Signal(Enum):

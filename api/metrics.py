@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 
 from actors.executor_values import ExecutorStatus
 from actors.fleet import SupervisorStatus
+from api.twin_metrics import twin_metrics
 from trading.model.session import HaltState, RunState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -84,6 +85,7 @@ def fleet_metrics(
         yield make(f"mexcbot_stream_{name}", f"Stream: {name}.", count)
     yield from _symbol_metrics(symbols)
     yield from _market_metrics(symbols)
+    yield from twin_metrics(symbols)
     if status is not None:
         yield from _drift_metrics(symbols, status)
         yield from _executor_metrics(status)

@@ -72,7 +72,9 @@ class Decider:
         try:
             if self._strategy is not None:
                 self._strategy.parameters = values.strategy
-        except Exception as error:  # noqa: BLE001 - as in `_desires`
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_desires`
             self._fault_notes.append(self._fail(error))
         self.quoting.set_limits(values.risk, now_ns)
 
@@ -150,7 +152,9 @@ class Decider:
         try:
             desires = self._strategy.decide(view)
             check_desires(desires)
-        except Exception as error:  # noqa: BLE001 - the strategy may be anybody's code: one fault, one symbol (promise 6)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - anybody's code, `sys.exit` in it too: one fault, one symbol
             actions.append(self._fail(error))
             return Desires((), (Refusal.HALTED,), STATE_FAULT)
         if not self.is_enabled:
@@ -162,11 +166,13 @@ class Decider:
         """Build the strategy, without memory; one whose own constructor fails is a fault like any other."""
         try:
             self._strategy = build(self.parameters, self._instrument)
-        except Exception as error:  # noqa: BLE001 - as in `_desires`
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_desires`
             self._strategy = None
             self._fault_notes.append(self._fail(error))
 
-    def _fail(self, error: Exception) -> NoteRaised:
+    def _fail(self, error: BaseException) -> NoteRaised:
         """Stop this symbol's strategy: from now on nothing is wanted, so that every quote is cancelled."""
         self.fault = f"{type(error).__name__}: {error}"
         fields = (("strategy", self._config.strategy_name), ("error", self.fault), ("at", _place_of(error)))

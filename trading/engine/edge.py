@@ -28,7 +28,7 @@ class EdgeTerms(NamedTuple):
 
     Attributes:
         quoted: the spread as quoted. captured: the part of it that is earned, as a taker exit earns none of it.
-        fees: of both legs, by the expected mix of exits. adverse: expected move against us, >= 0.
+        fees: of both legs, by the expected mix of exits. adverse: of both legs alike, expected moves against us, >= 0.
         rounding: what is given away against the touch by quoting inside it and by rounding to ticks, >= 0.
         maker_exit_ratio: share of exits expected to be passive, 0..1. samples: weight of evidence behind `adverse`.
     """
@@ -74,14 +74,16 @@ def entry_edge(
     taker_fee_rate: float,
     maker_exit_ratio: float,
     adverse_bps: float,
+    exit_adverse_bps: float,
     samples: float = 0.0,
 ) -> EdgeTerms:
     """Compute the expected edge of entering now.
 
     Args:
         maker_fee_rate, taker_fee_rate: fractions, the account's own. maker_exit_ratio: 0..1, cut to it.
-        adverse_bps: expected adverse selection; negative values (the market moves our way) count as 0: what was
-            lucky so far is no reason to quote tighter.
+        adverse_bps, exit_adverse_bps: expected adverse selection of a passive buy and of a passive sale; a passive exit
+            ends just before the move that its buyer knew of, so that it pays as the entry does. Negative values (the
+            market moves our way) count as 0: what was lucky so far is no reason to quote tighter.
     Guarantee: net <= quoted - fees; monotone: rising in the spread, falling in fees, adverse and rounding.
     """
     bid_ticks, ask_ticks, entry_ticks, exit_ticks = trip
@@ -91,7 +93,7 @@ def entry_edge(
     captured = passive * quoted
     rounding = ((entry_ticks - bid_ticks) + passive * (ask_ticks - exit_ticks)) * bps_per_tick
     fees = (maker_fee_rate * (1.0 + passive) + taker_fee_rate * (1.0 - passive)) * BPS_PER_ONE
-    adverse = max(0.0, adverse_bps)
+    adverse = max(0.0, adverse_bps) + passive * max(0.0, exit_adverse_bps)
     net = captured - fees - adverse - rounding
     return EdgeTerms(quoted, captured, fees, adverse, rounding, net, passive, samples)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from trading.engine.edge import BPS_PER_ONE, HORIZONS_NS, EdgeTerms, MarkoutEstimator, RoundTrip, entry_edge
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, MarkoutEstimator, RoundTrip, entry_edge
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, Candle, Level, MarketTrade, Side, Ticker24h
@@ -183,15 +183,18 @@ def _edge(instrument: Instrument, bid_ticks: int, ask_ticks: int, trades: Sequen
     quoted_bps = (ask_ticks - bid_ticks) * 2.0 / (bid_ticks + ask_ticks) * BPS_PER_ONE
     prior_bps = priors.adverse_prior_spreads * quoted_bps
     learned = _markouts(trades)
-    found = [learned.adverse(Side.BUY, horizon, prior_bps, priors.adverse_prior_weight) for horizon in HORIZONS_NS]
-    worst = max(found, key=lambda markout: markout.mean_bps)
+    entry, leave = (
+        learned.expected(side, priors.adverse_horizon, prior_bps, priors.adverse_prior_weight)
+        for side in (Side.BUY, Side.SELL)
+    )
     return entry_edge(
         RoundTrip(bid_ticks, ask_ticks, bid_ticks, ask_ticks),
         float(instrument.maker_fee_rate),
         float(instrument.taker_fee_rate),
         priors.maker_exit_prior,
-        worst.mean_bps,
-        worst.weight,
+        entry.mean_bps,
+        leave.mean_bps,
+        entry.weight,
     )
 
 

@@ -20,9 +20,10 @@ from api.problems import ProblemError, sentence
 from api.routes_symbols import read_epoch
 from api.schemas import AlertItem, HaltRequest, PositionItem, RiskRequest, SetRequest, SpawnRequest
 from api.schemas.symbols import MarketHealthBody, SymbolItem
+from api.twin_metrics import twin_metrics
 from tests.unit.actors.fleet_fakes import fleet
 from trading.model.errors import ConfigError
-from trading.model.session import DesiredState, MarketHealth, RunState
+from trading.model.session import DesiredState, MarketHealth, RunState, TwinFigures, TwinSide
 from trading.model.units import NS_PER_S
 
 HELD = {
@@ -102,6 +103,31 @@ async def test_metrics_page_shows_every_figure_of_the_market_data_by_symbol() ->
         assert line in page
     shown = page.count("} 7.0") + page.count("} 0.007")
     assert shown >= len(values) - 1, "a figure that is not on the page"
+
+
+async def test_metrics_page_shows_the_shadow_twin_of_each_live_symbol_and_invents_nothing() -> None:
+    row = await _row()
+    assert row.heartbeat is not None
+    twin = TwinFigures(
+        orders=8,
+        live=TwinSide(0.5, 4, 1500.0, -0.25, 4),
+        pessimistic=TwinSide(0.25, 2, None, None, 0),
+        probabilistic=TwinSide(0.75, 6, 900.0, 0.5, 6),
+        optimism=0.5,
+    )
+    live = symbol_item(replace(row, heartbeat=replace(row.heartbeat, twin=twin)), None, row.heard_ns)
+    page = ApiMetrics().page(twin_metrics([live, {"symbol": "PAPERUSDT", "twin": None}])).decode()
+    for line in (
+        'mexcbot_twin_orders_total{symbol="AAAUSDT"} 8.0',
+        'mexcbot_twin_optimism{symbol="AAAUSDT"} 0.5',
+        'mexcbot_twin_fill_rate{side="live",symbol="AAAUSDT"} 0.5',
+        'mexcbot_twin_fill_rate{side="probabilistic",symbol="AAAUSDT"} 0.75',
+        'mexcbot_twin_time_to_fill_seconds{side="live",symbol="AAAUSDT"} 1.5',
+        'mexcbot_twin_markout_bps{side="live",symbol="AAAUSDT"} -0.25',
+    ):
+        assert line in page
+    assert 'seconds{side="pessimistic"' not in page
+    assert "PAPERUSDT" not in page
 
 
 async def test_symbol_item_of_a_stopped_symbol_repeats_nothing_of_its_last_heartbeat() -> None:

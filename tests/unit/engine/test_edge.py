@@ -13,18 +13,19 @@ S = 1_000_000_000
 
 def test_edge_of_a_hand_computed_round_trip() -> None:
     # bid 9990, ask 10010: mid 10000, so a tick is one bp. Quoted 20 bps.
-    edge = entry_edge(RoundTrip(9_990, 10_010, 9_991, 10_009), 0.0001, 0.0005, 0.8, 3.0, 7.0)
+    edge = entry_edge(RoundTrip(9_990, 10_010, 9_991, 10_009), 0.0001, 0.0005, 0.8, 3.0, 2.0, 7.0)
     assert edge.quoted == pytest.approx(20.0)
     assert edge.captured == pytest.approx(16.0)
     assert edge.rounding == pytest.approx(1.0 + 0.8)
     assert edge.fees == pytest.approx(1.0 + 0.8 * 1.0 + 0.2 * 5.0)
-    assert edge.net == pytest.approx(16.0 - 2.8 - 3.0 - 1.8)
-    assert dict(edge.as_texts())["edge_net_bps"] == "8.4000"
+    assert edge.adverse == pytest.approx(3.0 + 0.8 * 2.0)
+    assert edge.net == pytest.approx(16.0 - 2.8 - 4.6 - 1.8)
+    assert dict(edge.as_texts())["edge_net_bps"] == "6.8000"
 
 
 def test_edge_with_lucky_markouts_counts_them_as_nothing() -> None:
     trip = RoundTrip(9_990, 10_010, 9_990, 10_010)
-    assert entry_edge(trip, 0, 0, 1.0, -5.0).net == entry_edge(trip, 0, 0, 1.0, 0.0).net
+    assert entry_edge(trip, 0, 0, 1.0, -5.0, -3.0).net == entry_edge(trip, 0, 0, 1.0, 0.0, 0.0).net
 
 
 def test_markout_of_a_market_sell_that_was_followed_by_a_fall_is_adverse_to_a_buyer() -> None:

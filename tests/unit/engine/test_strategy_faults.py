@@ -49,6 +49,18 @@ class Wayward(SpreadCapture):
         return super().decide(view) if not view.orders else self.answer
 
 
+class Leaver(SpreadCapture):
+    """Raises what the test wants once it holds an order, or never comes to be."""
+
+    name: ClassVar[str] = "leaver_for_tests"
+    raises: ClassVar[BaseException] = SystemExit()
+
+    def decide(self, view: StrategyView) -> Desires:
+        if view.orders:
+            raise self.raises
+        return super().decide(view)
+
+
 class Stillborn(SpreadCapture):
     """Cannot be built while the test says so."""
 
@@ -72,7 +84,7 @@ class Stubborn(SpreadCapture):
         super().__setattr__(name, value)
 
 
-for made in (Wayward, Stillborn, Stubborn):
+for made in (Wayward, Leaver, Stillborn, Stubborn):
     registry.register(made.name, made)
 
 
@@ -114,6 +126,27 @@ def test_wrong_answer_halts_the_symbol_cancels_its_orders_and_says_why(
     assert (alert["strategy"], alert["error"]) == (Wayward.name, seen.fault)
     assert "expected" in seen.fault
     assert seen.current_refusals == ("halted",)
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), GeneratorExit(), BaseException("out")], ids=repr)
+def test_strategy_that_would_end_the_process_halts_its_symbol_only(
+    raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Leaver, "raises", raised)
+    desk = proven(Desk(engine(config(strategy_name=Leaver.name))))
+    (entry,) = desk.intents
+    for second in (2, 3, 4):
+        desk.play(TimerFired(second * S), second * S)
+    seen = desk.engine.view()
+    assert desk.cancels == [entry.client_order_id]
+    assert (seen.open_orders, seen.machine_state, len(desk.intents)) == ((), "FAULT", 1)
+    assert seen.fault.startswith(type(raised).__name__)
+
+
+def test_interrupt_by_a_person_is_no_fault_of_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Leaver, "raises", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        proven(Desk(engine(config(strategy_name=Leaver.name))))
 
 
 def test_strategy_that_cannot_be_built_is_a_fault_of_its_symbol_and_resume_builds_it_again(

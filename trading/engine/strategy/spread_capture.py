@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
-from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, Markout, RoundTrip, entry_edge
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
 from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_exits import (
@@ -228,7 +228,8 @@ class SpreadCapture:
         improve = min(parameters.entry_improve_ticks, room)
         exit_ticks = ask_ticks - min(parameters.exit_improve_ticks, room)
         passive = measures.exit_mix.maker_ratio(parameters.maker_exit_prior, parameters.maker_exit_weight)
-        adverse_bps, samples = self._adverse(view)
+        adverse_bps, samples = self._adverse(view, Side.BUY)
+        exit_adverse_bps, _ = self._adverse(view, Side.SELL)
         for entry_ticks in (bid_ticks + improve, bid_ticks) if improve else (bid_ticks,):
             edge = entry_edge(
                 RoundTrip(bid_ticks, ask_ticks, entry_ticks, exit_ticks),
@@ -236,21 +237,21 @@ class SpreadCapture:
                 self._taker_fee,
                 passive,
                 adverse_bps,
+                exit_adverse_bps,
                 samples,
             )
             if edge.net >= floor_bps:
                 return _Entry(entry_ticks, edge)
         return None
 
-    def _adverse(self, view: StrategyView) -> tuple[float, float]:
-        """Return the expected adverse selection of a passive buy, bps, and the evidence behind it."""
+    def _adverse(self, view: StrategyView, side: Side) -> Markout:
+        """Return the expected adverse selection of a passive order, bps, and the evidence behind it."""
         parameters = self.parameters
         spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
         prior_bps = parameters.adverse_prior_spreads * spread_bps
-        found = view.measures.markouts.expected(
-            Side.BUY, parameters.adverse_horizon, prior_bps, parameters.adverse_prior_weight
+        return view.measures.markouts.expected(
+            side, parameters.adverse_horizon, prior_bps, parameters.adverse_prior_weight
         )
-        return found.mean_bps, found.weight
 
     def _fewest_lots(self, view: StrategyView, price_ticks: int) -> int:
         """Return the smallest entry that stays sellable in two parts at the hard stop."""

@@ -1,0 +1,42 @@
+"""The shadow twin's figures for Prometheus: how far paper is from live, by symbol. May import prometheus_client.
+
+Only symbols that trade live have a twin (`trading.engine.shadow_twin`); what cannot be said yet is left out, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+SIDES = ("live", "pessimistic", "probabilistic")
+
+
+def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Turn the twins of a snapshot's symbols into families. Label `side`: live, or the paper queue model."""
+    twins = [(item["symbol"], item["twin"]) for item in symbols if item.get("twin")]
+    orders = CounterMetricFamily("mexcbot_twin_orders", "Live resting orders that were mirrored.", labels=("symbol",))
+    optimism = GaugeMetricFamily(
+        "mexcbot_twin_optimism",
+        "Where live lies between the pessimistic (0) and the probabilistic (1) queue.",
+        labels=("symbol",),
+    )
+    by_side = ("symbol", "side")
+    fill_rate = GaugeMetricFamily("mexcbot_twin_fill_rate", "Share of the mirrored lots that filled.", labels=by_side)
+    wait = GaugeMetricFamily("mexcbot_twin_time_to_fill_seconds", "Mean time to an order's first fill.", labels=by_side)
+    markout = GaugeMetricFamily("mexcbot_twin_markout_bps", "Mean move for us a second after a fill.", labels=by_side)
+    for symbol, twin in twins:
+        orders.add_metric((symbol,), twin["orders"])
+        if twin["optimism"] is not None:
+            optimism.add_metric((symbol,), twin["optimism"])
+        for side in SIDES:
+            figures = twin[side]
+            if twin["orders"]:
+                fill_rate.add_metric((symbol, side), figures["fill_rate"])
+            if figures["time_to_fill_ms"] is not None:
+                wait.add_metric((symbol, side), figures["time_to_fill_ms"] / 1e3)
+            if figures["markout_bps"] is not None:
+                markout.add_metric((symbol, side), figures["markout_bps"])
+    yield from (orders, optimism, fill_rate, wait, markout)

@@ -130,6 +130,7 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
 
     ray_environment.prepare(None)
     from actors import handles
+    from actors.clients import ExecutorHandle
     from actors.launcher_fleet import ShutdownSummary, await_lease, shut_down
     from actors.launcher_recordings import seal_recordings
 
@@ -138,7 +139,7 @@ def _down_detached(folder: Path, run: RunFile, is_flatten: bool) -> str:
 
     async def drain() -> ShutdownSummary:
         if server is not None:
-            await await_lease(run.account)
+            await await_lease(ExecutorHandle(run.account))
         return await shut_down(run.namespace, run.account, is_flatten, DOWN_TIMEOUT_S, say)
 
     try:

@@ -23,6 +23,7 @@ from trading.model.units import NS_PER_S
 
 # Cancels are repeated while the venue has not ended the order.
 RECANCEL_AFTER_NS = 3 * NS_PER_S
+READ_WEIGHT = 1
 log = structlog.get_logger("executor")
 
 
@@ -145,10 +146,14 @@ class CancelPath:
         self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
         self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
-        if not is_taken and not tracker.record.status.is_terminal:
-            report = await self._gateway.order(job.symbol, name)
-            if report is not None:
-                self._desk.take(report)
+        if is_taken or tracker.record.status.is_terminal:
+            return
+        if not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
+            self._desk.is_reconcile_wanted = True  # it is asked for when the budget allows
+            return
+        report = await self._gateway.order(job.symbol, name)
+        if report is not None:
+            self._desk.take(report)
 
     async def _sweep(self, job: SweepJob) -> None:
         try:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle
+from actors.executor_values import ExecutorStatus
 from actors.fleet import FleetCommand, ShutdownReport
 from actors.recipes import ExecutorRecipe, SupervisorRecipe, SystemConfig
 from actors.workflow import TERMINAL_STATES, CommandKind
@@ -172,19 +174,27 @@ class LauncherFleet:
         raise NotRunning(f"executor and supervisor did not come up within {START_TIMEOUT_S:g} s: {said}")
 
 
-async def await_lease(account: str) -> None:
+class StatusSource(Protocol):
+    """Who tells of the executor: its handle."""
+
+    async def status(self) -> ExecutorStatus:
+        """Return what the executor knows of itself. Raises: TradingError."""
+        ...
+
+
+async def await_lease(executor: StatusSource, patience_s: float = LEASE_PATIENCE_S, step_s: float = 0.2) -> bool:
     """Wait, bounded, until the executor holds its lease: its database was away, and it may have to start anew.
 
-    Never raises: a drain that comes too early says NOT CONFIRMED by itself.
+    Returns: whether it does. Never raises: a drain that comes too early says NOT CONFIRMED by itself.
     """
-    executor = ExecutorHandle(account)
-    deadline = time.monotonic() + LEASE_PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         with contextlib.suppress(TradingError):
             status = await executor.status()
             if status.is_ready and status.is_lease_valid:
-                return
-        await asyncio.sleep(0.2)
+                return True
+        await asyncio.sleep(step_s)
+    return False
 
 
 async def shut_down(

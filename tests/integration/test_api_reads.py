@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ import pytest
 from tests.embedded_database import plain_url
 from tests.integration.api_system import CONTROL, READ, ApiSystem, api_system, client_of
 from trading.model.market import Side
+from trading.model.units import NS_PER_S
 
 # contract.md, "API": fields may be added, none may be missing.
 ITEMS = {
@@ -138,6 +140,32 @@ async def test_ledger_is_what_the_account_holds_and_says_why_it_opened(
     assert all(line["client_order_id"] for line in lines if line["kind"] != "opening")
     refused = await client.get("/v1/ledger", params={"status": "gift"})
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
+async def test_metrics_show_where_venue_journal_and_actor_disagree(
+    traded: ApiSystem, client: httpx.AsyncClient
+) -> None:
+    async def drift() -> dict[str, float]:
+        text = (await client.get("/metrics")).text
+        lines = [line for line in text.splitlines() if line.startswith("mexcbot_order_drift{") and "BTCUSDT" in line]
+        return {re.sub(r'.*between="(\w+)".*', r"\1", line): float(line.split()[-1]) for line in lines}
+
+    async def compare() -> None:
+        traded.clock.advance(NS_PER_S)
+        core.desk.is_reconcile_wanted = True
+        await core.reconciler.round()
+        await asyncio.sleep(0.3)  # the actor's count is of its heartbeat, read at most so often
+
+    core = traded.executor.core
+    await compare()
+    # The stand-in of the symbol's actor tells of no order; the journal holds one, and so does the venue.
+    assert await drift() == {"venue_journal": 0, "actor_journal": -1}
+    (name,) = (item.record.client_order_id for item in core.state.orders.live())
+    traded.venue.end(name, pushes=False)
+    await compare()
+    assert (await drift())["venue_journal"] == 1
+    await compare()
+    assert await drift() == {"venue_journal": 0, "actor_journal": 0}
 
 
 async def test_filters_choose_rows(traded: ApiSystem, client: httpx.AsyncClient) -> None:

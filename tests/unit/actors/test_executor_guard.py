@@ -102,6 +102,31 @@ async def test_negative_position_halts_its_symbol_and_no_other(system: System) -
     assert system.executor.core.account.halt_state("ETHUSDT")[0] is HaltState.ACTIVE
 
 
+async def test_stored_books_that_do_not_add_up_halt_the_account_and_again_after_a_resume(system: System) -> None:
+    await hold(system, 1000)
+    await system.executor.core.books.round()
+    assert system.executor.core.account.halts() == ()
+    # Somebody wrote into the database: memory knows nothing of it, the audit of what is stored does.
+    stored = system.journal._positions["BTCUSDT"]
+    system.journal._positions["BTCUSDT"] = replace(stored, qty=stored.qty + 1)
+    for _ in range(2):
+        system.clock.advance(int(system.settings.audit_interval_s * NS_PER_S))
+        await system.executor.core.keeper.renew()
+        await system.executor.core.books.round()
+        await settle()
+        ((scope, state, reason),) = await system.journal.halts()
+        assert (scope, state) == ("account", HaltState.HALTED)
+        assert "BTCUSDT" in reason
+        assert await submit(system, system.intent(9, Side.SELL, 1000, BID, Purpose.EXIT)) == ()
+        await system.executor.resume("account", None)
+    assert [level for level, name, *_ in system.journal.alerts if name == "books_broken"] == ["alert", "alert"]
+    system.journal._positions["BTCUSDT"] = stored
+    system.clock.advance(int(system.settings.audit_interval_s * NS_PER_S))
+    await system.executor.core.keeper.renew()
+    await system.executor.core.books.round()
+    assert system.executor.core.account.halts() == ()
+
+
 async def test_balance_short_of_a_position_for_long_allows_exits_only_of_its_symbol(system: System) -> None:
     await hold(system, 1000)
     later_ns = system.clock.now_ns() + NS_PER_S

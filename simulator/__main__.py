@@ -60,8 +60,8 @@ def _parser() -> _Parser:
     parser.add_argument("--quote-deposit", type=_whole, default=100_000, help="quote units an account starts with")
     parser.add_argument("--base-deposit", type=_whole, default=10_000, help="worth of each base asset, in quote units")
     parser.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE", help=f"one of {', '.join(_RULES)}")
-    parser.add_argument("--maker-fee", default="0", help="fraction of the value (default %(default)s)")
-    parser.add_argument("--taker-fee", default="0.0005", help="fraction of the value (default %(default)s)")
+    parser.add_argument("--maker-fee", help="fraction of the value (default 0; with --replay the recording's)")
+    parser.add_argument("--taker-fee", help="fraction of the value (default 0.0005; with --replay the recording's)")
     return parser
 
 
@@ -161,8 +161,8 @@ def read_settings(arguments: list[str]) -> SimulatorSettings:
         accounts=_accounts(given.api_key, given.api_secret, given.account),
         quote_deposit=given.quote_deposit * ONE,
         base_deposit=given.base_deposit * ONE,
-        maker_fee_e8=_rate(given.maker_fee, "--maker-fee"),
-        taker_fee_e8=_rate(given.taker_fee, "--taker-fee"),
+        maker_fee_e8=None if given.maker_fee is None else _rate(given.maker_fee, "--maker-fee"),
+        taker_fee_e8=None if given.taker_fee is None else _rate(given.taker_fee, "--taker-fee"),
         rules=_rules(given.rule),
     )
 

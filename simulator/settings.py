@@ -7,6 +7,8 @@ from simulator.exchange.amounts import ONE
 from simulator.exchange.rules import ExchangeRules
 from simulator.wire.limits import LimitMode
 
+MAKER_FEE_E8, TAKER_FEE_E8 = 0, 50_000
+
 # Fixed and public: they open nothing but a simulator.
 DEFAULT_KEY = "mx0simulator"
 DEFAULT_SECRET = "simulator-only-secret-of-no-value"
@@ -34,7 +36,8 @@ class SimulatorSettings:
         limits: which rate limits hold.
         accounts: at least one.
         quote_deposit: what each account starts with, in quote units; base_deposit: worth of each base asset, in quote.
-        maker_fee_e8, taker_fee_e8: fee rates in 10^-8. max_market_notional: of replayed pairs, as an amount.
+        maker_fee_e8, taker_fee_e8: fee rates in 10^-8; None: the recording's own, or MEXC's standard 0 and 5 bps.
+        max_market_notional: of replayed pairs, as an amount.
     """
 
     port: int = 0
@@ -49,7 +52,17 @@ class SimulatorSettings:
     accounts: tuple[Credentials, ...] = (Credentials(DEFAULT_KEY, DEFAULT_SECRET),)
     quote_deposit: int = 100_000 * ONE
     base_deposit: int = 10_000 * ONE
-    maker_fee_e8: int = 0
-    taker_fee_e8: int = 50_000
+    maker_fee_e8: int | None = None
+    taker_fee_e8: int | None = None
     max_market_notional: int = 100_000 * ONE
     rules: ExchangeRules = field(default_factory=ExchangeRules)
+
+    @property
+    def maker_fee(self) -> int:
+        """The maker rate of a generated pair, in 10^-8."""
+        return MAKER_FEE_E8 if self.maker_fee_e8 is None else self.maker_fee_e8
+
+    @property
+    def taker_fee(self) -> int:
+        """The taker rate of a generated pair, in 10^-8."""
+        return TAKER_FEE_E8 if self.taker_fee_e8 is None else self.taker_fee_e8

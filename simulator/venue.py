@@ -4,6 +4,7 @@ May import simulator's parts; no sockets. Time comes in through a clock.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from zlib import crc32
 
 from simulator.exchange.accounts import Account
@@ -12,10 +13,10 @@ from simulator.exchange.exchange import Exchange
 from simulator.exchange.listings import Listing
 from simulator.exchange.pair import Pair, Sequence
 from simulator.exchange.settlement import MX
-from simulator.exchange.tape import Candle
+from simulator.exchange.tape import Backfill
 from simulator.faults import FaultKind, Faults
 from simulator.market.generator import US, PairGenerator
-from simulator.market.history import past_candles
+from simulator.market.history import Past
 from simulator.market.profiles import MIDDLE, Profile, profile_of
 from simulator.replay.desk import PaperDesk
 from simulator.replay.player import Player, ReplayedPair
@@ -72,7 +73,7 @@ class Venue:
             return now_ms + (fault.delay_ms if fault is not None else 0)
         return now_ms
 
-    def list_pair(self, profile: Profile, backfill: Callable[[int], list[Candle]] | None = None) -> Pair:
+    def list_pair(self, profile: Profile, backfill: Backfill | None = None) -> Pair:
         """List a pair with an empty book."""
         listing: Listing = profile.listing
         # Of the symbol alone: same seed, same versions, whatever else is listed.
@@ -90,12 +91,8 @@ class Venue:
         self._virtual_us = warm_up_s * US
         self._start_ms = self.now_ms() - warm_up_s * 1_000
         for symbol in settings.symbols:
-            profile = profile_of(symbol, settings.maker_fee_e8, settings.taker_fee_e8)
-
-            def backfill(end_ms: int, profile: Profile = profile) -> list[Candle]:
-                return past_candles(profile, settings.seed, profile.first_price_ticks, end_ms)
-
-            pair = self.list_pair(profile, backfill)
+            profile = profile_of(symbol, settings.maker_fee, settings.taker_fee)
+            pair = self.list_pair(profile, Past(profile, settings.seed))
             self._unseen.append(pair)
             generator = PairGenerator(pair, profile, settings.seed)
             generator.run_until(self._virtual_us, self._start_ms)
@@ -107,11 +104,20 @@ class Venue:
         for recorded in recording.pairs:
             bids, asks = recorded.snapshot.bids, recorded.snapshot.asks
             best = bids[0] if bids else asks[0] if asks else (1, 0)
-            pair = self.list_pair(Profile(recorded.listing, best[0], MIDDLE))
+            pair = self.list_pair(Profile(self._charged(recorded.listing), best[0], MIDDLE))
             desk = PaperDesk(pair, recorded.instrument, self.exchange.ledger)
             pair.desk = desk
             replayed[recorded.listing.symbol] = ReplayedPair(recorded, pair, desk)
         self.player = Player(recording, replayed, self.settings.speed, self.now_ms())
+
+    def _charged(self, listing: Listing) -> Listing:
+        """Return a recorded listing with the fees that were asked for; by default they are the recording's."""
+        maker, taker = self.settings.maker_fee_e8, self.settings.taker_fee_e8
+        return replace(
+            listing,
+            maker_fee_e8=listing.maker_fee_e8 if maker is None else maker,
+            taker_fee_e8=listing.taker_fee_e8 if taker is None else taker,
+        )
 
     @property
     def is_replay_done(self) -> bool:
@@ -137,6 +143,7 @@ class Venue:
         now_ms = self.now_ms()
         if self.player is not None:
             self.player.advance(now_ms)
+            self.exchange.cancel_due(now_ms)
             return now_ms
         behind_us = (now_ms - self._start_ms) * 1_000 - self._virtual_us
         if behind_us > CATCH_UP_MAX_US:
@@ -149,6 +156,7 @@ class Venue:
         for generator in self.generators:
             if generator.next_us <= self._virtual_us:
                 generator.run_until(self._virtual_us, self._start_ms)
+        self.exchange.cancel_due(now_ms)
         return now_ms
 
     def account_of(self, key: str) -> Account | None:

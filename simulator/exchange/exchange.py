@@ -3,13 +3,15 @@
 Private events gather in `ledger.outbox`, in the order in which they happened; the shell drains them.
 """
 
+from collections import deque
+
 from simulator.exchange.accounts import Account
 from simulator.exchange.amounts import amount_text
 from simulator.exchange.listings import Listing
 from simulator.exchange.matching import Match, crosses, fillable, match
 from simulator.exchange.orders import NewOrder, Order, OrderState, PrivateEvent, Refusal, StpMode
 from simulator.exchange.pair import Pair
-from simulator.exchange.rules import ExchangeRules
+from simulator.exchange.rules import CancelAnswer, ExchangeRules
 from simulator.exchange.settlement import Ledger
 from trading.model.market import Side
 from trading.model.orders import OrderType
@@ -30,6 +32,7 @@ class Exchange:
         self.accounts: dict[str, Account] = {}
         self.ledger = Ledger(self.rules, epoch_ms)
         self._order_no = epoch_ms * ORDERS_PER_MS
+        self._due_cancels: deque[tuple[int, Order]] = deque()  # (when, in ms; what)
 
     def list_pair(self, pair: Pair) -> None:
         """Add a pair. Raises ValueError when its symbol is listed already."""
@@ -68,7 +71,9 @@ class Exchange:
             return refusal
         if new.type is not OrderType.MARKET and not self._is_in_band(pair, limit):
             return Refusal(30087, "The price is outside of the allowed range")
-        if len(account.open_orders) >= self.rules.max_open_orders:
+        # Of orders that rest: what trades or ends at once is never open, and an exit must be possible.
+        may_rest = new.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER)
+        if may_rest and len(account.open_orders) >= self.rules.max_open_orders:
             return Refusal(30029, "The number of open orders has reached the maximum")
         if (
             new.type is OrderType.LIMIT_MAKER
@@ -108,6 +113,26 @@ class Exchange:
         order.pair.book.changed_ms = now_ms
         order.pair.book.take(order, order.lots)
         return self.ledger.finish(order, now_ms)
+
+    def request_cancel(self, order: Order, now_ms: int) -> OrderState:
+        """Cancel an open order as the rules say; return the state for the answer.
+
+        As documented: at once. As seen live (mexc-protocol §3.4): a little later, the answer shows the state before,
+        and what it meets until then still trades. Asked for twice it is cancelled once.
+        """
+        if self.rules.cancel_answer is CancelAnswer.LIVE:
+            self._due_cancels.append((now_ms + self.rules.cancel_delay_ms, order))
+        else:
+            self.cancel(order, now_ms)
+        return order.state
+
+    def cancel_due(self, now_ms: int) -> None:
+        """Carry out the cancels whose time has come."""
+        due = self._due_cancels
+        while due and due[0][0] <= now_ms:
+            order = due.popleft()[1]
+            if order.order_id in order.account.open_orders:
+                self.cancel(order, now_ms)
 
     def totals(self) -> dict[str, int]:
         """Return the sum of every asset over all accounts, the fees and the market's own account: constant for ever."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from simulator.exchange.book import Book, Resting
 from simulator.exchange.listings import Listing
 from simulator.exchange.matching import Match, match
-from simulator.exchange.tape import Candle, Tape, Trade
+from simulator.exchange.tape import Backfill, Tape, Trade
 from trading.model.market import Side
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Pair:
         first_price_ticks: int,
         sequence: Sequence,
         version: int = 1,
-        backfill: Callable[[int], list[Candle]] | None = None,
+        backfill: Backfill | None = None,
     ) -> None:
         self.listing = listing
         self.book = Book(version)

@@ -13,7 +13,7 @@ class FeeAsset(StrEnum):
 
 
 class CancelAnswer(StrEnum):
-    """The status in a cancel's answer: CANCELED as documented, or the state before the cancel as seen live."""
+    """CANCELED at once as documented, or as seen live: the answer shows the state before, the cancel comes after it."""
 
     DOCS = "docs"
     LIVE = "live"
@@ -31,7 +31,7 @@ class ExchangeRules:
         band_low_e2, band_high_e2: a limit price must lie within these hundredths of the last price.
         market_protection_bps: how far a MARKET order may walk from the best opposite price.
         max_open_orders: per account (code 30029).
-        cancel_answer: see CancelAnswer.
+        cancel_answer: see CancelAnswer; cancel_delay_ms: how long after a LIVE answer the order is gone.
         depth_levels_max: levels a side that REST depth answers at most (documented 5000, measured 2000).
         echoes_request_id: the acknowledgement repeats the request's id.
         client_id_length_max: of newClientOrderId; is_client_id_checked: only letters, digits, _ and - are legal in it.
@@ -49,6 +49,7 @@ class ExchangeRules:
     market_protection_bps: int = 500
     max_open_orders: int = 500
     cancel_answer: CancelAnswer = CancelAnswer.DOCS
+    cancel_delay_ms: int = 50
     depth_levels_max: int = 2_000
     echoes_request_id: bool = True
     client_id_length_max: int = 32

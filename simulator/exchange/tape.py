@@ -3,12 +3,16 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 # REST answers at most 1000 trades; 1500 minutes cover the 24 h ticker and one klines answer.
 TRADES_KEPT = 1_000
 CANDLES_KEPT = 1_500
+# Longer candles of the time before: thousands, for whoever asks for a coarse interval (`market/history.py`).
+OLDER_KEPT = 8_000
+_OLDER_MS = 5 * MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +59,34 @@ class Candle:
         self.ticks_lots += later.ticks_lots
 
 
+class Backfill(Protocol):
+    """The time before the start, as candles, oldest first and without a gap."""
+
+    def minutes(self, end_ms: int) -> list[Candle]:
+        """Return one-minute candles up to `end_ms`."""
+        ...
+
+    def older(self, end_ms: int, close_ticks: int) -> list[Candle]:
+        """Return longer candles up to `end_ms`, the last one closing at a price."""
+        ...
+
+
 class Tape:
     """Trades and candles of one pair, oldest first.
 
-    `backfill` gives the candles before the start, oldest first; it is asked once, when somebody looks.
+    `backfill` is asked once for each of its kinds, when somebody looks.
     `listeners` receive each trade: the market's agents and the push channels gather what they need.
     """
 
-    def __init__(self, first_price_ticks: int, backfill: Callable[[int], list[Candle]] | None = None) -> None:
+    def __init__(self, first_price_ticks: int, backfill: Backfill | None = None) -> None:
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
         self.listeners: list[list[Trade]] = []
         self.last_price = first_price_ticks
         self.signed_lots = 0  # bought minus sold by takers, since the start
         self._candles: deque[Candle] = deque(maxlen=CANDLES_KEPT)
+        self._older: deque[Candle] = deque(maxlen=OLDER_KEPT)  # of more than a minute, joined to the first of these
         self._backfill = backfill
+        self._has_minutes = backfill is None
         self._spans: dict[str, tuple[int, Candle]] = {}  # by label: (minute, the span before that minute)
 
     def record(self, trade: Trade) -> None:
@@ -87,20 +105,50 @@ class Tape:
         last = self._candles[-1]
         if start - last.start_ms > CANDLES_KEPT * MINUTE_MS:
             self._candles.clear()
+            self._older.clear()
+            self._backfill = None
             last = Candle(start, *(last.close,) * 4)
             self._candles.append(last)
         while last.start_ms < start:
             last = Candle(last.start_ms + MINUTE_MS, *(last.close,) * 4)
+            if self._older and len(self._candles) == CANDLES_KEPT:
+                self._retire(self._candles[0])
             self._candles.append(last)
         return last
+
+    def _retire(self, minute: Candle) -> None:
+        """Keep a minute that will be forgotten as part of a longer candle."""
+        last = self._older[-1]
+        if last.start_ms - last.start_ms % _OLDER_MS == minute.start_ms - minute.start_ms % _OLDER_MS:
+            last.merge(minute)
+        else:
+            self._older.append(replace(minute))
 
     def minutes(self, now_ms: int) -> deque[Candle]:
         """Return the one-minute candles up to `now_ms`, oldest first, minutes without trades included."""
         self._candle_at(now_ms)
-        if self._backfill is not None:
-            older, self._backfill = self._backfill(self._candles[0].start_ms), None
-            self._candles.extendleft(reversed(older[-(CANDLES_KEPT - len(self._candles)) :]))
+        if not self._has_minutes and self._backfill is not None and len(self._candles) < CANDLES_KEPT:
+            past = self._backfill.minutes(self._candles[0].start_ms)
+            self._candles.extendleft(reversed(past[-(CANDLES_KEPT - len(self._candles)) :]))
+        self._has_minutes = True
         return self._candles
+
+    def _before(self, first: Candle, length_ms: int, from_ms: int) -> list[Candle]:
+        """Return the candles before the first minute that are no longer than `length_ms`, oldest first."""
+        if length_ms <= MINUTE_MS:
+            return []
+        if self._backfill is not None:
+            backfill, self._backfill = self._backfill, None
+            self._older.extend(backfill.older(first.start_ms, first.open))
+        found: list[Candle] = []
+        end_ms = first.start_ms
+        for candle in reversed(self._older):
+            if end_ms - candle.start_ms > length_ms or end_ms <= from_ms:
+                break
+            found.append(candle)
+            end_ms = candle.start_ms
+        found.reverse()
+        return found
 
     def day(self, now_ms: int) -> Candle:
         """Return the last 24 hours as one candle."""
@@ -132,15 +180,25 @@ class Tape:
             whole.merge(candle)
         return whole
 
-    def candles(self, now_ms: int, window_start: Callable[[int], int]) -> list[Candle]:
-        """Return the candles of another interval, oldest first; `window_start` maps a time to its candle's start."""
+    def candles(
+        self, now_ms: int, window_start: Callable[[int], int], length_ms: int = MINUTE_MS, from_ms: int = 0
+    ) -> list[Candle]:
+        """Return the candles of another interval, oldest first.
+
+        The first one is whole where there is a history; a history of candles that are longer than these is none.
+
+        Args:
+            window_start: maps a time to its candle's start. length_ms: of a candle, the longest.
+            from_ms: what ended before this is not wanted.
+        """
+        minutes = self.minutes(now_ms)
+        parts = [*self._before(minutes[0], length_ms, from_ms), *minutes]
         merged: list[Candle] = []
-        for minute in self.minutes(now_ms):
-            start = window_start(minute.start_ms)
+        for part in parts:
+            start = window_start(part.start_ms)
             if merged and merged[-1].start_ms == start:
-                merged[-1].merge(minute)
+                merged[-1].merge(part)
             else:
-                merged.append(
-                    Candle(start, minute.open, minute.high, minute.low, minute.close, minute.lots, minute.ticks_lots)
-                )
-        return merged
+                merged.append(Candle(start, part.open, part.high, part.low, part.close, part.lots, part.ticks_lots))
+        is_partial = bool(self._older) and merged[0].start_ms < parts[0].start_ms
+        return merged[1:] if is_partial else merged

@@ -7,7 +7,6 @@ import orjson
 
 from simulator.exchange.accounts import Account
 from simulator.exchange.orders import NewOrder, Order, Refusal
-from simulator.exchange.rules import CancelAnswer
 from simulator.venue import Venue
 from simulator.wire.errors import WireError, bad, bad_symbol, invalid, order_not_found, unknown_order
 from simulator.wire.order_entry import read_order
@@ -93,10 +92,7 @@ def _named_order(venue: Venue, account: Account, request: Request, nothing: Wire
 
 
 def _cancel(venue: Venue, order: Order) -> dict[str, Any]:
-    before = order.state
-    venue.exchange.cancel(order, venue.now_ms())
-    is_live = venue.settings.rules.cancel_answer is CancelAnswer.LIVE
-    return cancelled_view(order, before if is_live else order.state)
+    return cancelled_view(order, venue.exchange.request_cancel(order, venue.now_ms()))
 
 
 def cancel(venue: Venue, account: Account, request: Request) -> Any:

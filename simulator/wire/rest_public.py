@@ -163,9 +163,14 @@ def klines(venue: Venue, request: Request) -> Any:
         raise bad_interval()
     limit = request.limit(500, 1_000)
     since, until = request.whole("startTime"), request.whole("endTime")
+    length_ms = window_end(interval, 0)
+    if since is not None:
+        from_ms = since - length_ms
+    else:
+        from_ms = (venue.now_ms() if until is None else until) - (limit + 2) * length_ms
     candles = [
         candle
-        for candle in pair.tape.candles(venue.now_ms(), window_start(interval))
+        for candle in pair.tape.candles(venue.now_ms(), window_start(interval), length_ms, from_ms)
         if (since is None or candle.start_ms >= since) and (until is None or candle.start_ms <= until)
     ]
     chosen = candles[:limit] if since is not None else candles[-limit:]

@@ -130,7 +130,7 @@ def listing_view(listing: Listing, rates: FeeRates) -> Json:
         "baseCommissionPrecision": listing.qty_decimals,
         "quoteCommissionPrecision": decimals,
         "orderTypes": ["LIMIT", "MARKET", "LIMIT_MAKER"],
-        "isSpotTradingAllowed": listing.status == "1" and listing.is_api_allowed,
+        "isSpotTradingAllowed": listing.is_api_allowed,
         "isMarginTradingAllowed": False,
         "quoteAmountPrecision": amount_text(listing.min_notional),
         "baseSizePrecision": listing.qty_trimmed(listing.min_lots),

@@ -48,9 +48,10 @@ _OUR_STATUS = {OrderStatus.OPEN: "open", OrderStatus.PARTIALLY_FILLED: "open", O
 
 
 class OwnClient:
-    """Our gateway and public REST. Candles and public trades by REST are no part of it: the engine makes them."""
+    """Our gateway and public REST. It never buys by value, so that what an order may fill is known before it is sent,
+    and subscribes to no candles: whoever wants them asks by REST."""
 
-    lacks = frozenset({"candles", "trades", "cost"})
+    lacks = frozenset({"cost", "candle stream"})
 
     def __init__(self, gateway: MexcGateway, public: PublicRest, simulator: RunningSimulator) -> None:
         self.instrument = instruments_of(simulator.get("/api/v3/exchangeInfo").json())[SYMBOL]
@@ -90,10 +91,15 @@ class OwnClient:
         return float(next(t.last_price for t in await self._public.tickers_24h() if t.symbol == SYMBOL))
 
     async def candles(self, count: int) -> list[list[float]]:
-        raise AssertionError("see lacks")
+        told = await self._public.candles(SYMBOL, "1m", count)
+        figures = [(one.open, one.high, one.low, one.close, one.volume_base) for one in told]
+        return [[one.open_ns / 1e6, *map(float, row)] for one, row in zip(told, figures, strict=True)]
 
     async def trades(self, count: int) -> list[tuple[float, float, str]]:
-        raise AssertionError("see lacks")
+        told = await self._public.trades(self.instrument, count)
+        levels = self.levels([(trade.price_ticks, trade.qty_lots) for trade in told])
+        sides = [trade.taker_side.value.lower() for trade in told]
+        return [(*level, side) for level, side in zip(levels, sides, strict=True)]
 
     async def balances(self) -> dict[str, tuple[float, float]]:
         return {told.asset: (float(told.free), float(told.locked)) for told in await self._gateway.balances()}

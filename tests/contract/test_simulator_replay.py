@@ -158,6 +158,15 @@ def test_replay_of_a_broken_file_exits_2_with_one_sentence(tmp_path: Path, conte
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
 
 
+def test_replay_charges_the_recordings_fees_unless_others_are_asked_for(recording: Path) -> None:
+    for flags, expected in (((), ("0", "0.001")), (("--maker-fee", "0.0002", "--taker-fee", "0"), ("0.0002", "0"))):
+        with running("--replay", str(recording), "--limits", "off", *flags) as simulator:
+            (shown,) = simulator.get("/api/v3/exchangeInfo").json()["symbols"]
+            assert (shown["makerCommission"], shown["takerCommission"]) == expected
+            own = simulator.signed("GET", "/api/v3/tradeFee", symbol=SYMBOL).json()["data"]
+            assert (own["makerCommission"], own["takerCommission"]) == tuple(float(rate) for rate in expected)
+
+
 def test_replay_of_a_symbol_that_is_not_recorded_exits_2(recording: Path) -> None:
     ended = run_wrong("--replay", str(recording), "--symbols", "NEWUSDT")
     assert ended.returncode == 2

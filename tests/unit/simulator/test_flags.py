@@ -61,6 +61,7 @@ def test_flags_mean_what_the_page_says() -> None:
     assert settings.symbols == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     assert (settings.limits, settings.time_scale) == (LimitMode.DOCUMENTED, 60)
     assert [account.key for account in settings.accounts] == ["mx0simulator", "b"]
+    assert settings.taker_fee_e8 is not None
     assert Decimal(settings.taker_fee_e8).scaleb(-8) == Decimal("0.001")
     assert (settings.rules.cancel_answer, settings.rules.fee_asset) == (CancelAnswer.LIVE, FeeAsset.MX)
     assert (settings.rules.ping_interval_s, settings.rules.answers_8h) == (7, False)

@@ -7,7 +7,7 @@ import pytest
 from simulator.exchange.pair import Pair, Sequence
 from simulator.exchange.tape import Trade
 from simulator.market.generator import US, PairGenerator
-from simulator.market.history import past_candles
+from simulator.market.history import Past
 from simulator.market.profiles import default_symbols, profile_of
 from trading.model.market import Side
 
@@ -130,8 +130,14 @@ def test_market_orders_of_the_generator_are_all_in_the_book() -> None:
 
 def test_history_ends_at_the_first_price_and_is_repeatable() -> None:
     profile = profile_of("ETHUSDT", 0, 50_000)
-    candles = past_candles(profile, 4, profile.first_price_ticks, START_MS)
-    assert candles == past_candles(profile, 4, profile.first_price_ticks, START_MS)
+    end_ms = START_MS - START_MS % 60_000
+    candles = Past(profile, 4).minutes(end_ms)
+    assert candles == Past(profile, 4).minutes(end_ms)
+    older = Past(profile, 4).older(candles[0].start_ms, candles[0].open)
+    assert older == Past(profile, 4).older(candles[0].start_ms, candles[0].open)
+    assert older[-1].close == candles[0].open
+    least, most = (round(profile.first_price_ticks * part) for part in (0.1, 10))
+    assert all(least < candle.low <= candle.high < most for candle in older)
     assert candles[-1].close == profile.first_price_ticks
     assert all(
         candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high

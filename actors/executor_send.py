@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -206,8 +206,7 @@ class SendPath:
         status = next_status(job.tracker.record.status, OrderEventKind.COMMITTED)
         if status is not OrderStatus.SENT:
             raise InvariantViolated(f"expected a PENDING order to send, was {job.tracker.record.status}")
-        job.tracker.record = replace(
-            job.tracker.record,
+        job.tracker.record = job.tracker.record.changed(
             status=status,
             executor_epoch=self._keeper.epoch,
             signed_ms=self._gateway.now_ms(),
@@ -227,15 +226,13 @@ class SendPath:
             committed_ns = self._clock.now_ns()
             self._state.to_commit.add(max(0, committed_ns - tracker.record.created_ns))
             if denial := self._withheld(tracker.record):
-                tracker.record = replace(tracker.record, committed_ns=committed_ns, updated_ns=committed_ns)
+                tracker.record = tracker.record.changed(committed_ns=committed_ns, updated_ns=committed_ns)
                 self._finish_denied(job, denial)
                 return
             self._settle(job, True)
             self._crashpoints.reach(Crashpoint.SEND_BEFORE)
             sent_ns = self._clock.now_ns()
-            tracker.record = replace(
-                tracker.record, committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns
-            )
+            tracker.record = tracker.record.changed(committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns)
             self._state.to_send.add(max(0, sent_ns - committed_ns))
             self._state.counters["placed"] += 1
             answer = await self._gateway.place(tracker.record)
@@ -271,7 +268,7 @@ class SendPath:
             self._finish_denied(job, Denial(Refusal.TOMBSTONED, "the id was given up before"))
             return
         self._state.counters["repeats"] += 1
-        self._state.account.on_order(replace(record, status=OrderStatus.NOT_SENT))
+        self._state.account.on_order(record.changed(status=OrderStatus.NOT_SENT))
         self._state.orders.put(OrderTracker(rows[0]))
         self._state.account.on_order(rows[0])
         self._settle(job, rows[0].status is not OrderStatus.DENIED)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 from actors.clients import ExecutorHandle, SymbolHandle
 from actors.executor import ExecutorActor
@@ -22,11 +23,11 @@ from actors.symbol_ports import FeedStats, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
 from bench.depth_frames import INSTRUMENT, MID_TICKS
 from trading.adapters.clock import SystemClock
-from trading.adapters.paper import PaperGateway
+from trading.adapters.paper import PaperGateway, PaperSymbolPort
 from trading.adapters.store.journal import PostgresJournal
 from trading.engine.budget import BudgetSettings
 from trading.engine.messages import EngineEvent
-from trading.engine.ports import Submission
+from trading.engine.ports import Submission, SymbolPort
 from trading.model.errors import OutcomeUnknown
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, FeedAlive, FeedConnected, MarketEvent, Side
@@ -56,16 +57,43 @@ def symbols_of(count: int) -> tuple[str, ...]:
     return tuple(f"FLOW{number}USDT" for number in range(count))
 
 
+def made_intent(symbol: str, client_order_id: str, owner_epoch: int) -> OrderIntent:
+    """Make an entry that rests."""
+    now_ns = time.time_ns()
+    return OrderIntent(
+        client_order_id=client_order_id,
+        symbol=symbol,
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        price_ticks=PRICE_TICKS,
+        qty_lots=QTY_LOTS,
+        purpose=Purpose.ENTRY,
+        created_ns=now_ns,
+        valid_until_ns=now_ns + VALID_S * NS_PER_S,
+        owner_epoch=owner_epoch,
+        strategy="flow",
+        decision=(("reason", "flow"),),
+    )
+
+
 def _instrument(symbol: str) -> Instrument:
     return replace(INSTRUMENT, symbol=symbol, base=symbol.removesuffix("USDT"))
 
 
+class FlowPort(SymbolPort, PaperSymbolPort, Protocol):
+    """What the executor needs of a symbol."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlowExecutorRecipe:
-    """Builds an executor on Postgres and the symbols' paper venues, without a rate budget."""
+    """Builds an executor on Postgres and the symbols' paper venues, without a rate budget.
+
+    port: the way to a symbol; it delivers to it and places with it.
+    """
 
     database_url: str
     symbols: tuple[str, ...]
+    port: Callable[[str], FlowPort] = SymbolHandle
 
     async def build(self, crash: Callable[[str], None]) -> ExecutorActor:
         """Return it started."""
@@ -82,8 +110,8 @@ class FlowExecutorRecipe:
         journal = PostgresJournal(self.database_url, ACCOUNT, SESSION)
         await journal.open()
         instruments = {symbol: _instrument(symbol) for symbol in self.symbols}
-        gateway = PaperGateway(SymbolHandle, clock)
-        actor = ExecutorActor(settings, journal, gateway, instruments, SymbolHandle, clock, crash)
+        gateway = PaperGateway(self.port, clock)
+        actor = ExecutorActor(settings, journal, gateway, instruments, self.port, clock, crash)
         await actor.start()
         return actor
 
@@ -158,6 +186,9 @@ class FlowSymbol(SymbolActor):
                 if made_ns and self.acknowledged % 20 == 0:
                     self._latencies.append((now_ns - made_ns) / NS_PER_MS)
 
+    def _reread(self) -> None:
+        """The engine never hears of these orders, so that it misses none of their events."""
+
     async def is_up(self) -> bool:
         """Tell whether it is attached and its book proven."""
         beat = await self.view()
@@ -190,23 +221,10 @@ class FlowSymbol(SymbolActor):
 
     def _intent(self) -> OrderIntent:
         self.submitted += 1
-        now_ns = time.time_ns()
         name = f"mx-{self._spec.run_number}-{self._owner_epoch}-{self.submitted}"
-        self._made[name] = now_ns
-        return OrderIntent(
-            client_order_id=name,
-            symbol=self._spec.symbol,
-            side=Side.BUY,
-            type=OrderType.LIMIT,
-            price_ticks=PRICE_TICKS,
-            qty_lots=QTY_LOTS,
-            purpose=Purpose.ENTRY,
-            created_ns=now_ns,
-            valid_until_ns=now_ns + VALID_S * NS_PER_S,
-            owner_epoch=self._owner_epoch,
-            strategy="flow",
-            decision=(("reason", "flow"),),
-        )
+        intent = made_intent(self._spec.symbol, name, self._owner_epoch)
+        self._made[name] = intent.created_ns
+        return intent
 
 
 @dataclass(frozen=True, slots=True)

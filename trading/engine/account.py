@@ -265,11 +265,11 @@ class Account:
     def net_pnl_today(self, now_ns: int) -> Decimal:
         """Return the net P&L since 00:00 UTC, realised and unrealised at the bid."""
         self._turn_day(now_ns)
-        return self.equity(now_ns).net_pnl - self._day_open
+        return self._net() - self._day_open
 
     def drawdown(self, now_ns: int) -> Decimal:
         """Return how far the net P&L is below its peak; never negative."""
-        return max(ZERO, self._peak - self.equity(now_ns).net_pnl)
+        return max(ZERO, self._peak - self._net())
 
     def entries_last_minute(self, now_ns: int) -> int:
         """Count approved entries of the last 60 s."""

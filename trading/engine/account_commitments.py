@@ -7,12 +7,13 @@ is known here until it is terminal; what has filled has moved to the position an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
+from trading.model.message import Message
 from trading.model.orders import OrderStatus, Purpose
 from trading.model.units import ONE, ZERO
 
@@ -21,7 +22,7 @@ UNSEEN = frozenset({OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
+class Commitment(Message):
     """One order's claim. `notional` is price x open quantity; `reserve` is in `asset`, with the taker fee for buys."""
 
     client_order_id: str
@@ -88,7 +89,7 @@ class Commitments:
         if is_unseen is not former.is_unseen:
             change = former.reserve if is_unseen else -former.reserve
             self._unseen[former.asset] = self._unseen.get(former.asset, ZERO) + change
-        orders[former.client_order_id] = replace(former, is_unseen=is_unseen, is_unknown=is_unknown)
+        orders[former.client_order_id] = former.changed(is_unseen=is_unseen, is_unknown=is_unknown)
 
     def of_side(self, symbol: str, side: Side) -> Iterator[Commitment]:
         """Iterate over the open claims of one side of one symbol."""

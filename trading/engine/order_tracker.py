@@ -111,7 +111,7 @@ class OrderTracker:
 
     def forget_unbooked(self) -> None:
         """Take back what a paper venue said to have traded: it is gone, and what is not booked never happened."""
-        self.record = replace(self.record, venue_filled_lots=self.record.filled_lots)
+        self.record = self.record.changed(venue_filled_lots=self.record.filled_lots)
         self._ended = None
         self._waiting.clear()
 
@@ -122,7 +122,7 @@ class OrderTracker:
         if isinstance(answer, PlaceAccepted):
             return self._acknowledge(answer.venue_order_id, now_ns, answer.acked_ns)
         if isinstance(answer, PlaceRejected):
-            self.record = replace(self.record, acked_ns=answer.acked_ns)
+            self.record = self.record.changed(acked_ns=answer.acked_ns)
             event = OrderRejected(
                 self.record.symbol, self.record.client_order_id, answer.code, answer.text, answer.acked_ns
             )
@@ -133,7 +133,7 @@ class OrderTracker:
         """Take a push or a query's word on the order."""
         executed = max(self.record.venue_filled_lots, min(report.filled_lots, self.record.qty_lots))
         if executed != self.record.venue_filled_lots:
-            self.record = replace(self.record, venue_filled_lots=executed)
+            self.record = self.record.changed(venue_filled_lots=executed)
         return self._on_state(report, executed, now_ns) + self._take_waiting(now_ns)
 
     def _on_state(self, report: VenueOrder, executed: int, now_ns: int) -> tuple[Step, ...]:
@@ -229,7 +229,7 @@ class OrderTracker:
             acked_ns=before.acked_ns or acked_ns or now_ns,
         )
         is_told = (
-            step.event is not None or step.alert or replace(step.order, updated_ns=0) != replace(before, updated_ns=0)
+            step.event is not None or step.alert or step.order.changed(updated_ns=0) != before.changed(updated_ns=0)
         )
         return step if is_told else None
 
@@ -254,7 +254,7 @@ class OrderTracker:
         after = next_status(before, kind)
         if isinstance(after, TransitionRefused):
             return Step(self.record, alert=after.reason)
-        self.record = replace(self.record, status=after, updated_ns=now_ns, **changes)
+        self.record = self.record.changed(status=after, updated_ns=now_ns, **changes)
         is_back = (before, kind) in CONTRADICTIONS
         alert = f"the venue contradicts itself: an order that was {before} is {kind}" if is_back else ""
         return Step(self.record, event, alert=alert)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trading.model.instrument import Instrument
 from trading.model.market import Side
+from trading.model.message import Message
 from trading.model.orders import (
     CancelIntent,
     Delivery,
@@ -33,7 +34,7 @@ from trading.model.session import HaltState, Lease
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRecord:
+class OrderRecord(Message):
     """An order as the executor and the journal hold it: one row of `orders`. Replaced, never mutated.
 
     `signed_ms` and `recv_window_ms` are fixed before the commit: after signed_ms + recv_window_ms the venue itself
@@ -69,24 +70,13 @@ class OrderRecord:
 
     def as_intent(self) -> OrderIntent:
         """Return the intent this order was made from."""
-        return OrderIntent(
-            client_order_id=self.client_order_id,
-            symbol=self.symbol,
-            side=self.side,
-            type=self.type,
-            price_ticks=self.price_ticks,
-            qty_lots=self.qty_lots,
-            purpose=self.purpose,
-            created_ns=self.created_ns,
-            valid_until_ns=self.valid_until_ns,
-            owner_epoch=self.owner_epoch,
-            strategy=self.strategy,
-            decision=self.decision,
-        )
+        what = (self.client_order_id, self.symbol, self.side, self.type, self.price_ticks, self.qty_lots, self.purpose)
+        when = (self.created_ns, self.valid_until_ns, self.owner_epoch)
+        return OrderIntent(*what, *when, self.strategy, self.decision)
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerLine:
+class LedgerLine(Message):
     """One movement of one asset: `amount` is signed, in `asset`. kind: trade, fee, opening, adjustment."""
 
     kind: str
@@ -98,7 +88,7 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(Message):
     """One order's step, written in one transaction: the order row after it, the event with its per-symbol sequence,
     and for a fill the fill, the position after it, and the ledger lines."""
 
@@ -386,7 +376,7 @@ class Crashpoints(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Message):
     """A batch from one symbol's outbox: cancels first, then intents; at most 50 together.
 
     `filters`: `Instrument.filters` that the ticks and lots of its intents are meant by; empty is not compared.

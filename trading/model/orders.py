@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trading.model.market import Side
+from trading.model.message import Message
 
 
 class OrderType(StrEnum):
@@ -111,7 +112,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderIntent:
+class OrderIntent(Message):
     """An order that strategy and symbol risk want. Approved by the executor it becomes a journal row, then an order.
 
     Attributes:
@@ -137,7 +138,7 @@ class OrderIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelIntent:
+class CancelIntent(Message):
     """A wish to end an order; harmless when it is already over."""
 
     client_order_id: str
@@ -147,7 +148,7 @@ class CancelIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Message):
     """One execution, as booked. Identity: (venue, symbol, side, trade_id).
 
     `quote_qty`, `fee` are exact Decimals; `fee` is in `fee_asset` (quote, base or a third asset). When third,
@@ -176,7 +177,7 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
-class VenueOrder:
+class VenueOrder(Message):
     """A venue's word on one order, from a push or a query. `status` never is PENDING, SENT, DENIED or NOT_SENT."""
 
     symbol: str
@@ -195,7 +196,7 @@ class VenueOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class VenueTrade:
+class VenueTrade(Message):
     """A venue's word on one execution of ours. `owner_epoch` is set by paper venues, 0 otherwise.
 
     `source` is "stream", "rest" or "paper": stream and REST trade ids of one execution differ at MEXC.
@@ -207,7 +208,7 @@ class VenueTrade:
 
 
 @dataclass(frozen=True, slots=True)
-class VenueBalance:
+class VenueBalance(Message):
     """A venue's word on one asset: free and locked amounts in that asset.
 
     `cause`: what moved it, in the venue's word ("DEPOSIT"), where that was no order; else empty.
@@ -243,7 +244,7 @@ VenueEvent = VenueOrder | VenueTrade | VenueBalance | VenueStreamLost | VenueStr
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceAccepted:
+class PlaceAccepted(Message):
     """The venue took the order."""
 
     client_order_id: str
@@ -252,7 +253,7 @@ class PlaceAccepted:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceRejected:
+class PlaceRejected(Message):
     """The venue answered no, or was certainly never asked (code 0); it does not hold the order.
 
     `disables_symbol`: no point in trying this symbol again. `is_fatal`: key, permission or account; a person must act.
@@ -269,7 +270,7 @@ class PlaceRejected:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceUnknown:
+class PlaceUnknown(Message):
     """No certain answer: the venue may hold the order."""
 
     client_order_id: str
@@ -284,7 +285,7 @@ PlaceAnswer = PlaceAccepted | PlaceRejected | PlaceUnknown
 
 
 @dataclass(frozen=True, slots=True)
-class OrderDenied:
+class OrderDenied(Message):
     """Our own rules said no; the venue never saw it. Terminal."""
 
     symbol: str
@@ -295,7 +296,7 @@ class OrderDenied:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderAccepted:
+class OrderAccepted(Message):
     """The venue holds the order."""
 
     symbol: str
@@ -305,7 +306,7 @@ class OrderAccepted:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRejected:
+class OrderRejected(Message):
     """The venue said no. Terminal."""
 
     symbol: str
@@ -316,7 +317,7 @@ class OrderRejected:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderFilled:
+class OrderFilled(Message):
     """A booked execution. `position_lots`-style sums are the symbol's own to keep; `status` is the order's after it."""
 
     symbol: str
@@ -327,7 +328,7 @@ class OrderFilled:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderCancelled:
+class OrderCancelled(Message):
     """The order is over at the venue; `filled_lots` in all have traded. Terminal."""
 
     symbol: str
@@ -338,7 +339,7 @@ class OrderCancelled:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderOutcomeUnknown:
+class OrderOutcomeUnknown(Message):
     """The venue may hold the order; it counts as filled for exposure until resolved."""
 
     symbol: str
@@ -348,7 +349,7 @@ class OrderOutcomeUnknown:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderNotSent:
+class OrderNotSent(Message):
     """Proven absent at the venue, and never to be sent. Terminal."""
 
     symbol: str
@@ -363,7 +364,7 @@ OrderEvent = (
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Message):
     """An order event with its per-symbol sequence number from the journal (1, 2, 3, ... without holes).
 
     Sequence 0 is local: the symbol's shell tells its engine that the executor buried an id it never journaled.

@@ -158,7 +158,10 @@ class PostgresJournal:
         ((is_held, written),) = await self._intents.write(sql.COMMIT_INTENTS, self._values(lease, orders=rows))
         if not is_held:
             raise _fenced(lease)
-        return tuple(order_id for order_id in ids if order_id not in set(written))
+        if len(written) == len(ids):
+            return ()
+        stand = frozenset(written)
+        return tuple(order_id for order_id in ids if order_id not in stand)
 
     async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         """Write steps in order, in one transaction. A fill already booked makes its entry's fill part a no-op.

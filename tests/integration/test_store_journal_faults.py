@@ -17,7 +17,7 @@ import pytest
 
 from tests.contract.journals import INSTRUMENT, SYMBOL, a_fill, a_filled, a_position, an_order
 from tests.embedded_database import plain_url
-from trading.adapters.store.database import parse_url
+from trading.adapters.store.database_url import parse_url
 from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.journal import PostgresJournal
 from trading.adapters.store.lane import Lane

@@ -12,7 +12,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tests.embedded_database import plain_url
-from trading.adapters.store.database import Database, parse_url
+from trading.adapters.store.database import Database, engine_url
+from trading.adapters.store.database_url import parse_url
 from trading.adapters.store.migrations import alembic_config, check_schema, migrate
 from trading.adapters.store.tables import metadata
 from trading.model.errors import ConfigError, NotRunning
@@ -26,7 +27,7 @@ def _execute(url: str, statement: str) -> list[tuple[object, ...]]:
 
 def test_migrations_on_an_empty_database_build_the_metadata(empty_database_url: str) -> None:
     assert migrate(empty_database_url) == "0001"
-    engine = create_engine(parse_url(empty_database_url))
+    engine = create_engine(engine_url(parse_url(empty_database_url)))
     try:
         with engine.connect() as connection:
             options = {"compare_type": True, "compare_server_default": True}
@@ -40,7 +41,7 @@ def test_migrations_on_an_empty_database_build_the_metadata(empty_database_url: 
 
 def test_comparison_notices_a_column_too_many(database_url: str) -> None:
     _execute(database_url, "ALTER TABLE orders ADD COLUMN stray text")
-    engine = create_engine(parse_url(database_url))
+    engine = create_engine(engine_url(parse_url(database_url)))
     try:
         with engine.connect() as connection:
             found = compare_metadata(MigrationContext.configure(connection), metadata)

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Table
 
-from trading.adapters.store.database import connect_arguments, parse_url, shown, unreachable
+from trading.adapters.store.database_url import connect_arguments, parse_url, shown, unreachable
 from trading.adapters.store.migrations import MIGRATION_LOCK, check_schema, known_revisions, migrate
 from trading.adapters.store.tables import metadata
 from trading.model.errors import ConfigError, Refused, StoreError
@@ -233,7 +233,7 @@ def _connected(url: str) -> Iterator[Link]:
     parsed = parse_url(url)
     arguments = {**connect_arguments("backup"), "options": "-c timezone=UTC -c statement_timeout=0"}
     try:
-        link = psycopg.connect(parsed.set(drivername="postgresql").render_as_string(hide_password=False), **arguments)
+        link = psycopg.connect(**{**arguments, **parsed.as_arguments()})
     except psycopg.OperationalError as error:
         raise unreachable(parsed, error) from None
     with link:

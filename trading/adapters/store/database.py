@@ -1,67 +1,34 @@
-"""The way to a database: its URL, its connections, and what its server must promise us. May import sqlalchemy."""
+"""A pool of connections for the stores that speak SQLAlchemy. May import sqlalchemy; the URL is `database_url`'s."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from trading.model.errors import ConfigError, NotRunning, StoreError
-
-# "Unreachable" is said within 5 s (issue 2, bad input); libpq counts whole seconds, at least 2, for each address.
-CONNECT_TIMEOUT_S = 4
-# A query that hangs must not hang its caller: the server ends it, and the caller hears StoreError.
-STATEMENT_TIMEOUT_MS = 30_000
-# Generated columns and FOR SHARE are older; 14 is the oldest version that its makers still maintain (read 2026-11).
-VERSION_MIN = 14
-
-
-def parse_url(url: str) -> URL:
-    """Read a database URL: postgresql://user:password@host:port/name (also postgres:// and postgresql+psycopg://).
-
-    Raises: ConfigError when it is none, names another database system, or lacks the database's name.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError("the database URL is not readable: write postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
-    if parsed.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise ConfigError(f"the database URL must begin with postgresql://, was {parsed.drivername}://")
-    if not parsed.database:
-        raise ConfigError(
-            f"the database URL {shown(parsed)} names no database: write postgresql://USER:PASSWORD@HOST:PORT/NAME"
-        )
-    return parsed.set(drivername="postgresql+psycopg")
+from trading.adapters.store.database_url import (
+    CONNECT_TIMEOUT_S,
+    GUARANTEES,
+    DatabaseUrl,
+    check_guarantees,
+    connect_arguments,
+    parse_url,
+    shown,
+    unreachable,
+)
+from trading.model.errors import StoreError
 
 
-def shown(url: URL) -> str:
-    """Render a URL for people: the password is masked."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=True)
-
-
-def connect_arguments(application: str) -> dict[str, Any]:
-    """Return what every connection is opened with; `application` is shown in pg_stat_activity."""
-    return {
-        "connect_timeout": CONNECT_TIMEOUT_S,
-        "application_name": f"mexcbot-{application}",
-        "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-    }
-
-
-def unreachable(url: URL, error: Exception) -> NotRunning:
-    """Say in one sentence that a server cannot be reached, and why."""
-    cause = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return NotRunning(f"the database {shown(url)} is not reachable: {lines[-1] if lines else type(cause).__name__}")
+def engine_url(url: DatabaseUrl) -> URL:
+    """Return the URL as SQLAlchemy's engines want it."""
+    return URL.create(
+        "postgresql+psycopg", url.username, url.password, url.host, url.port, url.database, dict(url.query)
+    )
 
 
 class Database:
@@ -71,7 +38,7 @@ class Database:
         """Prepare; nothing connects before the first use. Raises: ConfigError when the URL is wrong."""
         self.url = parse_url(url)
         self._engine: AsyncEngine = create_async_engine(
-            self.url,
+            engine_url(self.url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout_s,
@@ -112,28 +79,6 @@ class Database:
     async def close(self) -> None:
         """Close every connection; idempotent."""
         await self._engine.dispose()
-
-
-GUARANTEES = (
-    "SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('synchronous_commit')"
-)
-
-
-def check_guarantees(url: URL, version_number: int, fsync: str, synchronous_commit: str) -> None:
-    """Check what `GUARANTEES` selected.
-
-    Raises: ConfigError when a committed row could be lost, or the server is too old.
-    """
-    if version_number // 10_000 < VERSION_MIN:
-        raise ConfigError(
-            f"the database {shown(url)} is Postgres {version_number // 10_000}: {VERSION_MIN} or newer is needed"
-        )
-    for name, value in (("fsync", fsync), ("synchronous_commit", synchronous_commit)):
-        if value == "off":
-            raise ConfigError(
-                f"the database {shown(url)} runs with {name} = off, so a committed order could be lost: "
-                f"set {name} = on there, or use another database"
-            )
 
 
 def _cause(error: SQLAlchemyError) -> str:

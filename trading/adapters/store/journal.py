@@ -16,7 +16,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from trading.adapters.store import journal_statements as sql
-from trading.adapters.store.database import GUARANTEES, check_guarantees, parse_url, unreachable
+from trading.adapters.store.database_url import GUARANTEES, check_guarantees, parse_url, unreachable
 from trading.adapters.store.event_codec import decode_event, encode_event
 from trading.adapters.store.journal_rows import (
     fill_from_row,

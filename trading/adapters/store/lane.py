@@ -12,9 +12,8 @@ import socket
 from typing import Any, LiteralString
 
 import psycopg
-from sqlalchemy import URL
 
-from trading.adapters.store.database import connect_arguments, shown
+from trading.adapters.store.database_url import DatabaseUrl, connect_arguments, shown
 from trading.model.errors import InvariantViolated, StoreError
 
 # A commit takes milliseconds. Past this the server is as good as gone: say so, and let the caller re-read later.
@@ -28,7 +27,7 @@ Rows = list[tuple[Any, ...]]
 class Lane:
     """One connection and the order on it, owned by one event loop. Connects by itself, and again after a loss."""
 
-    def __init__(self, url: URL, name: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    def __init__(self, url: DatabaseUrl, name: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         """Name the lane; nothing connects before the first statement."""
         self._url = url
         self._name = name
@@ -87,14 +86,9 @@ class Lane:
         if self._connection is None:
             arguments = connect_arguments(self._name)
             self._connection = await psycopg.AsyncConnection.connect(
-                host=self._url.host,
-                port=self._url.port,
-                user=self._url.username,
-                password=self._url.password,
-                dbname=self._url.database,
                 autocommit=True,
                 prepare_threshold=1,
-                **{**arguments, "options": arguments["options"] + PLAN_OPTIONS, **self._url.query},
+                **{**arguments, "options": arguments["options"] + PLAN_OPTIONS, **self._url.as_arguments()},
             )
         return self._connection
 

@@ -15,8 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from trading.adapters.store.database import (
+from trading.adapters.store.database import engine_url
+from trading.adapters.store.database_url import (
     GUARANTEES,
+    DatabaseUrl,
     check_guarantees,
     connect_arguments,
     parse_url,
@@ -37,24 +39,23 @@ def migrate(url: str, revision: str = "head") -> str:
     this build; NotRunning when the database is out of reach (within 5 s); StoreError when a step fails, which leaves
     the schema as it was.
     """
-    engine = _engine(url)
+    at = parse_url(url)
+    engine = _engine(at)
     config = alembic_config()
     try:
         with engine.begin() as connection:
             version, fsync, synchronous_commit = connection.execute(text(GUARANTEES)).one()
-            check_guarantees(engine.url, version, fsync, synchronous_commit)
+            check_guarantees(at, version, fsync, synchronous_commit)
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            _check_revision(connection, config)
+            _check_revision(connection, config, at)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             return _revision(connection) or ""
     except OperationalError as error:
-        raise unreachable(engine.url, error) from None
+        raise unreachable(at, error) from None
     except SQLAlchemyError as error:
-        raise StoreError(
-            f"migrating {shown(engine.url)} failed, nothing was changed: {error.__cause__ or error}"
-        ) from error
+        raise StoreError(f"migrating {shown(at)} failed, nothing was changed: {error.__cause__ or error}") from error
     finally:
         engine.dispose()
 
@@ -64,16 +65,17 @@ def check_schema(url: str) -> None:
 
     Raises: ConfigError when it has another, with what to do; NotRunning when it is out of reach.
     """
-    engine = _engine(url)
+    at = parse_url(url)
+    engine = _engine(at)
     config = alembic_config()
     try:
         with engine.connect() as connection:
-            _check_revision(connection, config)
+            _check_revision(connection, config, at)
             head = ScriptDirectory.from_config(config).get_current_head()
             if _revision(connection) != head:
-                raise ConfigError(f"the database {shown(engine.url)} has no up-to-date schema: run `mexcbot migrate`")
+                raise ConfigError(f"the database {shown(at)} has no up-to-date schema: run `mexcbot migrate`")
     except OperationalError as error:
-        raise unreachable(engine.url, error) from None
+        raise unreachable(at, error) from None
     finally:
         engine.dispose()
 
@@ -92,9 +94,9 @@ def alembic_config() -> Config:
     return config
 
 
-def _engine(url: str) -> Engine:
+def _engine(at: DatabaseUrl) -> Engine:
     return create_engine(
-        parse_url(url), poolclass=NullPool, hide_parameters=True, connect_args=connect_arguments("migrate")
+        engine_url(at), poolclass=NullPool, hide_parameters=True, connect_args=connect_arguments("migrate")
     )
 
 
@@ -102,10 +104,10 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _check_revision(connection: Connection, config: Config) -> None:
+def _check_revision(connection: Connection, config: Config, at: DatabaseUrl) -> None:
     found = _revision(connection)
     if found is not None and found not in known_revisions(config):
         raise ConfigError(
-            f"the database {shown(connection.engine.url)} has schema {found}, which this version does not know: "
+            f"the database {shown(at)} has schema {found}, which this version does not know: "
             "use the newer version that made it, or another database"
         )

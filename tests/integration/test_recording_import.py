@@ -335,10 +335,10 @@ def test_recording_import_reads_times_in_microseconds_and_refuses_what_is_no_tim
 def test_recording_import_with_steps_too_fine_for_its_figures_says_which(tmp_path: Path) -> None:
     source, out = write(tmp_path / "in.jsonl", [*GOOD[:2], line(20, depth(102, 103, [["10.5", "30"]]))]), tmp_path / "o"
     with pytest.raises(
-        ConfigError, match=r"line 3: quantity 30 is 2\^63 lots of 0\.000000000000000001; choose a coars"
+        ConfigError, match=r"line 3: quantity 30 is beyond 2\^63 lots of 0\.000000000000000001; choose a coars"
     ):
         import_public(source, out, lot="0.000000000000000001")
-    with pytest.raises(ConfigError, match=r"line 1: price 10\.50000000 is 2\^63 ticks of 0\.000000000000000001"):
+    with pytest.raises(ConfigError, match=r"line 1: price 10\.50000000 is beyond 2\^63 ticks of 0\.000000000000000001"):
         import_public(source, out, tick="1E-18")
     assert not out.exists()
     import_public(source, out, lot="1E-17")

@@ -151,9 +151,13 @@ class Transcoder:
         except ValueError:
             raise ConfigError(f"line {line}: quantity {level[1]} is off the lot {plain(lot)}; choose a finer --lot")
         if price > UNITS_MAX:
-            raise ConfigError(f"line {line}: price {level[0]} is 2^63 ticks of {plain(tick)}; choose a coarser --tick")
+            raise ConfigError(
+                f"line {line}: price {level[0]} is beyond 2^63 ticks of {plain(tick)}; choose a coarser --tick"
+            )
         if qty > UNITS_MAX:
-            raise ConfigError(f"line {line}: quantity {level[1]} is 2^63 lots of {plain(lot)}; choose a coarser --lot")
+            raise ConfigError(
+                f"line {line}: quantity {level[1]} is beyond 2^63 lots of {plain(lot)}; choose a coarser --lot"
+            )
         return price, qty
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from actors import handles
 from actors.clients import ExecutorHandle, SymbolHandle
+from actors.ip_turns import IpTurns
 from actors.recipes import SymbolRecipe, SymbolSpec, SystemConfig
 from actors.supervisor import SupervisorActor
 from actors.supervisor_ports import SymbolControl
@@ -92,6 +93,8 @@ class VenueCatalog:
         self._age_min_s = age_min_s
         self._wake = asyncio.Event()
         self._instruments: dict[str, Instrument] = {}
+        self.on_limited: Callable[[float], None] = lambda retry_after_s: None
+        """Told the seconds to keep silent when the venue refuses a request for its pace. Never waits."""
 
     async def keep_fresh(self) -> None:
         """Read the list again and again; an outage leaves the last one standing."""
@@ -103,7 +106,7 @@ class VenueCatalog:
                     await asyncio.wait_for(self._wake.wait(), max(0.0, self._age_s - self._age_min_s))
                 self._wake.clear()
             except RateLimited as error:
-                await asyncio.sleep(max(1.0, error.retry_after_s))
+                await self._keep_silent(error)
             except (VenueUnavailable, VenueRejected, DecodeError):
                 await asyncio.sleep(1.0)
 
@@ -111,11 +114,19 @@ class VenueCatalog:
         """Ask for the venue's time again and again; an outage leaves what is known standing."""
         asked = 0
         while True:
-            with contextlib.suppress(VenueUnavailable, VenueRejected, DecodeError):
+            try:
                 await self._venue_clock.ask(self._rest.server_time_ms)
+            except RateLimited as error:
+                await self._keep_silent(error)
+            except (VenueUnavailable, VenueRejected, DecodeError):
+                pass  # asked again below
             asked += 1
             # The surest of a few samples counts: take these soon.
             await asyncio.sleep(self._clock_age_s if asked >= CLOCK_SAMPLES else min(1.0, self._clock_age_s))
+
+    async def _keep_silent(self, error: RateLimited) -> None:
+        self.on_limited(error.retry_after_s)
+        await asyncio.sleep(max(1.0, error.retry_after_s))
 
     def clock(self) -> tuple[int, int] | None:
         """See the port."""
@@ -167,6 +178,8 @@ async def build_supervisor(config: SystemConfig, crash: Callable[[str], None]) -
     actor = SupervisorActor(
         store, RaySymbolFactory(config), ExecutorHandle(config.account), catalog, clock, settings, handles.node_id()
     )
+
+    catalog.on_limited = IpTurns(handles.node_id(), actor).tell_soon
 
     def on_done(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -28,14 +28,20 @@ class Listing:
     def __init__(self) -> None:
         self.instrument = replace(BTC, symbol=NAME)
         self.reads = 0
+        self.refuses = False
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.reads += 1
+        if self.refuses:
+            self.refuses = False
+            writer.write(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return writer.close()
         body = orjson.dumps(listing_of(self.instrument, 1_700_000_000_000))
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
-        writer.close()
+        return writer.close()
 
 
 @asynccontextmanager
@@ -75,6 +81,21 @@ async def test_catalog_is_read_sooner_when_asked_and_not_oftener_than_its_bound(
         await until(lambda: listing.reads == 2, 10.0, lambda: listing.reads)
         await asyncio.sleep(0.2)
         assert listing.reads == 2
+
+
+async def test_catalog_that_is_refused_for_its_pace_tells_its_address_and_keeps_silent_so_long() -> None:
+    listing = Listing()
+    async with catalog_of(listing, age_s=3_600.0) as catalog:
+        told: list[float] = []
+        catalog.on_limited = told.append
+        listing.refuses = True
+        listing.instrument = replace(listing.instrument, tick_size=Decimal("0.001"))
+        catalog.refresh_soon()
+        await until(lambda: told == [2.0], 10.0, lambda: listing.reads)
+        refused_at, reads = asyncio.get_running_loop().time(), listing.reads
+        await until(lambda: listing.reads > reads, 10.0, lambda: listing.reads)
+        assert asyncio.get_running_loop().time() - refused_at > 1.9
+        await until(lambda: catalog.instrument(NAME) == listing.instrument, 10.0, lambda: listing.reads)
 
 
 async def test_catalog_keeps_the_venues_clock_and_how_sure_it_is() -> None:

@@ -24,6 +24,7 @@ from trading.model.errors import TradingError
 from trading.model.market import BookDelta, BookSnapshot, FeedDisconnected, MarketTrade, Side
 from trading.model.units import NS_PER_MS
 
+_INT64_MAX = 2**63 - 1
 # Without a listener to the depth, the replay waits so long, ms.
 START_AFTER_MS = 30_000
 # At most so many rows a beat, so that a fast replay leaves room for requests.
@@ -118,7 +119,8 @@ class Player:
     def _rebased_ms(self, recorded_ms: int) -> int:
         assert self._started_ms is not None, "rows are played after the start"
         first_ms = self._recording.first_ns // NS_PER_MS
-        return self._started_ms + round((recorded_ms - first_ms) / self._speed)
+        rebased_ms = self._started_ms + round((recorded_ms - first_ms) / self._speed)
+        return min(max(rebased_ms, -_INT64_MAX), _INT64_MAX)  # what was no time then is none now, and no fault of ours
 
     def advance(self, now_ms: int) -> None:
         """Play the rows that are due."""

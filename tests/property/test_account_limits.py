@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from trading.engine.account import Account
+from trading.engine.account_commitments import buy_reserve
 from trading.engine.account_limits import AccountLimits
 from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument
@@ -24,7 +25,8 @@ SYMBOLS = {
     name: Instrument(name, name[:3], "USDT", D("0.01"), D("0.0001"), D(0), D(1), D(0), D(0), D("0.0005"))
     for name in ("AAAUSDT", "BBBUSDT")
 }
-AMOUNTS = st.sampled_from([D(0), D(60), D(150), D(400), D(5000)])
+# What a few orders come to, and now and then nothing at all.
+AMOUNTS = st.sampled_from([D(60), D(150), D(400), D(0)])
 NAMES = st.sampled_from(sorted(SYMBOLS))
 
 
@@ -32,25 +34,34 @@ class LimitedAccount(RuleBasedStateMachine):
     """One account with random limits; marks stand still, so that only orders and fills move exposure."""
 
     @initialize(
-        gross=AMOUNTS,
-        symbol=AMOUNTS,
-        order=AMOUNTS,
-        count=st.integers(0, 5),
-        rate=st.integers(0, 8),
-        streak=st.integers(0, 2),
+        tight=st.sampled_from(["gross", "symbol", "order", "count", "rate", "streak", "loss", "drawdown", ""]),
+        amount=AMOUNTS,
+        number=st.integers(0, 3),
     )
-    def open(self, gross: Decimal, symbol: Decimal, order: Decimal, count: int, rate: int, streak: int) -> None:
+    def open(self, tight: str, amount: Decimal, number: int) -> None:
+        """One limit is near, so that it is met and the others do not hide it."""
         self.limits = AccountLimits(
-            max_gross_exposure=gross, max_symbol_exposure=symbol, max_order_notional=order, max_open_orders=count,
-            max_entries_per_minute=rate, loss_streak=streak, daily_loss=D(5), max_drawdown=D(8),
-        )  # fmt: skip
+            max_gross_exposure=amount if tight == "gross" else D(5_000),
+            max_symbol_exposure=amount if tight == "symbol" else D(5_000),
+            max_order_notional=amount if tight == "order" else D(5_000),
+            max_open_orders=number if tight == "count" else 50,
+            max_entries_per_minute=number if tight == "rate" else 1_000,
+            loss_streak=number if tight == "streak" else 0,
+            daily_loss=D(5) if tight == "loss" else D(10_000),
+            max_drawdown=D(5) if tight == "drawdown" else D(10_000),
+        )
         self.account = Account(self.limits, SYMBOLS, [VenueBalance("USDT", D(800), D(0), 0, 0)])
         self.orders: dict[str, OrderRecord] = {}
         self.now_ns, self.number = NOW, 0
         for name in SYMBOLS:
             self.account.on_mark(name, BID, NOW)
 
-    @rule(name=NAMES, lots=st.integers(100, 40_000), off_bps=st.integers(-700, 700), wait_s=st.integers(0, 30))
+    @rule(
+        name=NAMES,
+        lots=st.one_of(st.integers(100, 6_000), st.integers(100, 40_000)),
+        off_bps=st.one_of(st.integers(-50, 50), st.integers(-700, 700)),
+        wait_s=st.integers(0, 30),
+    )
     def propose_entry(self, name: str, lots: int, off_bps: int, wait_s: int) -> None:
         self.now_ns += wait_s * NS_PER_S
         self._mark()
@@ -95,8 +106,10 @@ class LimitedAccount(RuleBasedStateMachine):
     @rule(data=st.data(), share=st.integers(1, 4))
     def fill(self, data: st.DataObject, share: int) -> None:
         order = self.orders[data.draw(st.sampled_from(sorted(self.orders)))]
+        self._trade(order, max(1, (order.qty_lots - order.filled_lots) // share))
+
+    def _trade(self, order: OrderRecord, lots: int) -> None:
         left = order.qty_lots - order.filled_lots
-        lots = max(1, left // share)
         self.number += 1
         quote = SYMBOLS[order.symbol].notional(order.price_ticks, lots)
         self.account.on_fill(
@@ -148,6 +161,36 @@ class LimitedAccount(RuleBasedStateMachine):
             if item.symbol == "AAAUSDT" and item.side is Side.SELL and item.status in unseen
         )
         assert commitments.reserved_unseen("AAA") == hidden
+        bound = sum(
+            (
+                buy_reserve(SYMBOLS[item.symbol].notional(item.price_ticks, item.qty_lots - item.filled_lots), rule_of)
+                for item in self.orders.values()
+                if item.side is Side.BUY and item.status in unseen and (rule_of := SYMBOLS[item.symbol])
+            ),
+            D(0),
+        )
+        assert commitments.reserved_unseen("USDT") == bound
+
+    @rule(name=NAMES, lots=st.integers(500, 3_000), fall_bps=st.sampled_from([0, 60, 600]))
+    def round_trip(self, name: str, lots: int, fall_bps: int) -> None:
+        """Buy at the bid and sell what came of it lower: the way to a loss."""
+        self._mark()
+        entry = self._intent(name, Side.BUY, BID, lots, Purpose.ENTRY)
+        is_lost_enough = self.account.net_pnl_today(self.now_ns) <= -self.limits.daily_loss
+        is_deep = self.account.drawdown(self.now_ns) >= self.limits.max_drawdown
+        denial = self.account.decide(entry, self.now_ns)
+        if is_lost_enough or is_deep:
+            assert denial is not None, "an entry after the limit of losses"
+        if denial is not None:
+            return
+        self._take(entry)
+        assert self.account.gross_exposure() <= self.limits.max_gross_exposure
+        self._trade(self.orders[entry.client_order_id], lots)
+        price = BID - BID * fall_bps // 10_000
+        leaving = self._intent(name, Side.SELL, price, self.account.sellable_lots(name), Purpose.EXIT)
+        if self.account.decide(leaving, self.now_ns) is None:
+            self._take(leaving)
+            self._trade(self.orders[leaving.client_order_id], leaving.qty_lots)
 
     def _mark(self) -> None:
         for name in SYMBOLS:
@@ -193,4 +236,4 @@ class LimitedAccount(RuleBasedStateMachine):
 
 
 TestLimitedAccount = LimitedAccount.TestCase
-TestLimitedAccount.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLimitedAccount.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

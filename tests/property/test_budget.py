@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import copy
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from trading.engine.budget import BudgetSettings, FairQueue, Priority, RateBudget, TokenBucket
 from trading.model.units import NS_PER_MS, NS_PER_S
@@ -100,3 +103,67 @@ def test_queue_serves_by_priority_then_by_turns_and_loses_nothing(pushed: list[t
             waiting[symbol] -= 1
     per_symbol = [item[2] for item in served if item[:2] == (Priority.OPEN, "a")]
     assert per_symbol == sorted(per_symbol)
+
+
+class SharedBudget(RuleBasedStateMachine):
+    """Orders and reads as they come, refusals of the venue, a clock that is set back: what leaves stays bounded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = BudgetSettings()
+        self.budget = RateBudget(self.settings)
+        self.now_ns = self.passed_ns = 0
+        self.pause_until_ns = 0  # by time that has passed, whatever the clock says
+        self.orders: list[int] = []
+        self.requests: list[int] = []
+
+    @rule(wait_ms=st.one_of(st.integers(0, 120), st.integers(0, 3_000)))
+    def time_passes(self, wait_ms: int) -> None:
+        self.now_ns += wait_ms * NS_PER_MS
+        self.passed_ns += wait_ms * NS_PER_MS
+
+    @rule(step_ms=st.integers(1, 5_000))
+    def clock_is_set_back(self, step_ms: int) -> None:
+        self.now_ns -= step_ms * NS_PER_MS
+        self.budget.wait_ns(self.now_ns)
+
+    @rule(times=st.integers(1, 20))
+    def orders_come(self, times: int) -> None:
+        for _ in range(times):
+            if self.budget.try_order(self.now_ns):
+                assert self.passed_ns >= self.pause_until_ns
+                self.orders.append(self.passed_ns)
+                self.requests.append(self.passed_ns)
+
+    @rule(times=st.integers(1, 20))
+    def reads_come(self, times: int) -> None:
+        for _ in range(times):
+            possible = self._orders_possible()
+            if self.budget.try_read(1, self.now_ns):
+                assert self.passed_ns >= self.pause_until_ns
+                self.requests.append(self.passed_ns)
+                assert self._orders_possible() >= min(possible, 2), "a read took what two orders need"
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 3.0]))
+    def venue_refuses(self, seconds: float) -> None:
+        self.budget.on_rate_limited(seconds, self.now_ns)
+        self.pause_until_ns = max(self.pause_until_ns, self.passed_ns + int(seconds * NS_PER_S))
+
+    @invariant()
+    def every_second_stays_below_the_venues_limits(self) -> None:
+        for sent, most in ((self.orders, 12), (self.requests, 20)):
+            assert sum(self.passed_ns - at_ns < NS_PER_S for at_ns in sent) <= most
+
+    @invariant()
+    def waiting_as_told_is_enough(self) -> None:
+        budget = copy.deepcopy(self.budget)
+        assert budget.try_order(self.now_ns + budget.wait_ns(self.now_ns))
+
+    def _orders_possible(self) -> int:
+        """Count the orders that could leave at this very moment."""
+        budget = copy.deepcopy(self.budget)
+        return sum(budget.try_order(self.now_ns) for _ in range(3))
+
+
+TestSharedBudget = SharedBudget.TestCase
+TestSharedBudget.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

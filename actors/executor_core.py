@@ -121,6 +121,7 @@ class ExecutorCore:
         Raises: NotRunning while another executor lives; StoreError; ConfigError.
         """
         await self.keeper.take()
+        log.info("lease_taken", epoch=self.keeper.epoch)
         self.crashpoints.reach(Crashpoint.START_AFTER_LEASE)
         loaded = await self.journal.load(self.settings.account)
         self._restore(loaded)
@@ -129,6 +130,7 @@ class ExecutorCore:
         if self.settings.is_paper:
             await self.books.open_paper_account()
         self.books.start_checking()
+        log.info("journal_loaded", unfinished=len(loaded.unfinished), positions=len(loaded.positions))
         await self.gateway.start(self.desk.take)
         self.spawn(self.intents.run(), "intents")
         self.spawn(self.outcomes.run(), "outcomes")

@@ -135,6 +135,8 @@ class Reconciler:
         else:
             foreign = await self._compare(tuple(sorted(with_orders | self._state.epochs.keys())))
         self._show_foreign(foreign)
+        if not self._state.is_reconciled:
+            log.info("executor_reconciled", orders=len(self._state.orders.live()))
         self._state.is_reconciled = True
         self._state.on_venue_answer(True)
         self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)

@@ -6,6 +6,7 @@ Imported by `actors.recipes` inside the worker only.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -42,6 +43,7 @@ log = structlog.get_logger("executor")
 async def build_executor(config: SystemConfig, crash: Callable[[str], None]) -> ExecutorActor:
     """Return an executor that is coming up: it takes orders once it holds the lease and has recovered."""
     log_to_file(config, f"executor-{config.account}")
+    log.info("executor_building", pid=os.getpid())
     clock = SystemClock()
     instruments: dict[str, Instrument] = {}
     journal = PostgresJournal(config.database_url, config.account, config.session)
@@ -103,16 +105,19 @@ async def _bring_up(
     instruments: dict[str, Instrument],
     clock: SystemClock,
 ) -> None:
-    """Wait for the database, the venue's list and the lease, in this order; then recover and begin.
+    """Wait for the database and the venue's list, then for the lease; then recover and begin.
 
     What may pass by itself is waited for; anything else ends the process, and Ray starts it anew.
     """
-    await _patiently("journal", journal.open)
     rest = PublicRest(config.rest_url, clock, PublicRestSettings(config.connect_timeout_s, config.request_timeout_s, 1))
     try:
-        instruments.update(await _patiently("instruments", rest.exchange_info))
+        _, listed = await asyncio.gather(
+            _patiently("journal", journal.open), _patiently("instruments", rest.exchange_info)
+        )
     finally:
         await rest.close()
+    instruments.update(listed)
+    log.info("executor_connected", instruments=len(instruments))
     await _patiently("lease", actor.start)
     log.info("executor_started", account=config.account, mode=config.mode.value, instruments=len(instruments))
 

@@ -16,8 +16,10 @@ from bench import (
     queue_models,
     recorder,
     replay,
+    restart,
     start,
     strategies,
+    submit_to_venue,
 )
 from bench.figures import Benchmark
 
@@ -29,7 +31,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *strategies.BENCHMARKS,
     *journal.BENCHMARKS,
     *order_flow.BENCHMARKS,
+    *submit_to_venue.BENCHMARKS,
     *halt.BENCHMARKS,
+    *restart.BENCHMARKS,
     *exchange.BENCHMARKS,
     *market_data.BENCHMARKS,
     *market_quality.BENCHMARKS,

@@ -69,7 +69,7 @@ async def _measure(folder: Path, url: str, server_pid: int, seconds: int) -> Ite
         spent = {role: after - before[role] for role, after in _cpu(roles).items()}
     finally:
         handles.disconnect()
-    if lost := sum(item.submitted - item.acknowledged for item in results):
+    if lost := sum(item.submitted - item.acknowledged - item.denied for item in results):
         raise CannotRunError(f"{lost} orders were not acknowledged")
     return _figures(results, spent)
 
@@ -106,7 +106,7 @@ def _figures(results: list[FlowResult], spent: dict[str, float]) -> Iterator[Fig
     latencies = [value for item in results for value in item.latencies_ms]
     note = (
         f"{orders} orders in {longest:.1f} s from {len(results)} symbols, {LANES} batches of {BATCH} each under way; "
-        "commit, place, acknowledgement committed; fsync on"
+        f"commit, place, acknowledgement committed; fsync on; {sum(item.denied for item in results)} denied (too late)"
     )
     yield Figure("durable_orders", "orders/s", orders / longest, TARGET_PER_S, note, is_more_better=True)
     text = "CPU time, user and system, whoever else was on the machine; two cores give 1000 us an order at the target"

@@ -43,6 +43,7 @@ class SweepStore:
         self.journal = out.with_name(out.name + JOURNAL_SUFFIX)
         self.results: Results = {}
         self._digest = digest
+        is_new = not self.journal.exists()
         try:
             self._file: BinaryIO = self.journal.open("ab+")
         except OSError as error:
@@ -50,11 +51,15 @@ class SweepStore:
         try:
             self._lock()
             if is_fresh:
+                if out.exists() and not _is_sweep(out):
+                    raise ConfigError(f"--out: {out} is no result of a sweep and stays: name another file")
                 self._file.truncate(0)
                 out.unlink(missing_ok=True)
             self._read()
         except BaseException:
             self._file.close()
+            if is_new:
+                self.journal.unlink(missing_ok=True)
             raise
 
     def append(self, result: PieceResult) -> None:
@@ -135,8 +140,16 @@ class SweepStore:
     def _other(self) -> ConfigError:
         return ConfigError(
             f"--out: {self.out} holds something else (another recording, space or setting): name another file, "
-            "or throw it away with --fresh"
+            "or throw an old result away with --fresh"
         )
+
+
+def _is_sweep(path: Path) -> bool:
+    """Tell whether a file is a result of ours, by what `seal` writes into its head."""
+    try:
+        return DIGEST_KEY in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 _COLUMNS: Mapping[str, pa.DataType] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -44,11 +45,31 @@ def test_other_sweep_is_refused_unless_fresh(tmp_path: Path) -> None:
     fresh = SweepStore(out, "e", True)
     assert fresh.results == {}
     fresh.close()
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_file_that_is_no_result_of_a_sweep_stays_and_gets_no_journal(is_fresh: bool, tmp_path: Path) -> None:
     strange = tmp_path / "b.parquet"
     strange.write_text("mine")
-    with pytest.raises(ConfigError, match="something else"):
-        SweepStore(strange, "d", False)
+    recording = tmp_path / "c.parquet"
+    pq.write_table(pa.table({"recv_ts_ns": [1]}), recording)
+    before = recording.read_bytes()
+    for path in (strange, recording):
+        with pytest.raises(ConfigError, match="name another file"):
+            SweepStore(path, "d", is_fresh)
     assert strange.read_text() == "mine"
+    assert recording.read_bytes() == before
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["b.parquet", "c.parquet"]
+
+
+def test_result_of_another_sweep_is_thrown_away_when_fresh(tmp_path: Path) -> None:
+    store = SweepStore(tmp_path / "a.parquet", "d", False)
+    store.append(RESULT)
+    store.seal([(("x", "1"),)], PIECES)
+    store.close()
+    fresh = SweepStore(store.out, "e", True)
+    fresh.close()
+    assert (fresh.results, store.out.exists()) == ({}, False)
 
 
 def test_parquet_holds_a_row_a_replay_with_its_parameters(tmp_path: Path) -> None:

@@ -236,3 +236,46 @@ def test_no_order_fills_beyond_its_quantity_and_trade_ids_are_unique(steps: list
     for fill in fills:
         by_order[fill.client_order_id] = by_order.get(fill.client_order_id, 0) + fill.qty_lots
     assert all(lots <= 60 for lots in by_order.values())
+
+
+# --- one order, and a market close around it --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Near:
+    """A trade, or a new best price of the other side, `away` ticks from our order; above 0 it does not reach us."""
+
+    is_trade: bool
+    away: int
+    lots: int
+
+
+NEARS = st.lists(st.builds(Near, st.booleans(), st.integers(-2, 2), st.integers(1, 40)), max_size=12)
+
+
+@given(NEARS, st.sampled_from(list(Side)), st.sampled_from(list(QueueModel)))
+def test_order_alone_at_its_price_fills_by_what_reaches_it_and_by_nothing_else(
+    steps: list[Near], side: Side, model: QueueModel
+) -> None:
+    venue = PaperVenue(instrument(min_notional="0"), model, LatencyModel(0, 0, 0))
+    market = book([(9_990, 40)], [(10_010, 40)])
+    venue.on_book(market, 0)
+    venue.place(intent("o1", side, MID, 10_000, OrderType.LIMIT_MAKER), 0)
+    venue.drain_events()
+    shown: tuple[tuple[int, int], ...] = ()
+    for number, step in enumerate(steps, 1):
+        price_ticks, now_ns = MID + step.away * side.sign, number * 1_000 * MS
+        if step.is_trade:
+            venue.on_trade(trade(price_ticks, step.lots, side.opposite, now_ns), now_ns)
+            expected = step.lots if step.away <= 0 else 0
+        else:
+            change = (*((old, 0) for old, _ in shown if old != price_ticks), (price_ticks, step.lots))
+            is_news = shown != ((price_ticks, step.lots),)
+            shown = ((price_ticks, step.lots),)
+            asks, bids = (change, ()) if side is Side.BUY else ((), change)
+            market.apply_delta(delta(number + 1, bids=bids, asks=asks))
+            venue.on_book(market, now_ns)
+            expected = step.lots if step.away <= 0 and is_news else 0
+        fills = [event.fill for event in venue.drain_events() if isinstance(event, VenueTrade)]
+        assert sum(fill.qty_lots for fill in fills) == expected
+        assert all(fill.price_ticks == MID and fill.is_maker for fill in fills)

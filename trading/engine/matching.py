@@ -145,6 +145,7 @@ class PaperVenue:
         """Take the book after a change. It must be proven; it is kept by reference and read until the next call."""
         was_without = self._book is None
         self._book = book
+        self._consumption.on_book(book)
         if not self._orders:
             return
         self._advance(now_ns)

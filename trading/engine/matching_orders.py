@@ -79,9 +79,11 @@ class Consumption:
         displayed = book.qty_at(side, price_ticks)
         used = self._used_of(side, price_ticks, displayed)
         self._used[(side, price_ticks)] = (displayed, used + lots)
-        if len(self._used) > WALK_DEPTH_MAX:
-            kept = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}
-            self._used = kept
+
+    def on_book(self, book: Book) -> None:
+        """Drop what a change of the book has refreshed: a level that was away for a while is another one."""
+        if self._used:
+            self._used = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}
 
     def _used_of(self, side: Side, price_ticks: int, displayed: int) -> int:
         then, used = self._used.get((side, price_ticks), (displayed, 0))

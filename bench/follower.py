@@ -107,6 +107,7 @@ class BookFollower:
         self.checked = 0
         self.first_answer_ns = 0
         self.first_proof_ns = 0
+        self.snapshots_to_proof = 0
         self.crashes: list[str] = []
         self._rest = rest
         self._truth = truth
@@ -165,6 +166,7 @@ class BookFollower:
                 raise TypeError(f"expected a market event, was {type(event).__name__}")
         if not self.first_proof_ns and self.is_proven:
             self.first_proof_ns = self.clock.monotonic_ns()
+            self.snapshots_to_proof = sync.counters.snapshots
 
     def _act(self, result: SyncResult) -> None:
         if result.fetch_not_before_ns is not None:

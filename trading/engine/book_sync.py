@@ -48,7 +48,6 @@ class BookSync:
         self._watch = DepthWatch()
         self._refresh_asked_ns = 0
         self._chain_exch_ns = 0  # the venue's stamp of the snapshot that the chain began with
-        self._is_rest_late = False  # REST was seen behind the stream
         self._is_connected = False
         self._has_chain = False  # the book holds a snapshot and every push since
         self._is_confirmed = False  # a push, or a second look, has shown that the snapshot was not behind the stream
@@ -106,7 +105,8 @@ class BookSync:
         """Apply, ignore or buffer one push, or lose the proof over it."""
         counters = self.counters
         counters.frames += 1
-        self._heard_ns = self._watch.pushed_ns = now_ns
+        watch, self._heard_ns = self._watch, now_ns
+        watch.pushed_ns, watch.pushed_version = now_ns, delta.to_version
         if not self._has_chain:
             return self._hold(delta)
         version = self.book.version
@@ -119,7 +119,7 @@ class BookSync:
             counters.overlaps += 1
         self._is_first_push = False
         self._is_confirmed = True
-        self._watch.repeats = 0
+        watch.repeats = 0
         self.book.apply_delta(delta)
         if self.book.is_outrun:
             return self._outrun(now_ns)
@@ -205,16 +205,20 @@ class BookSync:
 
     def _start_chain(self, snapshot: BookSnapshot, now_ns: int) -> SyncResult:
         buffer = self._buffer
-        if buffer and snapshot.version + 1 < buffer[0].from_version:
-            # Older than the stream's first push: the push after the snapshot is not among those we hold.
+        needed = buffer[0].from_version - 1 if buffer else self._watch.pushed_version
+        if snapshot.version < needed:
+            # Older than what the stream has told: the push after the snapshot is not among those we hold.
             self.counters.snapshots_lagging += 1
-            self._is_rest_late = True
+            self._watch.is_rest_late = True
             return self._ask_again(now_ns)
         self.book.apply_snapshot(snapshot)
         self._has_chain = True
         self._is_first_push = True
-        # Any push held back, applied or already contained, shows that the snapshot is not behind the stream.
-        self._is_confirmed = bool(buffer)
+        # Any push held back, applied or already contained, shows that the snapshot is not behind the stream; so does
+        # a silence before it, where nothing speaks against the line.
+        is_silent = not self._watch.is_doubtful and not self.quote_check.shows_beyond(snapshot.version)
+        silent_since_ns = self._watch.quiet_since_ns if is_silent else now_ns
+        self._is_confirmed = bool(buffer) or self._is_quiet_proof(silent_since_ns, now_ns)
         self._quiet_since_ns = now_ns
         self._chain_exch_ns = snapshot.exch_ts_ns
         while buffer:
@@ -279,19 +283,18 @@ class BookSync:
         """Take the same version once more, nothing having come in between, as the proof of a quiet symbol."""
         if 0 < snapshot.exch_ts_ns <= self._chain_exch_ns:  # a copy of the first answer says nothing new
             return self._ask_again(now_ns)
-        quiet_ns = now_ns - self._quiet_since_ns
-        if quiet_ns < self._quiet_proof_ns:
-            return _IGNORED
-        if quiet_ns < self.settings.rest_lag_ns:
-            self._audit_times.hasten(now_ns + self.settings.rest_lag_ns)
-        self._is_confirmed = True
+        self._is_confirmed = self._is_quiet_proof(self._quiet_since_ns, now_ns)
         self._judge(now_ns)
         return _IGNORED
 
-    @property
-    def _quiet_proof_ns(self) -> int:
-        is_doubtful = self._is_rest_late or self._watch.is_missing or self._watch.is_doubted
-        return self.settings.rest_lag_ns if is_doubtful else self.settings.quiet_proof_ns
+    def _is_quiet_proof(self, since_ns: int, now_ns: int) -> bool:
+        """Return whether a silence proves a snapshot that came at its end; short of REST's lag, look once more then."""
+        quiet_ns = now_ns - since_ns
+        if quiet_ns < self._watch.quiet_proof_ns(self.settings):
+            return False
+        if quiet_ns < self.settings.rest_lag_ns:
+            self._audit_times.hasten(now_ns + self.settings.rest_lag_ns)
+        return True
 
     def _audit_in_time(self, now_ns: int) -> SyncResult:
         """Judge a snapshot that is ahead of the book; ask for one that deepens it, or for an audit that is due."""
@@ -317,7 +320,7 @@ class BookSync:
 
     def _after_audit(self, verdict: Verdict, now_ns: int) -> SyncResult | None:
         if verdict is Verdict.AGREES:
-            self._is_rest_late = False
+            self._watch.is_rest_late = False
         if verdict is Verdict.DIFFERS and self.audit.is_lost:
             self.audit.note_loss()
             return self._restart(BookState.GAP, f"audit: {self.audit.finding}", now_ns)
@@ -358,7 +361,7 @@ class BookSync:
         """Ask for a snapshot whose answer never came, and for the second look of a quiet symbol."""
         if self._wanted_ns is not None:
             return self._ask_again(now_ns) if now_ns - self._wanted_ns > self.settings.snapshot_timeout_ns else _IGNORED
-        if self._has_chain and now_ns - self._quiet_since_ns < self._quiet_proof_ns:
+        if self._has_chain and now_ns - self._quiet_since_ns < self._watch.quiet_proof_ns(self.settings):
             return _IGNORED
         self._wanted_ns = now_ns
         return SyncResult(SyncKind.IGNORED, now_ns)

@@ -1,4 +1,6 @@
-"""Whether a symbol's depth pushes still come, told from what its other sources show. Pure; may import `trading.model`.
+"""Whether a symbol's depth pushes still come, told from what its other sources show. Pure.
+
+May import `trading.model` and the settings.
 
 A subscription that the venue has forgotten looks exactly like a quiet market: the line answers PINGs and says nothing.
 So evidence is taken from elsewhere: a version that REST or the book ticker has shown is due as a push; trades without
@@ -7,6 +9,7 @@ any push are a hint to look at REST. Evidence counts only until the next push.
 
 from __future__ import annotations
 
+from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.units import NS_PER_S
 
 REPEATS_MIN = 5
@@ -25,6 +28,10 @@ class DepthWatch:
     def __init__(self) -> None:
         self.pushed_ns = 0
         """When the last push came."""
+        self.pushed_version = 0
+        """Where it led to; 0 before any on this line."""
+        self.is_rest_late = False
+        """REST was seen behind the stream, and no audit has agreed since."""
         self.repeats = 0
         """Pushes in a row that told only what the book held already."""
         self._repeats_since_ns = 0
@@ -45,6 +52,15 @@ class DepthWatch:
         return self._doubted_ns > self.pushed_ns
 
     @property
+    def is_doubtful(self) -> bool:
+        """True when silence alone proves little: REST lags, or pushes are missing."""
+        return self.is_rest_late or self.is_missing or self.is_doubted
+
+    def quiet_proof_ns(self, settings: BookSyncSettings) -> int:
+        """Return how long nothing must come until it proves a snapshot."""
+        return settings.rest_lag_ns if self.is_doubtful else settings.quiet_proof_ns
+
+    @property
     def quiet_since_ns(self) -> int:
         """Since when no push has come on this line."""
         return max(self.pushed_ns, self._connected_ns)
@@ -52,6 +68,7 @@ class DepthWatch:
     def on_connected(self, now_ns: int) -> None:
         """Give a new line its chance; what was lost on the old one stays doubtful until a push comes."""
         self._connected_ns = now_ns
+        self.pushed_version = 0
         self._missing_since_ns = self._hint_since_ns = 0
 
     def has_begun_anew(self, patience_ns: int, now_ns: int) -> bool:

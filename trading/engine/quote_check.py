@@ -78,6 +78,10 @@ class QuoteCheck:
                 result = self._compare(quote, book)
         return result
 
+    def shows_beyond(self, version: int) -> bool:
+        """Return whether a kept quote names a later version."""
+        return any(quote.version > version for quote, _ in self._pending)
+
     def ahead_since_ns(self) -> int | None:
         """Return since when the ticker has shown a version that the book lacks; None when it has not."""
         return self._pending[0][1] if self._pending and self.is_trusted else None

@@ -100,3 +100,33 @@ def test_book_sync_quiet_symbol_is_proven_by_the_first_push_or_an_agreeing_quote
     by_quote.on_best_quote(quote(100, 99, 101), START_NS)
     assert state_of(by_push) is BookState.PROVEN
     assert state_of(by_quote) is BookState.PROVEN
+
+
+def test_book_sync_quiet_symbol_whose_snapshot_had_to_wait_for_its_turn_is_proven_by_it_at_once() -> None:
+    """The stream was silent all the while: one look at its end says what two would."""
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    later_ns = START_NS + BookSyncSettings().quiet_proof_ns
+    sync.on_snapshot(snapshot(100), later_ns)
+    assert state_of(sync) is BookState.PROVEN
+    assert sync.on_timer(later_ns + BookSyncSettings().rest_lag_ns).is_audit, "and looked at again"
+
+
+def test_book_sync_snapshot_behind_what_was_pushed_already_is_asked_for_again_however_silent_it_is_now() -> None:
+    sync = BookSync(SYMBOL)
+    sync.on_connected(START_NS)
+    sync.on_delta(delta(100, 104), START_NS)
+    sync.on_snapshot(snapshot(100), START_NS)
+    assert sync.book.version == 104
+    sync.on_delta(delta(105, 105, bids=((101, 1),)), START_NS)
+    crossed_ns = START_NS + 2 * BookSyncSettings().crossed_patience_ns
+    sync.on_timer(crossed_ns)
+    assert (state_of(sync), sync.buffered) == (BookState.GAP, 0)
+    for second in (1, 2, 3):
+        result = sync.on_snapshot(snapshot(103), crossed_ns + second * NS_PER_S)
+        assert result.fetch_not_before_ns is not None
+        assert state_of(sync) is BookState.GAP
+    sync.on_snapshot(snapshot(105), crossed_ns + 4 * NS_PER_S)
+    late_ns = crossed_ns + 4 * NS_PER_S + BookSyncSettings().rest_lag_ns
+    sync.on_snapshot(snapshot(105), late_ns)
+    assert state_of(sync) is BookState.PROVEN

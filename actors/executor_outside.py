@@ -199,7 +199,7 @@ class OutsideKeeper:
     def _under_way(self) -> frozenset[str]:
         """Return the assets that an order of ours may have moved in a way that is not booked yet."""
         assets: set[str] = set()
-        for tracker in self._state.orders.live():
+        for tracker in (*self._state.orders.live(), *self._state.orders.watched()):
             record = tracker.record
             is_open = record.status is OrderStatus.UNKNOWN or tracker.missing_lots or tracker.is_ended_at_venue
             if is_open or record.client_order_id in self._state.sending:

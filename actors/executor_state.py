@@ -49,7 +49,7 @@ class OrderTable:
         name = record.client_order_id
         if record.venue_order_id:
             self._by_venue_id[record.venue_order_id] = name
-        if record.status in _WATCHED or (tracker.missing_lots and not record.status.is_terminal):
+        if record.status in _WATCHED or tracker.missing_lots:
             self._watched[name] = tracker
         else:
             self._watched.pop(name, None)
@@ -62,6 +62,7 @@ class OrderTable:
         if len(self._finished) > FINISHED_MAX:
             _, oldest = self._finished.popitem(last=False)
             self._by_venue_id.pop(oldest.record.venue_order_id, None)
+            self._watched.pop(oldest.record.client_order_id, None)
 
     def drop(self, client_order_id: str) -> None:
         """Forget an order that was never written under this process."""
@@ -74,7 +75,10 @@ class OrderTable:
         return client_order_id in self._live
 
     def watched(self) -> tuple[OrderTracker, ...]:
-        """List the live orders that somebody has to look after: unknown, being cancelled, or short of executions."""
+        """List the orders that somebody has to look after: unknown, being cancelled, or short of executions.
+
+        Also one that is over: the venue may say only then that more of it has traded.
+        """
         return tuple(self._watched.values())
 
     def live(self, symbol: str | None = None) -> tuple[OrderTracker, ...]:

@@ -106,6 +106,22 @@ async def test_cancelled_order_waits_for_its_missing_execution(system: System) -
     assert system.symbol.kinds == ["Accepted", "Filled", "Cancelled"]
 
 
+async def test_execution_that_the_venue_counts_only_after_the_end_is_fetched_and_booked(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    name = intent.client_order_id
+    system.venue.end(name)  # "cancelled, nothing traded"
+    await settle()
+    assert (await row(system, name)).status is OrderStatus.CANCELLED
+    system.venue.fill(name, 400, pushes=False)
+    system.venue.end(name)  # "cancelled, 400 traded", and no push of the execution
+    await rounds(system, 0, NS_PER_S, NS_PER_S)
+    record = await row(system, name)
+    assert (record.status, record.filled_lots) == (OrderStatus.PARTIALLY_CANCELLED, 400)
+    assert system.executor.core.account.position("BTCUSDT").qty == Decimal("0.04")
+    assert system.executor.core.state.orders.watched() == ()
+
+
 async def test_events_missed_while_the_stream_was_down_are_found(system: System) -> None:
     intent = system.intent()
     await submit(system, intent)

@@ -62,18 +62,22 @@ def measure_generated(effort: Effort) -> Iterator[Figure]:
 
 
 def measure_sample(effort: Effort) -> Iterator[Figure]:
-    """The recorded market from its file: read, decode, engine."""
+    """The recorded market from its file: read, decode, engine; and the engine alone."""
     with tempfile.TemporaryDirectory(prefix="mxb") as folder:
         path = Path(folder) / "sample.parquet"
         import_public(sample_path(), path)
         instrument = recording_instrument(path)
+
+        def events() -> Events:
+            return market_events(read_recording(path), instrument)
+
         for name, params in (("sample_defaults", ()), ("sample_demonstration", DEMONSTRATION)):
             settings = ReplaySettings(params=params)
-
-            def events() -> Events:
-                return market_events(read_recording(path), instrument)
-
             yield from _measure(name, instrument, events, settings, effort.choose(3, 2), "read and decoded on the way")
+        decoded = list(events())
+        settings = ReplaySettings(params=DEMONSTRATION)
+        name = "sample_demonstration_decoded"
+        yield from _measure(name, instrument, lambda: decoded, settings, effort.choose(5, 2), "decoded before")
 
 
 BENCHMARKS = (

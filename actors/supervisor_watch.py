@@ -1,4 +1,5 @@
-"""What of the symbols' market data people must hear of: drift of the wire, failed audits, books long unproven.
+"""What of the symbols' market data people must hear of: drift of the wire, failed audits, dead depth, books
+long unproven.
 
 Pure: may import `trading.model`. Heartbeats go in, alerts come out, each no oftener than its pause.
 """
@@ -16,6 +17,7 @@ DRIFT_PAUSE_NS = 900 * NS_PER_S
 """The whole fleet sees the same wire: one alert for all of it, and again when it goes on."""
 
 AUDIT_PAUSE_NS = 300 * NS_PER_S
+DEAD_PAUSE_NS = 300 * NS_PER_S
 UNPROVEN_AFTER_NS = 60 * NS_PER_S
 UNPROVEN_PAUSE_NS = 600 * NS_PER_S
 REMEMBERED_MAX = 4_000
@@ -38,6 +40,7 @@ class MarketWatch:
     def __init__(self) -> None:
         self._raised_ns: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._differing: dict[str, tuple[int, int]] = {}
+        self._dead: dict[str, tuple[int, int]] = {}
         self._undecodable: dict[str, tuple[int, int]] = {}
         self._unproven_ns: dict[str, int] = {}
         self._waiting: list[MarketAlert] = []
@@ -53,12 +56,16 @@ class MarketWatch:
         if _has_grown(self._differing, beat, market.audits_differing):
             alert = MarketAlert("alert", "book_audit_differs", f"{symbol}: {market.audit_finding}", symbol)
             self._raise(("audit", symbol), alert, now_ns, AUDIT_PAUSE_NS)
+        if _has_grown(self._dead, beat, market.dead_lines):
+            text = f"{symbol}: its depth pushes stayed away while the venue's book went on; a new connection is opened"
+            self._raise(("dead", symbol), MarketAlert("warning", "depth_dead", text, symbol), now_ns, DEAD_PAUSE_NS)
         self._watch_proof(beat, now_ns)
         return _has_grown(self._undecodable, beat, market.decode_errors)
 
     def forget(self, symbol: str) -> None:
         """The symbol is stopped."""
         self._differing.pop(symbol, None)
+        self._dead.pop(symbol, None)
         self._undecodable.pop(symbol, None)
         self._unproven_ns.pop(symbol, None)
 

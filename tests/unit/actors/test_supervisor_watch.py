@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actors.fleet import FleetCommand
-from actors.supervisor_watch import AUDIT_PAUSE_NS, DRIFT_PAUSE_NS, UNPROVEN_AFTER_NS, WAITING_MAX, MarketWatch
+from actors.supervisor_watch import (
+    AUDIT_PAUSE_NS,
+    DEAD_PAUSE_NS,
+    DRIFT_PAUSE_NS,
+    UNPROVEN_AFTER_NS,
+    WAITING_MAX,
+    MarketWatch,
+)
 from actors.workflow import CommandKind
 from tests.unit.actors.fleet_fakes import fleet
 from trading.model.session import Heartbeat, MarketHealth, RunState
@@ -53,6 +60,17 @@ def test_watch_audit_that_differed_is_told_once_for_each_and_anew_by_a_new_proce
     assert names(watch) == ["book_audit_differs"]
     watch.observe(replace(differing, pid=8), NOW + 2 * AUDIT_PAUSE_NS)
     assert names(watch) == ["book_audit_differs"]
+
+
+def test_watch_depth_that_stayed_away_is_told_and_not_for_each_new_connection() -> None:
+    watch = MarketWatch()
+    watch.observe(replace(BEAT, market=MarketHealth(dead_lines=1)), NOW)
+    (alert,) = watch.take()
+    assert (alert.name, alert.symbol) == ("depth_dead", "AAAUSDT")
+    watch.observe(replace(BEAT, market=MarketHealth(dead_lines=2)), NOW + 1)
+    assert watch.take() == ()
+    watch.observe(replace(BEAT, market=MarketHealth(dead_lines=3)), NOW + DEAD_PAUSE_NS)
+    assert names(watch) == ["depth_dead"]
 
 
 def test_watch_book_that_stays_unproven_is_told_and_a_short_resync_is_not() -> None:

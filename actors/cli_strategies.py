@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -37,11 +38,14 @@ def strategies(
     from rich.table import Table
 
     answer(f"{name}: {items[0]['summary']} ({items[0]['source']})")
-    table = Table("name", "default", "unit", "range", "what it does", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "default", "unit", "range", "what it does"):
+        # A name cut short could not be given to --set; into a pipe nothing is cut or wrapped.
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in items[0]["parameters"]:
         choices = " ".join(row["choices"]) or (f"{row['low']} … {row['high']}" if row["low"] is not None else "")
         table.add_row(row["name"], row["default"], row["unit"], choices, row["reason"])
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
     return OK
 
 

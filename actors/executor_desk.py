@@ -199,9 +199,8 @@ class OrderDesk:
             self._moved_outside(cause, instrument.base, instrument.quote, event.fill.fee_asset)
 
     def _moved_outside(self, cause: str, *assets: str) -> None:
-        """Note why an asset moved by no order of ours, and compare soon."""
+        """Note why an asset moved by no order of ours: it is compared soon."""
         self._state.outside_causes.update(dict.fromkeys(assets, cause))
-        self.is_reconcile_wanted = True
 
     def _rejected(self, tracker: OrderTracker, answer: PlaceRejected) -> None:
         symbol, text = tracker.record.symbol, f"{answer.code}: {answer.text}"

@@ -80,8 +80,9 @@ class OutsideKeeper:
         self._looks = 0
 
     def is_due(self) -> bool:
-        """Tell whether a difference waits for its second comparison."""
-        return bool(self._differences) and self._clock.monotonic_ns() >= self._next_ns
+        """Tell whether something is to be compared before its minute: a word of others, or a difference seen once."""
+        is_wanted = bool(self._differences or self._state.outside_causes)
+        return is_wanted and self._clock.monotonic_ns() >= self._next_ns
 
     def see(self, told: Iterable[VenueBalance]) -> None:
         """Take all balances of the account, as the venue told them just now, and keep how the ledger differs."""

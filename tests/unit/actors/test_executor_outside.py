@@ -209,3 +209,14 @@ async def test_second_look_comes_soon_and_not_for_ever(system: System) -> None:
     await system.executor.core.reconciler.round()  # nothing waits any more
     await system.executor.core.reconciler.round()
     assert counters["reconciles"] == before + 1
+
+
+async def test_somebody_who_trades_without_a_pause_costs_a_bounded_number_of_comparisons(system: System) -> None:
+    counters = system.executor.core.state.counters
+    before = counters["reconciles"]
+    for _ in range(120):
+        push_deposit(system, "USDT", "1")
+        await pass_time(system, NS_PER_S // 2)
+        await system.executor.core.reconciler.round()
+    # A minute: one comparison of its own, and ever rarer ones for what never stands still.
+    assert 3 <= counters["reconciles"] - before <= 8

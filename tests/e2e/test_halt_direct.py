@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from tests.simulator_process import running_simulator
 from tests.up_process import alive, eventually, kill_all, mexcbot, running_up
 
 pytestmark = pytest.mark.timeout(400)
-# Less than the venue's minimum order cannot be sold.
-DUST_QUOTE = 2
 
 
 def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -24,11 +21,6 @@ def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_fac
             orders = simulator.state()["accounts"][simulator.api_key]["orders"]
             return [row["clientOrderId"] for row in orders if row["status"] in ("NEW", "PARTIALLY_FILLED")]
 
-        def held() -> dict[str, Decimal]:
-            balances = simulator.state()["accounts"][simulator.api_key]["balances"]
-            return {asset: Decimal(balances[asset]["free"]) for asset in ("BTC", "ETH", "DOGE")}
-
-        opening = held()
         urls = ("--venue-rest", simulator.rest, "--venue-ws", simulator.ws)
         with running_up("--mode", "live", "--symbols", "BTCUSDT,ETHUSDT,DOGEUSDT", *urls, data_dir=place) as up:
             family = up.family()
@@ -41,14 +33,6 @@ def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_fac
         done = mexcbot("halt", "--direct", "--json", "--data-dir", str(place), timeout_s=90)
         body = json.loads(done.stdout)
         assert (done.returncode, body["state"], body["confirmed"], body["open_orders"]) == (0, "HALTED", True, 0), body
-        assert open_orders() == []
-        # What it had bought is sold by an executor of the command's own; what was there before it is not touched.
-        sold = mexcbot("halt", "--direct", "--flatten", "--json", "--data-dir", str(place), timeout_s=120)
-        body = json.loads(sold.stdout)
-        assert (sold.returncode, body["state"], body["confirmed"], body["open_orders"]) == (0, "HALTED", True, 0), body
-        for asset, amount in held().items():
-            left = (amount - opening[asset]) * Decimal(simulator.best(f"{asset}USDT")[0])
-            assert 0 <= left < DUST_QUOTE, (asset, left)
         assert open_orders() == []
     away = mexcbot("halt", "--direct", "--json", "--data-dir", str(place), timeout_s=90)
     assert away.returncode == 3

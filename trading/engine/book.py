@@ -15,7 +15,7 @@ MAX_LEVELS = 20_000
 """Levels kept a side, four times the deepest REST snapshot. Beyond it the deepest tenth is forgotten: the cut moves."""
 
 RESERVE_MAX = 100
-RESERVE_SHARE = 4
+RESERVE_SHARE = 2
 """So many known levels a side, or this part of what the snapshot gave, are the reserve in which to fetch another."""
 
 _NO_CUT = -(2**63)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trading.adapters.mexc.rest_codec import best_quote_of, instruments_of, listing_of, snapshot_of, tickers_of
+from trading.adapters.mexc.rest_codec import WHOLE, best_quote_of, instruments_of, listing_of, snapshot_of, tickers_of
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
 
@@ -175,3 +175,30 @@ def test_rest_public_tickers_tolerate_nulls() -> None:
     assert tickers_of({"symbol": "A"})[0].last_price is None
     with pytest.raises(DecodeError):
         tickers_of(["x"])
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "limit", "cuts"),
+    [
+        (1_000, 1_000, 1_000, (True, True)),
+        (1_000, 400, 1_000, (True, False)),
+        (24, 24, 1_000, (False, False)),  # a small market, alike by chance
+        (500, 500, 1_000, (True, True)),  # alike: the venue's limit is another than asked for
+        (2_000, 700, 5_000, (True, False)),  # live answers stop there
+        (0, 3, 1_000, (False, False)),
+    ],
+)
+def test_rest_public_snapshot_names_the_cut_of_a_side_that_is_as_long_as_was_asked_for(
+    bids: int, asks: int, limit: int, cuts: tuple[bool, bool]
+) -> None:
+    body = {
+        "lastUpdateId": 7,
+        "bids": [[f"{3000 - step}", "1"] for step in range(bids)],
+        "asks": [[f"{3001 + step}", "1"] for step in range(asks)],
+    }
+    snapshot = snapshot_of(body, one(), 7, limit)
+    assert (snapshot.bid_cut is not None, snapshot.ask_cut is not None) == cuts
+    if cuts[0]:
+        assert snapshot.bid_cut == snapshot.bids[-1][0]
+    whole = snapshot_of({**body, WHOLE: True}, one(), 7, limit)
+    assert (whole.bid_cut, whole.ask_cut) == (None, None)

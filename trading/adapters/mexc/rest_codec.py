@@ -20,8 +20,8 @@ DEPTH_LIMIT = 1_000
 DEPTH_LEVELS_MAX = 2_000
 """Levels a side at which live answers stop, whatever was asked for (measured by others; documented are 5000)."""
 
-ALIKE_MIN = 20
-"""Two sides of the same length are no chance from here on: something has cut them."""
+ALIKE_MIN = 100
+"""Two sides of the same length are no chance from here on: something has cut them. Shorter ones are small markets."""
 
 WHOLE = "isWhole"
 """Our own mark in the snapshot of an imported recording: it cuts nothing off. No venue sends it."""

@@ -23,8 +23,10 @@ from trading.engine.ports import Gateway, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
 from trading.model.errors import RateLimited, StoreError, VenueUnavailable
 from trading.model.orders import VenueOrder
+from trading.model.units import NS_PER_S
 
 STEP_S = 0.05
+LEAST_WAIT_S = 0.001
 # Without any progress for so many steps, the venue is asked again: a push may have been lost.
 STILL_STEPS = 20
 log = structlog.get_logger("executor")
@@ -156,7 +158,10 @@ class Sweeper:
     async def _may_ask(self) -> bool:
         """Wait for what one read costs; False while the venue wants a pause."""
         while not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
-            if self._budget.is_paused(self._clock.now_ns()):
+            now_ns = self._clock.now_ns()
+            if self._budget.is_paused(now_ns):
                 return False
-            await asyncio.sleep(STEP_S)
+            # To the moment: steps that are coarser than a token's time let a full bucket run over.
+            wait_s = self._budget.read_wait_ns(READ_WEIGHT, now_ns) / NS_PER_S
+            await asyncio.sleep(min(STEP_S, max(LEAST_WAIT_S, wait_s)))
         return True

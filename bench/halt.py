@@ -236,8 +236,6 @@ async def _rounds(folder: Path, at: Venue, rounds: int, foreign: bool) -> tuple[
                 raise CannotRunError(f"not confirmed, or not true: {report}, {len(at.open_orders())} are open")
             await desk.executor.resume("account", None)
             await asyncio.sleep(2)
-    if refused := at.get("/sim/state")["rate_limited"]:
-        raise CannotRunError(f"the venue answered {refused} requests with 429")
     return times, ended
 
 
@@ -245,11 +243,14 @@ def _measure(effort: Effort, foreign: bool, rounds: int) -> Iterator[Figure]:
     count = effort.choose(SYMBOLS, 10)
     with temporary_folder() as folder, venue("--limits", "effective", "--count", str(count)) as at:
         times, ended = asyncio.run(_rounds(folder, at, rounds, foreign))
+        refused = int(at.get("/sim/state")["rate_limited"])
     name = "single" if foreign else "bulk"
     target = SINGLE_TARGET_S if foreign else BULK_TARGET_S
-    note = f"{len(times)} halts of {ended} orders in {count} symbols, effective limits, no 429, venue asked afterwards"
+    note = f"{len(times)} halts of {ended} orders in {count} symbols, effective limits, venue asked afterwards"
     yield Figure(f"{name}_verified_p50", "s", percentile(times, 50), target, note)
     yield Figure(f"{name}_verified_p99", "s", percentile(times, 99), target, note)
+    text = "429 answers; on a busy machine what left evenly may arrive bunched, and each slows the rest by a quarter"
+    yield Figure(f"{name}_rate_limited", "requests", refused, 0, text)
 
 
 def measure_bulk(effort: Effort) -> Iterator[Figure]:

@@ -58,6 +58,20 @@ def test_waiting_as_told_is_enough(steps: list[tuple[int, float]]) -> None:
             assert budget.try_order(now_ns)
 
 
+@given(st.lists(st.tuples(st.integers(0, 400), st.booleans()), min_size=1, max_size=80))
+def test_waiting_as_told_is_enough_to_ask_and_no_longer_than_needed(steps: list[tuple[int, bool]]) -> None:
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    for wait_ms, is_order in steps:
+        now_ns += wait_ms * NS_PER_MS
+        if is_order:
+            budget.try_order(now_ns)
+        elif not budget.try_read(1, now_ns):
+            wait_ns = budget.read_wait_ns(1, now_ns)
+            assert not copy.deepcopy(budget).try_read(1, now_ns + max(0, wait_ns - 1_000))
+            now_ns += wait_ns
+            assert budget.try_read(1, now_ns)
+
+
 def test_rate_limited_budget_sends_nothing_until_the_venue_allows() -> None:
     budget = RateBudget(BudgetSettings())
     budget.on_rate_limited(2.0, 0)

@@ -86,6 +86,8 @@ class TokenBucket:
 # After a 429: how much slower, and for how long.
 SLOW_SHARE = 0.75
 SLOW_NS = 30 * NS_PER_S
+# Requests that a query leaves to the orders, which go first.
+KEPT_FOR_ORDERS = 2
 
 
 class RateBudget:
@@ -114,7 +116,11 @@ class RateBudget:
         """Take what a query costs; leaves two requests to the orders, which go first."""
         self._look(now_ns)
         is_blocked = now_ns < self._blocked_until_ns
-        if is_blocked or self._requests.tokens(now_ns) < weight + 2 or not self._requests.try_take(weight, now_ns):
+        if (
+            is_blocked
+            or self._requests.tokens(now_ns) < weight + KEPT_FOR_ORDERS
+            or not self._requests.try_take(weight, now_ns)
+        ):
             self.refused += 1
             return False
         return True
@@ -124,6 +130,11 @@ class RateBudget:
         self._look(now_ns)
         blocked = max(0, self._blocked_until_ns - now_ns)
         return max(blocked, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
+
+    def read_wait_ns(self, weight: float, now_ns: int) -> int:
+        """Return how long until a query of this weight may be asked, if nobody is faster."""
+        blocked = max(0, self._blocked_until_ns - now_ns)
+        return max(blocked, self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns))
 
     def on_rate_limited(self, retry_after_s: float, now_ns: int) -> None:
         """Obey a 429: nothing goes out before `retry_after_s` has passed."""

@@ -143,7 +143,8 @@ def _view(body: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"reason: {body['order']['reason']}"))
     section("book", body["book"], "none was needed")
     section("inputs", body["inputs"])
-    section("edge, bps", {name.removeprefix("edge_"): text for name, text in body["edge"].items()}, "not an entry")
+    terms = {name.removeprefix("edge_"): text for name, text in body["edge"].items()}
+    section("edge, bps", terms, "none kept: an exit, or its strategy handed no edge over")
     section("parameters" + (f" ({body['parameters_note']})" if body["parameters_note"] else ""), body["parameters"])
     for verdict in body["risk"]:
         said = " ".join(text for text in (verdict["verdict"], verdict["reason"], verdict["text"]) if text)

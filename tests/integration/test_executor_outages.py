@@ -60,7 +60,7 @@ async def journaled(account: LiveAccount, folder: Path) -> AsyncIterator[Embedde
         await fleet.begin_session("live", "sim", {}, 1, 1)
         await fleet.close()
         journal = PostgresJournal(url, "main", "session-1")
-        account.journal = journal  # type: ignore[assignment]
+        account.journal = journal
         yield server
         await journal.close()
     finally:

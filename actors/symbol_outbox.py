@@ -19,6 +19,8 @@ from trading.model.errors import FencedOut, InvariantViolated, TradingError
 from trading.model.orders import CancelIntent, OrderIntent, Purpose, VenueEvent
 
 BATCH_MAX = 50
+# Each batch of reports waits for a commit of its own: smaller ones fall behind a venue that fills fast.
+REPORTS_BATCH_MAX = 500
 # An engine holds a handful of orders; ten thousand waiting events mean an executor gone for long: start anew.
 REPORTS_MAX = 10_000
 ORDERS_MAX = 1_000
@@ -111,7 +113,7 @@ class Outbox:
             await self._reports_wait.wait()
             self._reports_wait.clear()
             while self._reports:
-                batch = tuple(self._reports[index] for index in range(min(BATCH_MAX, len(self._reports))))
+                batch = tuple(self._reports[index] for index in range(min(REPORTS_BATCH_MAX, len(self._reports))))
                 try:
                     await self._executor.paper_reports(self._symbol, self._owner_epoch, batch)
                 except FencedOut:

@@ -25,6 +25,9 @@ CANCEL_RETRY_NS = 3 * NS_PER_S
 PAUSE_AFTER_END_NS = 200 * NS_PER_MS
 """After an order ended by itself (post-only that would take, remainder of an IOC) the same is not tried at once."""
 
+OPS_OF_A_MOVE = 2
+"""A cancel and a placement."""
+
 PAUSE_NO_NS = {Purpose.ENTRY: NS_PER_S, Purpose.EXIT: 500 * NS_PER_MS}
 PAUSE_NO_MAX_NS = {Purpose.ENTRY: 15 * NS_PER_S, Purpose.EXIT: 4 * NS_PER_S}
 """After a no (denied or rejected) the slot waits, twice as long each time; exits are retried sooner."""
@@ -36,6 +39,9 @@ class Plan(NamedTuple):
     cancels: tuple[tuple[OwnOrder, str], ...]
     places: tuple[DesiredQuote, ...]
     is_held_back: bool
+
+
+NOTHING = Plan((), (), False)
 
 
 @dataclass(slots=True)
@@ -66,45 +72,53 @@ class Quoting:
 
         Args: desired: at most one per slot. orders: ours that are not over.
         Guarantees: what is not wanted is cancelled now, whatever the budget says; moves and placements wait for it,
-        urgent ones excepted.
+        urgent ones excepted. While an exit waits for it, no entry takes from it: what reduces goes before what opens.
         """
+        if not desired and not orders:
+            return NOTHING
         wanted = {(quote.side, quote.purpose): quote for quote in desired}
         cancels: list[tuple[OwnOrder, str]] = []
+        places: list[DesiredQuote] = []
+        kept = 0  # operations that an entry has to leave to the exits
         is_held_back = False
-        busy: set[Slot] = set()
-        for order in orders:
-            slot = (order.side, order.purpose)
-            busy.add(slot)
-            if not order.is_resting_type:
-                continue  # it ends by itself
-            quote = wanted.get(slot)
-            if order.is_cancel_requested:
-                if self._is_cancel_due_again(order, now_ns):
-                    cancels.append((order, "asked again"))
-                continue
-            if quote is None or quote.type is not order.type or quote.qty_lots < order.open_lots:
-                cancels.append((order, quote.reason if quote is not None else "not wanted"))
-                self._spend(1, now_ns)
-                continue
-            reason = _move_reason(order, quote, now_ns)
-            if not reason:
-                continue
-            if quote.is_urgent or self._bucket.tokens(now_ns) >= 2:
-                cancels.append((order, reason))
-                self._spend(1, now_ns)
-            else:
-                is_held_back = True
-        places = []
-        for slot, quote in wanted.items():
-            if slot in busy or now_ns < self._pause_of(slot).until_ns:
-                continue
-            if quote.is_urgent:
-                self._spend(1, now_ns)
-                places.append(quote)
-            elif self._bucket.try_take(1, now_ns):
-                places.append(quote)
-            else:
-                is_held_back = True
+        for purpose in (Purpose.EXIT, Purpose.ENTRY):
+            busy: set[Slot] = set()
+            for order in orders:
+                if order.purpose is not purpose:
+                    continue
+                slot = (order.side, purpose)
+                busy.add(slot)
+                if not order.is_resting_type:
+                    continue  # it ends by itself
+                quote = wanted.get(slot)
+                if order.is_cancel_requested:
+                    if self._is_cancel_due_again(order, now_ns):
+                        cancels.append((order, "asked again"))
+                    continue
+                if quote is None or quote.type is not order.type or quote.qty_lots < order.open_lots:
+                    cancels.append((order, quote.reason if quote is not None else "not wanted"))
+                    self._spend(1, now_ns)
+                    continue
+                reason = _move_reason(order, quote, now_ns)
+                if not reason:
+                    continue
+                if quote.is_urgent or self._bucket.tokens(now_ns) >= OPS_OF_A_MOVE + kept:
+                    cancels.append((order, reason))
+                    self._spend(1, now_ns)
+                else:
+                    is_held_back = True
+            for slot, quote in wanted.items():
+                if slot[1] is not purpose or slot in busy or now_ns < self._pause_of(slot).until_ns:
+                    continue
+                if quote.is_urgent:
+                    self._spend(1, now_ns)
+                    places.append(quote)
+                elif self._bucket.tokens(now_ns) >= 1 + kept and self._bucket.try_take(1, now_ns):
+                    places.append(quote)
+                else:
+                    is_held_back = True
+            if purpose is Purpose.EXIT:
+                kept = self._limits.risk_order_ops_burst if is_held_back else self._successors(wanted, orders, cancels)
         return Plan(tuple(cancels), tuple(places), is_held_back)
 
     def on_change(self, before: OwnOrder, after: OwnOrder, now_ns: int) -> None:
@@ -128,6 +142,15 @@ class Quoting:
 
     def _pause_of(self, slot: Slot) -> _SlotPause:
         return self._pauses.setdefault(slot, _SlotPause())
+
+    def _successors(
+        self, wanted: dict[Slot, DesiredQuote], orders: tuple[OwnOrder, ...], cancels: list[tuple[OwnOrder, str]]
+    ) -> int:
+        """Count the exits between the end of one order and its successor, which is to find its operation."""
+        ending = [order for order, _ in cancels]
+        ending.extend(order for order in orders if order.is_cancel_requested)
+        slots = {(order.side, order.purpose) for order in ending if order.purpose is Purpose.EXIT}
+        return sum(1 for slot in slots if slot in wanted and not wanted[slot].is_urgent)
 
     def _spend(self, operations: int, now_ns: int) -> None:
         """Take operations that are not to be refused."""

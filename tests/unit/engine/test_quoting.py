@@ -40,7 +40,7 @@ def quoting(ops_per_s: float = 0.5, burst: int = 6) -> Quoting:
 
 
 def test_wish_without_an_order_is_placed_and_with_one_is_left_alone() -> None:
-    assert quoting().plan((BUY, SELL), (), 0).places == (BUY, SELL)
+    assert quoting().plan((BUY, SELL), (), 0).places == (SELL, BUY)
     plan = quoting().plan((BUY,), (working(BUY),), 5 * S)
     assert (plan.cancels, plan.places) == ((), ())
 
@@ -163,3 +163,45 @@ def test_pauses_are_forgotten_when_trading_is_switched_on() -> None:
     planner.on_change(pending, replace(pending, status=OrderStatus.REJECTED), 0)
     planner.forget_pauses()
     assert planner.plan((BUY,), (), 1).places == (BUY,)
+
+
+def test_exit_follows_a_falling_price_however_often_the_bid_ends_and_comes_back() -> None:
+    planner = quoting()
+    working_orders: dict[Side, OwnOrder] = {}
+    touch, moves, bids = 10_000, 0, 0
+    for second in range(60):
+        now_ns, touch = second * S, touch - 1
+        bid = BUY._replace(price_ticks=touch - 5, requote=Requote(S, 1))
+        ask = SELL._replace(price_ticks=touch + 5, requote=Requote(S, 1))
+        old_bid = working_orders.get(Side.BUY)
+        is_bid_wanted = old_bid is None or old_bid.price_ticks <= bid.price_ticks + 1  # market_maker's "too generous"
+        for _ in range(2):  # the look itself, and the one after the cancels were answered
+            desired = (bid, ask) if is_bid_wanted else (ask,)
+            plan = planner.plan(desired, tuple(working_orders.values()), now_ns)
+            for order, reason in plan.cancels:
+                del working_orders[order.side]
+                moves += reason == "moved" and order.side is Side.SELL
+            for quote in plan.places:
+                working_orders[quote.side] = working(quote, now_ns)
+                bids += quote.side is Side.BUY
+    assert moves >= 10  # 30 + 6 operations in all, two a move
+    assert bids >= 1  # before the ask needed them
+
+
+def test_entry_waits_while_an_exit_waits_for_the_budget() -> None:
+    planner = quoting(ops_per_s=0.5, burst=2)
+    planner.plan((BUY, SELL), (), 0)
+    order = working(SELL)
+    lower = SELL._replace(price_ticks=105)
+    held = planner.plan((BUY, lower), (order,), 3 * S)  # one operation and a half: a placement, but no move
+    assert (held.cancels, held.places, held.is_held_back) == ((), (), True)
+    assert planner.plan((BUY, lower), (order,), 4 * S).cancels == ((order, "moved"),)
+    leaving = replace(order, cancel_requested_ns=4 * S, status=OrderStatus.CANCELLING)
+    assert planner.plan((BUY, lower), (leaving,), 4 * S + 1).places == ()  # it is the successor's
+    assert planner.plan((BUY, lower), (), 4 * S + 2).places == (lower,)
+
+
+def test_exit_is_placed_before_an_entry_when_one_operation_is_left() -> None:
+    planner = quoting(ops_per_s=0.5, burst=2)
+    planner.plan((BUY,), (), 0)
+    assert planner.plan((BUY, SELL), (), 0).places == (SELL,)

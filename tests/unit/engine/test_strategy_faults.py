@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine_desk import EAGER, Desk, config, engine
 from tests.market_scenes import SYMBOL, S, delta, snapshot
+from trading.engine.edge import EdgeTerms
 from trading.engine.messages import ParametersChanged, TimerFired, TradingSwitched
 from trading.engine.strategy import registry
 from trading.engine.strategy.answer_check import check_desires
@@ -20,6 +21,7 @@ from trading.model.orders import OrderType, Purpose, Refusal
 BIDS = [(9_990, 1_000), (9_980, 5_000)]
 ASKS = [(10_010, 1_000), (10_020, 5_000)]
 QUOTE = DesiredQuote(Side.BUY, Purpose.ENTRY, OrderType.LIMIT_MAKER, 9_990, 250, "entry", Requote(0, 1))
+EDGE = EdgeTerms(20.0, 20.0, 4.0, 1.0, 0.0, 15.0, 1.0, 0.0)
 GOOD = Desires((QUOTE,), (), "ENTERING")
 
 
@@ -35,6 +37,19 @@ WRONG_ANSWERS: dict[str, Any] = {
     "an edge that is a number": GOOD._replace(quotes=(QUOTE._replace(edge=3.0),)),  # type: ignore[arg-type]
     "terms that are numbers": GOOD._replace(quotes=(QUOTE._replace(terms=(("a", 1),)),)),  # type: ignore[arg-type]
     "a state that is a number": GOOD._replace(machine_state=7),  # type: ignore[arg-type]
+    "a move rule without an age": GOOD._replace(quotes=(QUOTE._replace(requote=Requote(None, 1)),)),  # type: ignore[arg-type]
+    "a move rule in text": GOOD._replace(quotes=(QUOTE._replace(requote=Requote(0, "1")),)),  # type: ignore[arg-type]
+    "a renewal age that is no number": GOOD._replace(
+        quotes=(QUOTE._replace(requote=Requote(0, 1, float("nan"))),)  # type: ignore[arg-type]
+    ),
+    "an edge term in text": GOOD._replace(quotes=(QUOTE._replace(edge=EDGE._replace(quoted="x")),)),  # type: ignore[arg-type]
+    "an edge term missing": GOOD._replace(quotes=(QUOTE._replace(edge=EDGE._replace(net=None)),)),  # type: ignore[arg-type]
+    "an edge term that is not finite": GOOD._replace(quotes=(QUOTE._replace(edge=EDGE._replace(net=float("nan"))),)),
+    "terms of three": GOOD._replace(quotes=(QUOTE._replace(terms=(("a", "1", "2"),)),)),  # type: ignore[arg-type]
+    "terms in a mapping": GOOD._replace(quotes=(QUOTE._replace(terms={"ab": "1"}),)),  # type: ignore[arg-type]
+    "an urgency in text": GOOD._replace(quotes=(QUOTE._replace(is_urgent="no"),)),  # type: ignore[arg-type]
+    "a reason no database keeps": GOOD._replace(quotes=(QUOTE._replace(reason="a\x00"),)),
+    "more lots than 64 bits": GOOD._replace(quotes=(QUOTE._replace(qty_lots=2**63),)),
     "no requote rule": GOOD._replace(quotes=(QUOTE._replace(requote=None),)),  # type: ignore[arg-type]
 }
 
@@ -107,6 +122,7 @@ def test_wrong_answer_of_a_strategy_is_refused_with_a_sentence(name: str) -> Non
 
 def test_sound_answer_passes() -> None:
     check_desires(GOOD)
+    check_desires(GOOD._replace(quotes=(QUOTE._replace(edge=EDGE, terms=(("spread_bps", "20.0"),)),)))
     check_desires(Desires((), (Refusal.IMBALANCE,), "FLAT"))
 
 

@@ -5,15 +5,20 @@ May import `trading.model` and the strategy protocol.
 
 from __future__ import annotations
 
+from math import isfinite
+
 from trading.engine.edge import EdgeTerms
 from trading.engine.strategy.protocol import DesiredQuote, Desires, Requote
 from trading.model.errors import InvariantViolated
 from trading.model.market import Side
 from trading.model.orders import OrderType, Purpose, Refusal
 
+WHOLE_MAX = 2**63 - 1
+"""Largest whole number that travels on: orders are kept in 64 bits."""
+
 
 def check_desires(desires: object) -> None:
-    """Check types and shape, so that a wrong answer is the strategy's fault and not a crash further down.
+    """Check types and shape, nested ones too, so that a wrong answer is the strategy's fault and no crash further down.
 
     Raises: InvariantViolated saying what was expected. Whether a quote is wise is for symbol risk.
     """
@@ -23,8 +28,7 @@ def check_desires(desires: object) -> None:
     refusals: object = desires.refusals
     if not (isinstance(quotes, tuple) and isinstance(refusals, tuple)):
         raise InvariantViolated("expected quotes and refusals as tuples, was something else")
-    if not isinstance(desires.machine_state, str):
-        raise InvariantViolated(f"expected machine_state as text, was {desires.machine_state!r}")
+    _check_text("machine_state", desires.machine_state)
     for quote in desires.quotes:
         _check_quote(quote)
     if len(desires.quotes) > 1 and len({(quote.side, quote.purpose) for quote in desires.quotes}) < len(desires.quotes):
@@ -40,14 +44,44 @@ def _check_quote(quote: object) -> None:
     # `type() is int`: a float, a Decimal or a numpy number would be no ticks, and True no quantity.
     if type(quote.price_ticks) is not int or type(quote.qty_lots) is not int:
         raise InvariantViolated(f"expected whole ticks and lots, was {quote.price_ticks!r}, {quote.qty_lots!r}")
-    kinds = ((quote.side, Side), (quote.purpose, Purpose), (quote.type, OrderType), (quote.requote, Requote))
-    for value, kind in kinds:
+    if max(abs(quote.price_ticks), abs(quote.qty_lots)) > WHOLE_MAX:
+        raise InvariantViolated(f"expected ticks and lots of at most {WHOLE_MAX}, was a larger number")
+    for value, kind in ((quote.side, Side), (quote.purpose, Purpose), (quote.type, OrderType), (quote.is_urgent, bool)):
         if not isinstance(value, kind):
             raise InvariantViolated(f"expected {kind.__name__}, was {value!r}")
-    if quote.edge is not None and not isinstance(quote.edge, EdgeTerms):
-        raise InvariantViolated(f"expected EdgeTerms or None, was {type(quote.edge).__name__}")
-    texts: list[object] = [quote.reason]
-    if quote.terms:
-        texts.extend(text for pair in quote.terms for text in pair)
-    if not all(isinstance(text, str) for text in texts):
-        raise InvariantViolated(f"expected reason and terms as text, was {quote.reason!r}, {quote.terms!r}")
+    _check_requote(quote.requote)
+    if quote.edge is not None:
+        _check_edge(quote.edge)
+    _check_text("reason", quote.reason)
+    terms: object = quote.terms
+    if not isinstance(terms, tuple):
+        raise InvariantViolated(f"expected terms as a tuple of pairs, was {type(terms).__name__}")
+    for pair in terms:
+        if not (isinstance(pair, tuple) and len(pair) == 2):
+            raise InvariantViolated(f"expected each of the terms as (name, text), was {pair!r}")
+        _check_text("the name of a term", pair[0])
+        _check_text("the text of a term", pair[1])
+
+
+def _check_requote(requote: object) -> None:
+    if type(requote) is not Requote:
+        raise InvariantViolated(f"expected Requote, was {requote!r}")
+    values: tuple[object, ...] = requote
+    for name, value in zip(Requote._fields, values, strict=True):
+        if type(value) is not int or not 0 <= value <= WHOLE_MAX:
+            raise InvariantViolated(f"expected requote.{name} as a whole number from 0, was {value!r}")
+
+
+def _check_edge(edge: object) -> None:
+    if type(edge) is not EdgeTerms:
+        raise InvariantViolated(f"expected EdgeTerms or None, was {type(edge).__name__}")
+    values: tuple[object, ...] = edge
+    for name, value in zip(EdgeTerms._fields, values, strict=True):
+        if not (isinstance(value, int | float) and isfinite(value)):
+            raise InvariantViolated(f"expected edge.{name} as a finite number, was {value!r}")
+
+
+def _check_text(name: str, text: object) -> None:
+    # Printable: a NUL or half a surrogate pair is text to Python, and none to the database.
+    if not (isinstance(text, str) and text.isprintable()):
+        raise InvariantViolated(f"expected {name} as printable text, was {text!r}")

@@ -16,6 +16,8 @@ from trading.model.units import plain
 
 Value = bool | int | float | Decimal | str
 T = TypeVar("T")
+DIGITS_MAX = 30
+"""Digits on either side of a decimal parameter's point; text of more is no amount anybody means."""
 
 
 def parameter(
@@ -75,6 +77,8 @@ def declarations(cls: type) -> tuple[Declaration, ...]:
 def parse(cls: type[T], values: Mapping[str, str], base: T | None = None) -> T:
     """Build a parameter set from text, over `base` or the defaults; whole or not at all.
 
+    Whether values go together is for the class: its `__post_init__` raises ConfigError when they do not.
+
     Raises: ConfigError naming the parameter and what is allowed.
     """
     known = {item.name: item for item in fields(cls) if "kind" in item.metadata}  # type: ignore[arg-type]
@@ -94,6 +98,13 @@ def as_texts(values: object) -> tuple[tuple[str, str], ...]:
         for item in fields(values)  # type: ignore[arg-type]
         if "kind" in item.metadata
     )
+
+
+def check_order(values: object, low: str, high: str) -> None:
+    """Refuse two parameters of which the lower bound is above the upper one. Raises: ConfigError."""
+    least, most = getattr(values, low), getattr(values, high)
+    if least > most:
+        raise ConfigError(f"expected {low} <= {high}, was {text_of(least)} and {text_of(most)}: nothing lies between")
 
 
 def text_of(value: Value) -> str:
@@ -119,10 +130,14 @@ def _parse_one(name: str, text: str, declared: Mapping[str, Any]) -> Value:
     except (ValueError, InvalidOperation) as error:
         raise ConfigError(f"{name}: expected {_named(kind)}, was {text!r}") from error
     low, high = declared["low"], declared["high"]
-    is_number = value == value and value not in (float("inf"), float("-inf"))
+    # Decimals apart: comparing a signalling NaN raises.
+    is_number = value.is_finite() if isinstance(value, Decimal) else value not in (float("inf"), float("-inf"))
+    is_number = is_number and value == value
     if not is_number or (low is not None and value < low) or (high is not None and value > high):
         unit = f" {declared['unit']}" if declared["unit"] else ""
         raise ConfigError(f"{name}: expected {_named(kind)} from {text_of(low)} to {text_of(high)}{unit}, was {text!r}")
+    if isinstance(value, Decimal) and (int(value.as_tuple().exponent) < -DIGITS_MAX or value.adjusted() > DIGITS_MAX):
+        raise ConfigError(f"{name}: expected at most {DIGITS_MAX} digits before and after the point, was {text!r}")
     return value
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from trading.engine.parameters import parameter
+from trading.engine.parameters import check_order, parameter
 from trading.engine.strategy.protocol import DesiredQuote, OwnOrder
+from trading.engine.strategy.schedule import check_window
 from trading.model.instrument import Instrument
 from trading.model.market import BookState, Level, Side
 from trading.model.orders import OrderStatus, Purpose, Refusal
@@ -73,6 +74,11 @@ class SymbolRiskLimits:
     risk_intent_valid_ms: int = parameter(
         2000, "ms", "age after which an intent that was not sent is denied as stale", 50, 60_000
     )
+
+    def __post_init__(self) -> None:
+        """Refuse values that leave nothing to trade. Raises: ConfigError."""
+        check_order(self, "risk_min_spread_bps", "risk_max_spread_bps")
+        check_window(self.risk_window_start_min, self.risk_window_end_min, "risk_")
 
 
 class SymbolStanding(NamedTuple):

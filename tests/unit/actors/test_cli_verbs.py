@@ -47,6 +47,8 @@ def client(answer: Callable[[httpx.Request], httpx.Response]) -> ApiClient:
         ["up", "--strategy", "astrology"],
         ["up", "--set", "no_such_parameter=1"],
         ["up", "--set", "min_edge_bps=wide"],
+        ["up", "--set", "order_quote=sNaN"],
+        ["up", "--set", "window_start_min=600", "--set", "window_end_min=600"],
         ["up", "--replay", "absent.parquet"],
         ["up", "--venue", "mexc"],
         ["up", "--speed", "0"],

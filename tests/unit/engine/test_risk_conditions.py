@@ -63,7 +63,7 @@ def measures(volatility_ticks: int = 0) -> MarketMeasures:
         ({"risk_max_spread_bps": 19.0}, ASK, (Refusal.SPREAD_TOO_WIDE,)),
         ({"risk_gone_spread_ratio": 2.0}, (10_050, 5), (Refusal.MAKER_GONE,)),
         ({"risk_gone_spread_ratio": 4.0}, (10_050, 5), ()),
-        ({"risk_window_start_min": 0, "risk_window_end_min": 0}, ASK, (Refusal.SCHEDULE,)),
+        ({"risk_window_start_min": 1, "risk_window_end_min": 2}, ASK, (Refusal.SCHEDULE,)),
         ({"risk_window_start_min": 1439, "risk_window_end_min": 5}, ASK, ()),
     ],
 )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.engine.edge import HORIZON_CHOICES
-from trading.engine.parameters import parameter
+from trading.engine.parameters import check_order, parameter
+from trading.engine.strategy.schedule import check_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,9 @@ class SpreadCaptureParameters:
     adverse_prior_weight: float = parameter(20.0, "samples", "how many samples that assumption is worth", 0, 10_000)
     maker_exit_prior: float = parameter(0.8, "ratio", "share of passive exits assumed at first", 0, 1)
     maker_exit_weight: float = parameter(10.0, "exits", "how many exits that assumption is worth", 0, 10_000)
+
+    def __post_init__(self) -> None:
+        """Refuse values that leave nothing to trade. Raises: ConfigError."""
+        check_order(self, "min_imbalance", "max_imbalance")
+        check_order(self, "min_spread_bps", "max_spread_bps")
+        check_window(self.window_start_min, self.window_end_min)

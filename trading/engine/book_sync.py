@@ -163,12 +163,13 @@ class BookSync:
     def on_best_quote(self, quote: BestQuote, now_ns: int) -> SyncResult:
         """Compare a book-ticker push with the book: at the same version they must agree, and the book must follow."""
         self._heard(now_ns)
-        if not quote.version:
+        if not quote.version or not self.quote_check.is_trusted:
             # It compares with no state of the book; where no push comes, prices that stay different are worth a look.
             if self._is_confirmed and not is_same_best(quote, self.book):
                 self._watch.on_hint(now_ns)
-            return _IGNORED
-        if self._has_chain and quote.version > self.book.version:
+            if not quote.version:
+                return _IGNORED
+        elif self._has_chain and quote.version > self.book.version:
             self._watch.on_shown(now_ns)
         if not self._has_chain:
             self.quote_check.hold(quote, now_ns)

@@ -2,7 +2,8 @@
 
 Both streams carry book versions: where a quote and the book stand at the same version, their best prices must agree,
 and a version that the ticker has shown must reach the book soon. The ticker's version field is young (2026-06) and its
-meaning undocumented: after two book losses on its word, without one agreement since, it is only counted.
+meaning undocumented: after two book losses on its word, without one agreement since, it is only counted. Its versions
+then show nothing of the depth line either; its prices stay a hint, as those of a ticker without versions.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class QuoteCheck:
         return result
 
     def shows_beyond(self, version: int) -> bool:
-        """Return whether a kept quote names a later version."""
-        return any(quote.version > version for quote, _ in self._pending)
+        """Return whether a kept quote names a later version, as far as its versions are trusted."""
+        return self.is_trusted and any(quote.version > version for quote, _ in self._pending)
 
     def ahead_since_ns(self) -> int | None:
         """Return since when the ticker has shown a version that the book lacks; None when it has not."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.engine_desk import Desk, engine
 from tests.market_scenes import SYMBOL as SCENE
 from tests.market_scenes import S, delta, snapshot
@@ -105,6 +107,26 @@ def test_dead_depth_topic_beside_a_ticker_without_versions_is_found_within_secon
         quote = BestQuote(SYMBOL, 0, (venue.version, 5), (venue.version + 9, 5), 0, 0)
         venue.sync.on_best_quote(quote, venue.now_ns)
         assert seconds < 20
+
+
+@pytest.mark.parametrize("push_every_s", [12, 100_000])
+def test_ticker_whose_versions_are_of_another_kind_costs_one_connection_at_most(push_every_s: int) -> None:
+    """Its numbers lie far above the book's for ever; its prices are right, and so is REST. Symbols that seldom move."""
+    venue = DeadDepth(versions_per_s=0.000_001, has_ticker=False)
+    proven_s = 0
+    for second in range(1, 601):
+        venue.run(1)
+        if second % push_every_s == 0:
+            venue.version += 1
+            new = venue.version
+            bids, asks = ((new - 1, 0), (new, 5)), ((new + 8, 0), (new + 9, 5))
+            venue.take(venue.sync.on_delta(BookDelta(SYMBOL, new, new, bids, asks, 0, 0), venue.now_ns))
+        best = (venue.version, 5), (venue.version + 9, 5)
+        venue.take(venue.sync.on_best_quote(BestQuote(SYMBOL, 10**9 + second, *best, 0, 0), venue.now_ns))
+        proven_s += venue.sync.state is BookState.PROVEN
+    assert not venue.sync.quote_check.is_trusted
+    assert len(venue.reconnects) <= 1
+    assert proven_s >= 560
 
 
 def test_live_depth_topic_heals_every_doubt_at_once() -> None:

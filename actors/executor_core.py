@@ -206,12 +206,15 @@ class ExecutorCore:
     async def _register_instruments(self, loaded: JournalState) -> None:
         """Tell the journal every symbol that may write: living symbol actors go on without attaching again."""
         names = {symbol for symbol, _ in loaded.symbol_epochs}
-        names |= {item.symbol for item in loaded.unfinished} | {item.symbol for item in loaded.positions}
+        names |= {item.symbol for item in (*loaded.unfinished, *loaded.short)}
+        names |= {item.symbol for item in loaded.positions}
         listed = [self.state.instruments[symbol] for symbol in sorted(names & self.state.instruments.keys())]
         await self.journal.register_instruments(listed, self.clock.now_ns())
 
     async def _restore_orders(self, loaded: JournalState) -> None:
-        known = [record for record in loaded.unfinished if record.symbol in self.state.instruments]
+        """Bring back what is open, and what is over but short of executions: those are still to be fetched."""
+        orders = (*loaded.unfinished, *loaded.short)
+        known = [record for record in orders if record.symbol in self.state.instruments]
         for record in known:
             fills = await self.journal.fills_of(record.client_order_id) if record.filled_lots else ()
             tracker = OrderTracker(replace(record, executor_epoch=self.keeper.epoch), fills)
@@ -219,8 +222,8 @@ class ExecutorCore:
                 tracker.forget_unbooked()  # a paper venue that lives on repeats what it did
             self.state.orders.put(tracker)
             self.account.on_order(tracker.record)
-        if len(known) < len(loaded.unfinished):
-            text = f"{len(loaded.unfinished) - len(known)} unfinished orders of symbols that the venue does not list"
+        if len(known) < len(orders):
+            text = f"{len(orders) - len(known)} unfinished orders of symbols that the venue does not list"
             self.alerts.raise_alert("alert", "orders_unlisted", text)
 
     def _recover(self) -> None:

@@ -26,7 +26,10 @@ _WATCHED = frozenset({OrderStatus.UNKNOWN, OrderStatus.CANCELLING})
 
 
 class OrderTable:
-    """All live orders, and the last finished ones. Invariant: every live order of the account is here."""
+    """All live orders, and the last finished ones.
+
+    Invariant: every live order of the account is here, and every finished one that is known to be short of executions.
+    """
 
     def __init__(self) -> None:
         self._live: dict[str, OrderTracker] = {}
@@ -60,9 +63,10 @@ class OrderTable:
         self._live.pop(name, None)
         self._finished[name] = tracker
         if len(self._finished) > FINISHED_MAX:
-            _, oldest = self._finished.popitem(last=False)
-            self._by_venue_id.pop(oldest.record.venue_order_id, None)
-            self._watched.pop(oldest.record.client_order_id, None)
+            # One that is short of executions stays until they are booked: nobody else would ask for them.
+            oldest = next((item for item in self._finished if item not in self._watched), None)
+            if oldest is not None:
+                self._by_venue_id.pop(self._finished.pop(oldest).record.venue_order_id, None)
 
     def drop(self, client_order_id: str) -> None:
         """Forget an order that was never written under this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import psycopg
@@ -222,6 +223,16 @@ async def test_repeated_batch_does_not_bring_back_a_state_that_a_later_entry_of_
     (found,) = await journal.orders_by_id(["o1"])
     assert found.status is OrderStatus.CANCELLED
     assert (await journal.load("main")).unfinished == ()
+
+
+async def test_finished_order_that_is_short_of_executions_is_loaded_again(journal: Journal, lease: Lease) -> None:
+    short = an_order("o1", OrderStatus.CANCELLED).changed(created_ns=time.time_ns(), venue_filled_lots=400)
+    whole = an_order("o2", OrderStatus.CANCELLED).changed(created_ns=time.time_ns())
+    still_open = an_order("o3", OrderStatus.OPEN).changed(created_ns=time.time_ns(), venue_filled_lots=400)
+    await journal.commit_entries(lease, [JournalEntry(order, None) for order in (short, whole, still_open)])
+    state = await journal.load("main")
+    assert [order.client_order_id for order in state.short] == ["o1"]
+    assert [order.client_order_id for order in state.unfinished] == ["o3"]
 
 
 async def test_order_of_another_account_is_not_read(database_url: str, postgres_server: object) -> None:

@@ -130,11 +130,16 @@ class OrderTracker:
         return self.on_unknown(answer.text, now_ns)
 
     def on_report(self, report: VenueOrder, now_ns: int) -> tuple[Step, ...]:
-        """Take a push or a query's word on the order."""
+        """Take a push or a query's word on the order.
+
+        A word that more of a finished order has traded is a step of its own: until that is booked it outlives us.
+        """
         executed = max(self.record.venue_filled_lots, min(report.filled_lots, self.record.qty_lots))
+        is_late = executed != self.record.venue_filled_lots and self.record.status.is_terminal
         if executed != self.record.venue_filled_lots:
             self.record = self.record.changed(venue_filled_lots=executed)
-        return self._on_state(report, executed, now_ns) + self._take_waiting(now_ns)
+        steps = self._on_state(report, executed, now_ns) + self._take_waiting(now_ns)
+        return steps or ((Step(self.record),) if is_late else ())
 
     def _on_state(self, report: VenueOrder, executed: int, now_ns: int) -> tuple[Step, ...]:
         if report.status in _HELD:

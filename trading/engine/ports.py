@@ -130,6 +130,7 @@ class JournalState:
     ledger_totals: (asset, sum of all ledger lines): the balances of the account. has_opening: its opening is booked.
     symbol_epochs: (symbol, current owner epoch). day_open: the last equity point before 00:00 UTC of today (database
     clock), else the first of today, else None. peak_net_pnl: the highest `net_pnl` ever stored; None without points.
+    short: finished orders of the last 7 days of which the venue has told more executions than are booked.
     """
 
     unfinished: tuple[OrderRecord, ...]
@@ -146,6 +147,7 @@ class JournalState:
     peak_net_pnl: Decimal | None = None
     streak: LossStreak = LossStreak()
     has_opening: bool = False
+    short: tuple[OrderRecord, ...] = ()
 
 
 class Journal(Protocol):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
+from actors.executor_state import OrderTable
 from actors.executor_values import ExecutorSettings
 from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle
+from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import OrderRecord, Submission
 from trading.engine.reconcile import OrphanPolicy
 from trading.model.market import Side
@@ -120,6 +124,39 @@ async def test_execution_that_the_venue_counts_only_after_the_end_is_fetched_and
     assert (record.status, record.filled_lots) == (OrderStatus.PARTIALLY_CANCELLED, 400)
     assert system.executor.core.account.position("BTCUSDT").qty == Decimal("0.04")
     assert system.executor.core.state.orders.watched() == ()
+
+
+async def test_execution_that_the_venue_counts_only_after_the_end_survives_a_restart(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    name = intent.client_order_id
+    system.venue.end(name)  # "cancelled, nothing traded"
+    await settle()
+    system.venue.fill(name, 400, pushes=False)
+    system.venue.end(name)  # "cancelled, 400 traded"
+    await settle()
+    assert (await row(system, name)).venue_filled_lots == 400
+    await system.crash()  # before its trades were fetched
+    assert [item.record.client_order_id for item in system.executor.core.state.orders.watched()] == [name]
+    assert system.executor.core.state.orders.live() == ()
+    await rounds(system, 0, NS_PER_S, NS_PER_S)
+    record = await row(system, name)
+    assert (record.status, record.filled_lots) == (OrderStatus.PARTIALLY_CANCELLED, 400)
+    assert system.executor.core.account.position("BTCUSDT").qty == Decimal("0.04")
+    assert [line.kind for line in system.journal.ledger if line.kind == "adjustment"] == []
+
+
+def test_finished_order_that_is_short_of_executions_is_never_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.executor_state.FINISHED_MAX", 2)
+    system = System()
+    table = OrderTable()
+    cancelled = _record(system, "short").changed(status=OrderStatus.CANCELLED, venue_filled_lots=400)
+    table.put(OrderTracker(cancelled))
+    for number in range(5):
+        table.put(OrderTracker(cancelled.changed(client_order_id=f"done-{number}", venue_filled_lots=0)))
+    assert [table.get(f"done-{number}") is not None for number in range(5)] == [False] * 4 + [True]
+    assert [item.record.client_order_id for item in table.watched()] == ["short"]
+    assert table.get("short") is not None
 
 
 async def test_events_missed_while_the_stream_was_down_are_found(system: System) -> None:

@@ -261,6 +261,7 @@ class PostgresJournal:
         day_start_ns = int((await self._reads.read(sql.DAY_START_NS, {}))[0][0])
         today = {**key, "day_start_ns": day_start_ns}
         unfinished = await self._reads.read(sql.READ_UNFINISHED, key)
+        short = await self._reads.read(sql.READ_SHORT, key)
         positions = await self._reads.read(sql.READ_POSITIONS, key)
         last_seq = await self._reads.read(sql.READ_LAST_SEQ, key)
         limits = await self._reads.read(sql.READ_RISK, {**key, "kind": "limit"})
@@ -287,6 +288,7 @@ class PostgresJournal:
             peak_net_pnl=peak_net_pnl,
             streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
             has_opening=has_opening,
+            short=tuple(order_from_row(row) for row in short),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

@@ -244,6 +244,13 @@ READ_UNFINISHED: Final[LiteralString] = f"""{_ORDERS}
 WHERE account = %(account)s AND status IN ('PENDING', 'SENT', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'CANCELLING')
 ORDER BY created_ns, client_order_id"""
 
+# Over, but short of executions that the venue has told of. Back as far as the venue lists finished orders: 7 days.
+READ_SHORT: Final[LiteralString] = f"""{_ORDERS}
+WHERE account = %(account)s AND venue_filled_lots > filled_lots
+    AND status NOT IN ('PENDING', 'SENT', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'CANCELLING')
+    AND created_ns >= (extract(epoch FROM clock_timestamp() - interval '7 days') * 1000000000)::bigint
+ORDER BY created_ns, client_order_id"""
+
 READ_ORDERS: Final[LiteralString] = f"""{_ORDERS}
 WHERE client_order_id = ANY(%(ids)s::text[]) AND account = %(account)s ORDER BY created_ns"""
 

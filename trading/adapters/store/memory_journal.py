@@ -244,6 +244,7 @@ class MemoryJournal:
         for line in self._ledger:
             totals[line.asset] = totals.get(line.asset, ZERO) + line.amount
         unfinished = [order for order in self._orders.values() if not order.status.is_terminal]
+        over = [order for order in self._orders.values() if order.status.is_terminal]
         epochs = {name.removeprefix(prefix): held[0] for name, held in self._leases.items() if name.startswith(prefix)}
         return JournalState(
             unfinished=tuple(sorted(unfinished, key=lambda order: (order.created_ns, order.client_order_id))),
@@ -260,6 +261,7 @@ class MemoryJournal:
             peak_net_pnl=max((point.net_pnl for point in self._equity), default=None),
             streak=self._streaks[-1] if self._streaks else LossStreak(),
             has_opening=any(line.kind == "opening" for line in self._ledger),
+            short=tuple(order for order in over if order.venue_filled_lots > order.filled_lots),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

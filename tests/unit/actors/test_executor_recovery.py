@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-import pytest
-
-from actors.executor_state import OrderTable
+from actors.executor_state import FINISHED_MAX, OrderTable
 from actors.executor_values import ExecutorSettings
 from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle
 from trading.engine.order_tracker import OrderTracker
@@ -146,15 +144,14 @@ async def test_execution_that_the_venue_counts_only_after_the_end_survives_a_res
     assert [line.kind for line in system.journal.ledger if line.kind == "adjustment"] == []
 
 
-def test_finished_order_that_is_short_of_executions_is_never_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.executor_state.FINISHED_MAX", 2)
+def test_finished_order_that_is_short_of_executions_is_never_evicted() -> None:
     system = System()
     table = OrderTable()
     cancelled = _record(system, "short").changed(status=OrderStatus.CANCELLED, venue_filled_lots=400)
     table.put(OrderTracker(cancelled))
-    for number in range(5):
+    for number in range(FINISHED_MAX + 1):
         table.put(OrderTracker(cancelled.changed(client_order_id=f"done-{number}", venue_filled_lots=0)))
-    assert [table.get(f"done-{number}") is not None for number in range(5)] == [False] * 4 + [True]
+    assert (table.get("done-1"), table.get("done-2") is not None) == (None, True)
     assert [item.record.client_order_id for item in table.watched()] == ["short"]
     assert table.get("short") is not None
 

@@ -85,7 +85,7 @@ class BookSync:
         self._is_connected = False
         self._wanted_ns = None
         self._buffer.clear()
-        self._forget_book()
+        self._forget_book(now_ns)
         self._enter(BookState.SYNCING, f"disconnected: {reason}", now_ns)
         return SyncResult(SyncKind.RESYNC)
 
@@ -206,9 +206,9 @@ class BookSync:
 
     def _start_chain(self, snapshot: BookSnapshot, now_ns: int) -> SyncResult:
         buffer = self._buffer
-        needed = buffer[0].from_version - 1 if buffer else self._watch.pushed_version
+        needed = buffer[0].from_version - 1 if buffer else self._watch.needed_version(self.settings, now_ns)
         if snapshot.version < needed:
-            # Older than what the stream has told: the push after the snapshot is not among those we hold.
+            # Older than what was told before: the push after the snapshot is not among those we hold.
             self.counters.snapshots_lagging += 1
             self._watch.is_rest_late = True
             return self._ask_again(now_ns)
@@ -230,7 +230,7 @@ class BookSync:
                 self.counters.gaps += 1
                 buffer.appendleft(delta)
                 reason = f"hole in the buffer: expected version {self.book.version + 1}, was {delta.from_version}"
-                self._forget_book()
+                self._forget_book(now_ns)
                 self._enter(BookState.GAP, reason, now_ns)
                 return self._ask_again(now_ns)
             self.book.apply_delta(delta)
@@ -247,8 +247,7 @@ class BookSync:
             reason = f"pushes stay below version {self.book.version}, the last at {delta.to_version}"
             return self._begin_at(delta, reason, now_ns)
         if self.state is not BookState.PROVEN:
-            # A push that the snapshot already contains shows that the snapshot is not behind the stream.
-            self._is_confirmed = True
+            self._is_confirmed = True  # the snapshot contains it, so it is not behind the stream
             self._judge(now_ns)
         return _IGNORED
 
@@ -343,7 +342,7 @@ class BookSync:
 
     def _restart(self, state: BookState, reason: str, now_ns: int) -> SyncResult:
         self._enter(state, reason, now_ns)
-        self._forget_book()
+        self._forget_book(now_ns)
         self.counters.resyncs += 1
         self._wanted_ns = now_ns + self._pauses.next_ns()
         return SyncResult(SyncKind.RESYNC, self._wanted_ns)
@@ -367,7 +366,8 @@ class BookSync:
         self._wanted_ns = now_ns
         return SyncResult(SyncKind.IGNORED, now_ns)
 
-    def _forget_book(self) -> None:
+    def _forget_book(self, now_ns: int) -> None:
+        self._watch.note_held(self.book.version, now_ns)
         self.book.clear()
         self._has_chain = False
         self._is_confirmed = False

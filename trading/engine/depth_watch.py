@@ -35,6 +35,8 @@ class DepthWatch:
         self.repeats = 0
         """Pushes in a row that told only what the book held already."""
         self._repeats_since_ns = 0
+        self._held_version = 0
+        self._held_ns = 0
         self._connected_ns = 0
         self._missing_since_ns = 0
         self._hint_since_ns = 0
@@ -70,6 +72,22 @@ class DepthWatch:
         self._connected_ns = now_ns
         self.pushed_version = 0
         self._missing_since_ns = self._hint_since_ns = 0
+
+    def note_held(self, version: int, now_ns: int) -> None:
+        """Take note of the version of a book that is thrown away; 0 when there was none."""
+        version = max(version, self.pushed_version)
+        if version:
+            self._held_version, self._held_ns = version, now_ns
+
+    def needed_version(self, settings: BookSyncSettings, now_ns: int) -> int:
+        """Return the version below which a snapshot is known to be old, where no push waits for it.
+
+        What was held before counts on a new line too, until REST cannot lag behind it any more or a push comes: then it
+        is the venue's numbering that has begun anew.
+        """
+        if self.pushed_version:
+            return self.pushed_version
+        return self._held_version if now_ns - self._held_ns <= settings.rest_lag_ns else 0
 
     def has_begun_anew(self, patience_ns: int, now_ns: int) -> bool:
         """Take note of a repeat; True when for so long nothing else came: the venue's versions have begun anew."""

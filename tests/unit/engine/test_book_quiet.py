@@ -130,3 +130,44 @@ def test_book_sync_snapshot_behind_what_was_pushed_already_is_asked_for_again_ho
     late_ns = crossed_ns + 4 * NS_PER_S + BookSyncSettings().rest_lag_ns
     sync.on_snapshot(snapshot(105), late_ns)
     assert state_of(sync) is BookState.PROVEN
+
+
+def test_book_sync_new_line_takes_no_snapshot_older_than_the_book_that_was_lost() -> None:
+    """REST lags by 3 s just when the line of a quiet symbol is lost: what it says was left behind already."""
+    sync, now_ns, proven_at = BookSync(SYMBOL), START_NS, []
+    sync.on_connected(now_ns)
+    sync.on_delta(delta(101, 105), now_ns)
+    sync.on_snapshot(snapshot(105), now_ns)
+    assert state_of(sync) is BookState.PROVEN
+    sync.on_disconnected("closed", now_ns)
+    due_ns = sync.on_connected(now_ns).fetch_not_before_ns
+    while now_ns < START_NS + 20 * NS_PER_S:
+        now_ns += NS_PER_S // 10
+        due_ns = due_ns or sync.on_timer(now_ns).fetch_not_before_ns
+        if due_ns is not None and due_ns <= now_ns:
+            version = 105 if now_ns > START_NS + 3 * NS_PER_S else 100
+            due_ns = sync.on_snapshot(snapshot(version), now_ns).fetch_not_before_ns
+        sync.on_alive(now_ns)
+        if sync.state is BookState.PROVEN:
+            proven_at.append(sync.book.version)
+    assert set(proven_at) == {105}
+
+
+def test_book_sync_venue_that_numbers_anew_is_believed_by_its_pushes_at_once_and_by_rest_after_its_lag() -> None:
+    by_push, by_rest = BookSync(SYMBOL), BookSync(SYMBOL)
+    for sync in (by_push, by_rest):
+        sync.on_connected(START_NS)
+        sync.on_delta(delta(101, 105), START_NS)
+        sync.on_snapshot(snapshot(105), START_NS)
+        sync.on_disconnected("closed", START_NS)
+        sync.on_connected(START_NS)
+        assert sync.on_snapshot(snapshot(3), START_NS).fetch_not_before_ns is not None
+        assert sync.book.version == 0
+    by_push.on_delta(delta(4, 4), START_NS)
+    by_push.on_snapshot(snapshot(3), START_NS)
+    assert (state_of(by_push), by_push.book.version) == (BookState.PROVEN, 4)
+    late_ns = START_NS + BookSyncSettings().rest_lag_ns + 1
+    by_rest.on_snapshot(snapshot(3), late_ns)
+    assert by_rest.book.version == 3
+    by_rest.on_snapshot(snapshot(3), late_ns + BookSyncSettings().rest_lag_ns)
+    assert (state_of(by_rest), by_rest.book.version) == (BookState.PROVEN, 3)

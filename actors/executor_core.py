@@ -90,7 +90,7 @@ class ExecutorCore:
             self.spawn,
         )
         state, desk, sends, alerts = self.state, self.desk, self.sends, self.alerts
-        self.outside = OutsideKeeper(settings.account, state, self.keeper, journal, alerts, clock, self._release)
+        self.outside = OutsideKeeper(settings, state, self.keeper, journal, alerts, clock, self._release)
         rates, outside = self.rates, self.outside
         self.reconciler = Reconciler(
             settings, state, desk, sends, journal, gateway, self.budget, rates, outside, alerts, clock, crashpoints

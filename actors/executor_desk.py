@@ -14,7 +14,7 @@ from typing import assert_never
 
 from actors.executor_lanes import AlertLane, OutcomeLane
 from actors.executor_rates import RateKeeper
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, OutsideCause
 from trading.adapters.clock import Clock
 from trading.engine.order_tracker import OrderTracker, Step
 from trading.engine.ports import JournalEntry, LedgerLine
@@ -200,7 +200,8 @@ class OrderDesk:
 
     def _moved_outside(self, cause: str, *assets: str) -> None:
         """Note why an asset moved by no order of ours: it is compared soon."""
-        self._state.outside_causes.update(dict.fromkeys(assets, cause))
+        told = OutsideCause(cause, self._clock.monotonic_ns())
+        self._state.outside_causes.update(dict.fromkeys(assets, told))
 
     def _rejected(self, tracker: OrderTracker, answer: PlaceRejected) -> None:
         symbol, text = tracker.record.symbol, f"{answer.code}: {answer.text}"

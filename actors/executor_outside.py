@@ -18,12 +18,13 @@ from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_rates import FEE_ASSETS
 from actors.executor_state import ExecutorState
+from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.accounting import withdraw
 from trading.engine.ports import Journal, LedgerLine
 from trading.model.orders import OrderStatus, VenueBalance
 from trading.model.position import Position
-from trading.model.units import NS_PER_S, ZERO, plain
+from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, plain
 
 # Fills of ours that the venue shows and nobody has told yet are here by then: by push, or fetched (query lag 2 s).
 CONFIRM_NS = 3 * NS_PER_S
@@ -56,7 +57,7 @@ class OutsideKeeper:
 
     def __init__(
         self,
-        account: str,
+        settings: ExecutorSettings,
         state: ExecutorState,
         keeper: LeaseKeeper,
         journal: Journal,
@@ -66,7 +67,8 @@ class OutsideKeeper:
     ) -> None:
         """Args: release: allows exits only of a symbol, with a reason, and fences its owner once no order is open;
         True when that is done."""
-        self._account = account
+        self._account = settings.account
+        self._cause_kept_ns = settings.patience.query_lag_ms * NS_PER_MS + CONFIRM_NS
         self._state = state
         self._keeper = keeper
         self._journal = journal
@@ -96,11 +98,14 @@ class OutsideKeeper:
                 known = self._differences.get(asset)
                 first_ns = known.first_ns if known is not None and known.amount == amount else now_ns
                 seen[asset] = _Difference(amount, first_ns, now_ns, ledger)
-            else:
-                self._state.outside_causes.pop(asset, None)
+        # The query may be behind the push that gave a cause: no difference proves that one wrong before its time.
+        causes = self._state.outside_causes
+        for asset in [name for name in causes if name not in seen]:
+            if now_ns - causes[asset].at_ns >= self._cause_kept_ns:
+                del causes[asset]
         self._differences = seen
-        self._looks = self._looks + 1 if seen else 0
-        self._next_ns = now_ns + CONFIRM_NS * min(self._looks, LOOKS_SLOWED)
+        self._looks = self._looks + 1 if seen or causes else 0
+        self._next_ns = now_ns + CONFIRM_NS * max(1, min(self._looks, LOOKS_SLOWED))
 
     async def book(self, has_suspects: bool) -> None:
         """Book what was confirmed. Args: has_suspects: orders are being looked for. Raises: StoreError, FencedOut."""
@@ -141,7 +146,8 @@ class OutsideKeeper:
     # --- adjustments --------------------------------------------------------------------------------------------------
 
     async def _adjust(self, asset: str, amount: Decimal) -> None:
-        cause = self._state.outside_causes.get(asset, UNEXPLAINED)
+        known = self._state.outside_causes.get(asset)
+        cause = known.text if known is not None else UNEXPLAINED
         at_ns = self._clock.now_ns()
         cuts = self._cuts(asset, amount)
         for position, cut in cuts:

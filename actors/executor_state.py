@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from actors.executor_values import Latency
@@ -124,6 +125,14 @@ class LatencyWindow:
         return Latency(self._name, p50 / NS_PER_MS, p99 / NS_PER_MS, self._count)
 
 
+@dataclass(frozen=True, slots=True)
+class OutsideCause:
+    """Why others may have moved an asset: the venue's word or a trade, and when it was told (monotonic)."""
+
+    text: str
+    at_ns: int
+
+
 class ExecutorState:
     """The executor's memory. Owned by one `ExecutorActor`; touched on its event loop only."""
 
@@ -136,8 +145,8 @@ class ExecutorState:
         self.epochs: dict[str, int] = {}
         self.ledger_totals: dict[str, Decimal] = {}
         self.unheld_totals: dict[str, Decimal] = {}
-        # Why others may have moved an asset, since ledger and venue last agreed on it: the venue's word or a trade.
-        self.outside_causes: dict[str, str] = {}
+        # By asset, since ledger and venue last agreed on it.
+        self.outside_causes: dict[str, OutsideCause] = {}
         self.is_reconciled = False
         self.is_journal_down = False
         self.is_stream_up = True

@@ -220,3 +220,28 @@ async def test_somebody_who_trades_without_a_pause_costs_a_bounded_number_of_com
         await system.executor.core.reconciler.round()
     # A minute: one comparison of its own, and ever rarer ones for what never stands still.
     assert 3 <= counters["reconciles"] - before <= 8
+
+
+async def test_coin_that_came_and_went_between_two_looks_is_looked_for_a_few_times_and_forgotten(
+    system: System,
+) -> None:
+    counters = system.executor.core.state.counters
+    push_deposit(system, "XYZ", "5")
+    push_deposit(system, "XYZ", "-5", "WITHDRAW")
+    del system.venue.free["XYZ"]
+    before = counters["reconciles"]
+    for _ in range(120):
+        await pass_time(system, NS_PER_S // 4)
+        await system.executor.core.reconciler.round()
+    assert 1 <= counters["reconciles"] - before <= 4
+    assert system.executor.core.state.outside_causes == {}
+    assert not system.executor.core.outside.is_due()
+
+
+async def test_cause_outlives_a_query_that_is_behind_the_push(system: System) -> None:
+    now_ns = system.clock.now_ns()
+    system.venue.push(VenueBalance("USDT", D(10_250), D(0), now_ns, now_ns, "DEPOSIT"))
+    await compared(system, 1)  # the query does not show it yet
+    system.venue.free["USDT"] += 250
+    (line,) = await compared(system)
+    assert line.reference.split("/")[0] == "DEPOSIT"

@@ -34,7 +34,7 @@ class CommitOutcome(Enum):
     """What became of an intent's commit."""
 
     COMMITTED = "committed"
-    CONFLICT = "conflict"  # the id has a row or a tombstone: ours was not written
+    CONFLICT = "conflict"  # the id has a row or a tombstone, or a stored halt forbids it: ours was not written
     UNCERTAIN = "uncertain"  # the commit was not answered: it may stand; do not send
     FENCED = "fenced"  # the lease is another's: nothing was written
 

@@ -19,6 +19,7 @@ from actors.executor_lanes import CommitOutcome, IntentLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_state import ExecutorState
 from trading.adapters.clock import Clock
+from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.account_rules import Denial
 from trading.engine.budget import FairQueue, Priority, RateBudget
 from trading.engine.order_tracker import OrderTracker
@@ -139,11 +140,8 @@ class SendPath:
     def _withheld(self, record: OrderRecord) -> Denial | None:
         """Judge once more, right before the send. Whatever says no here is certain: nothing has been sent."""
         state = self._state
-        halt, reason = state.account.halt_state(record.symbol)
-        if halt is HaltState.HALTED:
-            return Denial(Refusal.HALTED, f"halted: {reason}")
-        if halt is HaltState.REDUCING and record.purpose is Purpose.ENTRY:
-            return Denial(Refusal.REDUCING, f"exits only: {reason}")
+        if denial := _halted(record, *state.account.halt_state(record.symbol)):
+            return denial
         if not self._keeper.is_valid() or record.executor_epoch != self._keeper.epoch:
             return Denial(Refusal.FENCED, "the executor's lease has lapsed")
         if state.epochs.get(record.symbol) != record.owner_epoch:
@@ -257,15 +255,22 @@ class SendPath:
                 await self._conflict(job)
 
     async def _conflict(self, job: Waiting) -> None:
-        """An id with a row repeats an order of before: a no-op. Without one it is buried: denied for ever."""
+        """An id with a row repeats an order of before: a no-op. Without one a stored halt forbids it, or it is buried.
+
+        The halt may be another process's, and newer than what `HaltControl` has read: that adopts it at its next poll.
+        """
         record = job.tracker.record
+        scopes = (ACCOUNT_SCOPE, symbol_scope(record.symbol))
         try:
             rows = await self._journal.orders_by_id((record.client_order_id,))
+            stored = [item for item in await self._journal.halts() if item[0] in scopes] if not rows else []
         except StoreError:
             self._state.is_journal_down = True
-            rows = ()
+            rows, stored = (), []
         if not rows:
-            self._finish_denied(job, Denial(Refusal.TOMBSTONED, "the id was given up before"))
+            denials = [_halted(record, state, reason) for _, state, reason in stored]
+            buried = Denial(Refusal.TOMBSTONED, "the id was given up before")
+            self._finish_denied(job, next(filter(None, denials), buried))
             return
         self._state.counters["repeats"] += 1
         self._state.account.on_order(record.changed(status=OrderStatus.NOT_SENT))
@@ -333,6 +338,14 @@ class SendPath:
     def _push_cancel(self, symbol: str, job: CancelJob | SweepJob) -> None:
         self._queue.push(Priority.CANCEL, symbol, job)
         self._wake.set()
+
+
+def _halted(record: OrderRecord, halt: HaltState, reason: str) -> Denial | None:
+    if halt is HaltState.HALTED:
+        return Denial(Refusal.HALTED, f"halted: {reason}")
+    if halt is HaltState.REDUCING and record.purpose is Purpose.ENTRY:
+        return Denial(Refusal.REDUCING, f"exits only: {reason}")
+    return None
 
 
 def _record(

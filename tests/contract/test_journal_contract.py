@@ -24,11 +24,13 @@ from tests.contract.journals import (
     postgres_server,
     reopen,
 )
-from trading.engine.ports import EquityPoint, Journal, JournalEntry, LedgerLine, LossStreak
+from trading.engine.ports import EquityPoint, Journal, JournalEntry, LedgerLine, LossStreak, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated
+from trading.model.market import Side
 from trading.model.orders import (
     Delivery,
     OrderStatus,
+    Purpose,
     VenueBalance,
 )
 from trading.model.position import Position
@@ -277,3 +279,20 @@ async def test_unfinished_orders_are_loaded_oldest_first_and_no_finished_one(jou
 async def test_alert_needs_no_lease(journal: Journal) -> None:
     await journal.raise_alert("alert", "book_gap", "text with \x00 and 牛", SYMBOL, 1)
     await journal.raise_alert("info", "started", "", None, 2)
+
+
+@pytest.mark.parametrize("scope", ["account", f"symbol:{SYMBOL}"])
+async def test_stored_halt_refuses_intents_whoever_holds_the_lease(journal: Journal, lease: Lease, scope: str) -> None:
+    def sale(order_id: str) -> OrderRecord:
+        return replace(an_order(order_id), side=Side.SELL, purpose=Purpose.EXIT)
+
+    assert await journal.commit_intents(lease, [an_order("before")]) == ()
+    await journal.save_halt(scope, HaltState.REDUCING, "by another process", 1)
+    assert await journal.commit_intents(lease, [an_order("e1"), sale("x1")]) == ("e1",)
+    await journal.save_halt(scope, HaltState.HALTED, "by another process", 2)
+    other = () if scope != "account" else ("o2",)
+    batch = [an_order("e2"), sale("x2"), an_order("o2", symbol=ODD.symbol)]
+    assert await journal.commit_intents(lease, batch) == ("e2", "x2", *other)
+    assert await journal.orders_by_id(("e1", "e2", "x2")) == ()
+    await journal.save_halt(scope, HaltState.ACTIVE, "", 3)
+    assert await journal.commit_intents(lease, [an_order("e3")]) == ()

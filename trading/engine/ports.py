@@ -188,8 +188,8 @@ class Journal(Protocol):
         ...
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Insert orders (SENT: from here the venue may see them) in one transaction; return the ids that have a row or
-        a tombstone already, which are not written."""
+        """Insert orders (SENT: from here the venue may see them) in one transaction; return the ids not written: they
+        have a row or a tombstone already, or a stored halt of account or symbol forbids them (REDUCING: entries)."""
         ...
 
     async def commit_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:

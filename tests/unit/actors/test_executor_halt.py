@@ -113,6 +113,21 @@ async def test_halt_persisted_by_another_process_is_obeyed(system: System) -> No
     assert await submit(system, system.intent(2)) == ()
 
 
+@pytest.mark.parametrize(
+    ("state", "says"), [(HaltState.HALTED, Refusal.HALTED), (HaltState.REDUCING, Refusal.REDUCING)]
+)
+async def test_halt_of_another_process_refuses_orders_before_it_is_read(
+    system: System, state: HaltState, says: Refusal
+) -> None:
+    await system.journal.save_halt("account", state, "direct", system.clock.now_ns())
+    assert await submit(system, system.intent(1)) == ()
+    assert system.venue.placed == []
+    await system.executor.core.outcomes.flush()
+    (record,) = await system.journal.orders_by_id((f"mx-1-{system.epoch}-1",))
+    assert (record.status, "direct" in record.reason) == (OrderStatus.DENIED, True)
+    assert system.executor.core.state.counters[f"denied:{says}"] == 1
+
+
 async def test_halt_without_a_journal_holds_and_is_saved_later(system: System) -> None:
     system.journal.is_down = True
     report = await system.executor.halt("account", None, False, "test")

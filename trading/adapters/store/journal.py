@@ -145,7 +145,8 @@ class PostgresJournal:
     # --- orders, events, fills -------------------------------------------------------------------------------------
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Insert orders in one transaction; return the ids that have a row or a tombstone already: not written.
+        """Insert orders in one transaction; return the ids not written: they have a row or a tombstone already, or a
+        stored halt forbids them (REDUCING: entries; HALTED: all).
 
         Raises: FencedOut, StoreError; InvariantViolated when an id comes twice in the batch.
         """

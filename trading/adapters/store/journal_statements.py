@@ -48,11 +48,18 @@ wrote_decisions AS (
     ON CONFLICT (client_order_id) DO NOTHING
 )"""
 
-# Rows: (is the lease held, the ids that were written).
+# Rows: (is the lease held, the ids that were written). A halt that is stored refuses here, so that whoever stores one
+# and reads the journal afterwards reads every order that can still go out, whatever the executor knows of the halt.
 COMMIT_INTENTS: Final[LiteralString] = f"""
-WITH {LEASE}, {_ORDER_INPUT}, wrote_orders AS (
+WITH {LEASE}, {_ORDER_INPUT}, halts AS MATERIALIZED (
+    SELECT name, value FROM risk_state WHERE account = %(account)s AND kind = 'halt' AND value <> 'ACTIVE'
+), wrote_orders AS (
     {_ORDER_INSERT}
     WHERE (SELECT count(*) FROM tombstones WHERE tombstones.client_order_id = input.client_order_id) = 0
+        AND NOT EXISTS (
+            SELECT FROM halts
+            WHERE name IN ('account', 'symbol:' || input.symbol) AND (value <> 'REDUCING' OR input.purpose = 'ENTRY')
+        )
     ON CONFLICT (client_order_id) DO NOTHING
     RETURNING client_order_id
 ), {_DECISIONS}

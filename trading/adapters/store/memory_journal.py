@@ -15,11 +15,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.adapters.store.journal_rows import fill_identity, uncommitted
+from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.accounting import verify
 from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, LossStreak, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
-from trading.model.orders import Delivery, Fill, OrderStatus, VenueBalance
+from trading.model.orders import Delivery, Fill, OrderStatus, Purpose, VenueBalance
 from trading.model.position import Position
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, day_start_ns
@@ -120,7 +121,7 @@ class MemoryJournal:
     # --- orders, events, fills -------------------------------------------------------------------------------------
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Insert orders; return the ids that have a row or a tombstone already, which are not written."""
+        """Insert orders; return the ids not written: they have a row or a tombstone already, or a halt forbids them."""
         ids = [order.client_order_id for order in orders]
         if len(set(ids)) != len(ids):
             raise InvariantViolated("expected each client_order_id once in a batch")
@@ -128,7 +129,13 @@ class MemoryJournal:
             return ()
         self._check_instruments(orders)
         self._check_lease(lease)
-        taken = tuple(order_id for order_id in ids if order_id in self._orders or order_id in self._tombstones)
+        taken = tuple(
+            order.client_order_id
+            for order in orders
+            if order.client_order_id in self._orders
+            or order.client_order_id in self._tombstones
+            or self._is_halted(order)
+        )
         self._orders.update({order.client_order_id: order for order in orders if order.client_order_id not in taken})
         self._answer()
         return taken
@@ -300,6 +307,12 @@ class MemoryJournal:
         is_current = expires_ns is None or expires_ns > self._now_ns()
         if (epoch, owner) != (lease.epoch, lease.owner) or not is_current:
             raise _fenced(lease)
+
+    def _is_halted(self, order: OrderRecord) -> bool:
+        stored = {
+            self._halts.get(scope, (HaltState.ACTIVE, ""))[0] for scope in (ACCOUNT_SCOPE, symbol_scope(order.symbol))
+        }
+        return HaltState.HALTED in stored or (HaltState.REDUCING in stored and order.purpose is Purpose.ENTRY)
 
     def _check_instruments(self, orders: Sequence[OrderRecord]) -> None:
         for order in orders:

@@ -122,7 +122,11 @@ class Decider:
         if sync.state is not BookState.PROVEN or bid is None or ask is None:
             is_proven = sync.state is BookState.PROVEN
             refusal = Refusal.ONE_SIDED_BOOK if is_proven else unproven_refusal(sync.state)
-            desires = Desires(self._exit_unproven(now_ns, actions), (refusal,), STATE_UNPROVEN)
+            is_maker_gone = is_proven and bid is not None and ask is None
+            exits = self._exit_maker_gone(bid[0]) if is_maker_gone and bid is not None else None
+            if exits is None:
+                exits = self._exit_unproven(now_ns, actions)
+            desires = Desires(exits, (refusal,), STATE_UNPROVEN)
             self._carry_out(desires, sync.book, None, None, now_ns, actions)
             return
         self._unproven_since_ns = 0
@@ -242,6 +246,16 @@ class Decider:
             actions.append(PlaceOrder(intent))
 
     # --- exits of the house -----------------------------------------------------------------------------------------
+
+    def _exit_maker_gone(self, bid_ticks: int) -> tuple[DesiredQuote, ...] | None:
+        """Long with a proven bid and nobody asking, the extreme of a market maker gone: sell while the bid is there.
+
+        No strategy is asked without both sides. None where it would not be either: draining to hold, or at fault.
+        """
+        if not self._is_flatten and (self.is_draining or self.fault or self._strategy is None):
+            return None
+        reason = "flatten" if self._is_flatten else "market_maker_gone"
+        return (self._flatten_quote(bid_ticks, reason),) if self._is_sellable(bid_ticks) else ()
 
     def _exit_unproven(self, now_ns: int, actions: list[Action]) -> tuple[DesiredQuote, ...]:
         """Long without a proven book: after a while, or when flattening, sell against a fresh book-ticker quote."""

@@ -344,6 +344,30 @@ def test_long_without_proof_holds_when_told_to() -> None:
     assert len(desk.intents) == count
 
 
+ASKS_GONE = [(10_010, 0), (10_020, 0)]
+
+
+@pytest.mark.parametrize("patience_s", ["0", "30"])
+def test_long_when_the_asks_vanish_is_sold_at_once_to_the_proven_bid(patience_s: str) -> None:
+    desk = bought(proven(Desk(engine(config({**EAGER, "risk_unproven_exit_after_s": patience_s})))))
+    desk.play(delta(3, asks=ASKS_GONE, at_ns=2 * S), 2 * S)
+    assert desk.engine.view().book_state is BookState.PROVEN
+    order = desk.intents[-1]
+    assert (order.side, order.type) == (Side.SELL, OrderType.IOC)
+    assert dict(order.decision)["reason"] == "market_maker_gone"
+    assert order.price_ticks == int(9_990 * 0.995)
+    assert desk.engine.view().held_lots == 0
+    assert desk.engine.view().current_refusals == ("one_sided_book",)
+
+
+def test_draining_long_is_not_sold_because_the_asks_vanish() -> None:
+    desk = bought(proven(Desk(engine(config(EAGER)))))
+    desk.play(DrainRequested(False, 2 * S), 2 * S)
+    count = len(desk.intents)
+    desk.play(delta(3, asks=ASKS_GONE, at_ns=3 * S), 3 * S)
+    assert len(desk.intents) == count
+
+
 # --- live -----------------------------------------------------------------------------------------------------------
 
 

@@ -156,7 +156,8 @@ class PaperVenue:
             resting = self._resting(side)
             for order in resting:
                 assert order.place is not None
-                order.place.on_level(book.qty_at(side, order.intent.price_ticks), now_ns)
+                price_ticks = order.intent.price_ticks
+                order.place.on_level(book.qty_at(side, price_ticks), now_ns, book.is_known(side, price_ticks))
             if resting:
                 self._cross(resting, side, book, now_ns)
 

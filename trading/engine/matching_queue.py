@@ -63,8 +63,16 @@ class QueuePlace:
         self.ahead = 0
         self._shrinks.clear()
 
-    def on_level(self, displayed: int, now_ns: int) -> None:
-        """Take the size now displayed at our price; a level that vanishes is not a fill."""
+    def on_level(self, displayed: int, now_ns: int, is_known: bool = True) -> None:
+        """Take the size now displayed at our price; a level that vanishes is not a fill.
+
+        Args: is_known: False where nothing displayed may mean that nobody told (below the snapshot).
+        """
+        if self.ahead == inf:
+            if displayed or is_known:  # told for the first time: as if we joined now
+                self.ahead, self._displayed, self._traded = displayed, displayed, 0
+                self._shrinks.clear()
+            return
         self._settle(now_ns)
         decrease = self._displayed - displayed
         if not self._late_ns:

@@ -123,3 +123,25 @@ def test_queue_with_plain_rules_keeps_a_trade_until_its_own_level_changes() -> N
     queue.on_level(10, 1)  # another level changed
     queue.on_level(6, 2)
     assert queue.ahead == 6
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("rules", [DEFAULT_RULES, PLAIN_RULES])
+def test_queue_of_an_unknown_level_is_not_empty_because_it_shows_nothing(
+    model: QueueModel, rules: MatchingRules
+) -> None:
+    queue = QueuePlace(0, False, model, rules)
+    queue.on_level(0, MS, is_known=False)
+    assert queue.on_trade(5, 5, 2 * MS) == 0
+    queue.on_level(0, 10 * LATE, is_known=False)
+    assert queue.on_trade(5, 5, 10 * LATE + MS) == 0
+    queue.on_level(7, 20 * LATE, is_known=False)  # a push names it: now it is known
+    assert queue.ahead == 7
+    assert queue.on_trade(9, 9, 20 * LATE + MS) == 2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_queue_of_an_unknown_level_is_empty_once_a_snapshot_reaches_it_and_shows_none(model: QueueModel) -> None:
+    queue = QueuePlace(0, False, model, DEFAULT_RULES)
+    queue.on_level(0, MS, is_known=True)
+    assert queue.on_trade(5, 5, 2 * MS) == 5

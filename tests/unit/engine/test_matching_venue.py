@@ -10,7 +10,7 @@ from tests.market_scenes import MS, SYMBOL, S, book, delta, instrument, intent, 
 from trading.engine.book import Book
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import NO_LATENCY, LatencyModel, QueueModel
-from trading.model.market import Side
+from trading.model.market import BookSnapshot, Side
 from trading.model.orders import (
     OrderStatus,
     OrderType,
@@ -53,6 +53,21 @@ def test_order_resting_behind_a_queue_fills_with_the_excess_of_a_trade() -> None
     events = venue.drain_events()
     assert fills(events) == [(9_999, 20, True)]
     assert statuses(events) == [OrderStatus.PARTIALLY_FILLED]
+
+
+def test_order_below_the_snapshot_has_an_unknown_queue_until_somebody_names_it() -> None:
+    market = Book(SYMBOL)
+    market.apply_snapshot(BookSnapshot(SYMBOL, 1, ((9_999, 100),), ((10_001, 100),), 0, 0, bid_cut=9_999))
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 9_990, 50), 0)
+    market.apply_delta(delta(2, asks=[(10_002, 7)], at_ns=1))
+    venue.on_book(market, 1)  # says nothing of that price
+    venue.on_trade(trade(9_990, 5, SELL), 2)
+    assert fills(venue.drain_events()) == []
+    market.apply_delta(delta(3, bids=[(9_990, 20)], at_ns=3))
+    venue.on_book(market, 3)
+    venue.on_trade(trade(9_990, 25, SELL), 4)
+    assert fills(venue.drain_events()) == [(9_990, 5, True)]
 
 
 def test_order_at_a_better_price_than_the_trade_fills_up_to_its_size() -> None:

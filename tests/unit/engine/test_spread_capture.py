@@ -249,6 +249,30 @@ def test_dust_is_no_position_and_is_sold_with_the_next_one() -> None:
     assert only(machine.decide(view(255))).qty_lots == 255
 
 
+def test_what_a_bounded_taker_could_not_sell_is_dust() -> None:
+    # Minimum 1: ten lots are worth it at 10_000, not at a taker's bound of 20 bps below; eleven are at both.
+    late = START + 120 * S  # after the timeout
+    reasons = []
+    for held in (10, 11):
+        machine = strategy(min_edge_bps="25")
+        machine.decide(view(held, 10_000, bid=(10_000, 1_000), ask=(10_020, 1_000)))
+        desires = machine.decide(view(held, 10_000, bid=(10_000, 1_000), ask=(10_020, 1_000), now_ns=late))
+        reasons.append((desires.machine_state, [quote.reason for quote in desires.quotes]))
+    assert reasons == [("DUST", []), ("LONG", ["timeout"])]
+
+
+def test_losses_in_a_row_are_not_forgotten_by_a_value_that_flickers_about_the_minimum() -> None:
+    machine = strategy(loss_streak="2", loss_cooldown_s="0", streak_pause_s="100")
+    low, low_ask = (9_000, 1_000), (9_018, 1_000)
+    machine.decide(view(250))
+    machine.decide(view(realized="-1"))
+    machine.decide(view(11, realized="-1"))
+    flicker = machine.decide(view(11, bid=low, ask=low_ask, realized="-1"))  # 0.99 quote units: nothing was sold
+    assert all(quote.purpose is Purpose.ENTRY for quote in flicker.quotes)
+    machine.decide(view(11, realized="-1"))
+    assert machine.decide(view(realized="-2")).refusals == (Refusal.LOSS_STREAK,)
+
+
 def test_cooldown_after_a_round_trip_is_longer_after_a_loss() -> None:
     for realized, pause_s in (("0.05", 1.0), ("-0.05", 15.0)):
         machine = strategy()

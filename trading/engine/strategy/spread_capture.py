@@ -23,6 +23,7 @@ from trading.engine.strategy.spread_capture_exits import (
     exit_reason,
     hard_stop_bps,
     is_maker_gone,
+    taker_bound_ticks,
 )
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.instrument import Instrument
@@ -66,6 +67,7 @@ class SpreadCapture:
         self._instrument = instrument
         self._since_ns: int | None = None  # start of the current holding; None while there is nothing to sell
         self._best_mark_bps = 0.0
+        self._most_lots = 0  # most held in it
         self._flat_net: Decimal | None = None  # realised less fees when last flat
         self._cooldown_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
@@ -78,7 +80,7 @@ class SpreadCapture:
         entry_order = _working(view, Side.BUY)
         exit_order = _working(view, Side.SELL)
         spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
-        if view.held_lots >= view.instrument.min_lots(view.bid[0]) or (view.held_lots and exit_order is not None):
+        if view.held_lots and (exit_order is not None or self._is_sellable(view)):
             return self._while_long(view, entry_order, exit_order, spread_bps)
         self._settle(view)
         refusals = self._entry_refusals(view, spread_bps)
@@ -103,6 +105,7 @@ class SpreadCapture:
             if self._flat_net is None:
                 self._flat_net = view.position.realized_pnl - view.position.fees
         self._best_mark_bps = max(self._best_mark_bps, mark_bps)
+        self._most_lots = max(self._most_lots, view.held_lots)
         holding = Holding(
             avg_ticks, mark_bps, self._best_mark_bps, self._since_ns, spread_bps, self._normal_spread(view, spread_bps)
         )
@@ -118,7 +121,7 @@ class SpreadCapture:
             if quote is not None:
                 return Desires((quote,), (), MachineState.ENTERING.value)
         quote = exit_quote(parameters, view, holding, reason, self._requote(view))
-        if view.held_lots < view.instrument.min_lots(view.bid[0]) and exit_order is not None and not reason.is_taker:
+        if exit_order is not None and not reason.is_taker and not self._is_sellable(view):
             # The rest of an exit is too small to be placed anew: it stays where it is until it fills or time is up.
             quote = quote._replace(price_ticks=exit_order.price_ticks, qty_lots=exit_order.open_lots)
         state = MachineState.LONG if exit_order is None else MachineState.EXITING
@@ -127,7 +130,14 @@ class SpreadCapture:
     # --- flat -------------------------------------------------------------------------------------------------------
 
     def _settle(self, view: StrategyView) -> None:
-        """Close the books of a round trip that has just ended: cooldown, loss streak."""
+        """Close the books of a round trip that has just ended: cooldown, loss streak.
+
+        One that fell below the minimum by its price alone, nothing sold, has not ended: it goes on when that is back.
+        """
+        is_unsold = view.held_lots > 0 and view.held_lots >= self._most_lots
+        if is_unsold and self._flat_net is not None:
+            self._since_ns = None  # taken from the position again, whose age is that of its last purchase
+            return
         net = view.position.realized_pnl - view.position.fees
         if self._since_ns is not None:
             gained = net - (self._flat_net if self._flat_net is not None else net)
@@ -139,10 +149,11 @@ class SpreadCapture:
                 if parameters.loss_streak and self._losses >= parameters.loss_streak:
                     self._losses = 0
                     pause_s, self._pause_reason = parameters.streak_pause_s, Refusal.LOSS_STREAK
-            else:
+            elif gained > 0:
                 self._losses = 0
             self._cooldown_until_ns = view.now_ns + int(pause_s * NS_PER_S)
             self._since_ns = None
+        self._most_lots = 0
         self._flat_net = net
 
     def _flat_state(self, view: StrategyView, entry_order: OwnOrder | None) -> MachineState:
@@ -252,6 +263,9 @@ class SpreadCapture:
         return view.measures.markouts.expected(
             side, parameters.adverse_horizon, prior_bps, parameters.adverse_prior_weight
         )
+
+    def _is_sellable(self, view: StrategyView) -> bool:
+        return view.held_lots >= view.instrument.min_lots(taker_bound_ticks(self.parameters, view.bid[0]))
 
     def _fewest_lots(self, view: StrategyView, price_ticks: int) -> int:
         """Return the smallest entry that stays sellable in two parts at the hard stop."""

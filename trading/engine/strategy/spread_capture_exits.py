@@ -86,6 +86,11 @@ def exit_reason(parameters: SpreadCaptureParameters, holding: Holding, now_ns: i
     return ExitReason.PASSIVE
 
 
+def taker_bound_ticks(parameters: SpreadCaptureParameters, bid_ticks: int) -> int:
+    """Return the lowest price a taker exit accepts; what cannot be ordered at it cannot be stopped: it is dust."""
+    return max(1, int(bid_ticks * (1.0 - parameters.taker_bound_bps / BPS_PER_ONE)))
+
+
 def exit_quote(
     parameters: SpreadCaptureParameters, view: StrategyView, holding: Holding, reason: ExitReason, requote: Requote
 ) -> DesiredQuote:
@@ -97,8 +102,7 @@ def exit_quote(
         ("avg_ticks", f"{holding.avg_ticks:.4f}"),
     )
     if reason.is_taker:
-        bound_ticks = int(view.bid[0] * (1.0 - parameters.taker_bound_bps / BPS_PER_ONE))
-        price_ticks, order_type = max(1, bound_ticks), OrderType.IOC
+        price_ticks, order_type = taker_bound_ticks(parameters, view.bid[0]), OrderType.IOC
     else:
         price_ticks, order_type = _passive_ticks(parameters, view, holding, reason), OrderType.LIMIT_MAKER
     return DesiredQuote(

@@ -237,14 +237,16 @@ def test_volatile_market_gets_no_bid() -> None:
     assert set(sides(desires)) == {SELL}
 
 
-def test_market_without_takers_gets_no_quotes_at_all() -> None:
+def test_market_without_takers_gets_no_bid_and_is_offered_what_is_held() -> None:
     measures = MarketMeasures()
     for step in range(100):
         measures.on_book(BID, ASK, START - (100 - step) * 100 * MS)
     desires = strategy().decide(view(300, measures=measures))
-    assert desires.quotes == ()
-    assert Refusal.NOT_READY in desires.refusals
-    assert desires.machine_state == "WAITING"
+    assert set(sides(desires)) == {SELL}
+    assert sides(desires)[SELL].price_ticks <= ASK[0]
+    assert desires.refusals.count(Refusal.NOT_READY) == 1
+    without = strategy().decide(view(measures=measures))
+    assert (without.quotes, without.machine_state) == ((), "WAITING")
 
 
 # --- giving up and re-quoting ---------------------------------------------------------------------------------------
@@ -287,3 +289,22 @@ def test_working_bid_that_became_too_generous_is_taken_back_at_once() -> None:
 def test_rest_of_an_ask_below_the_minimum_stays_where_it_is() -> None:
     ask = sides(strategy().decide(view(5, orders=(order(SELL, 10_030, 200, 195),))))[SELL]
     assert (ask.price_ticks, ask.qty_lots) == (10_030, 5)
+
+
+def test_stop_is_not_tried_with_less_than_a_bounded_taker_may_sell() -> None:
+    machine = strategy(stop_loss_bps="50", stop_loss_spreads="0")
+    near, near_ask = (10_000, 1_000), (10_020, 1_000)
+    too_few = machine.decide(view(10, 10_200, bid=near, ask=near_ask))  # 1.0 at the bid, less at the bound
+    assert too_few.machine_state == "QUOTING"
+    assert machine.decide(view(11, 10_200, bid=near, ask=near_ask)).machine_state == "STOPPING"
+
+
+def test_inventory_is_offered_before_the_order_flow_is_known_and_nothing_is_bought() -> None:
+    measures = MarketMeasures()
+    measures.on_book(BID, ASK, START)
+    desires = strategy().decide(view(200, measures=measures))
+    (ask,) = desires.quotes
+    assert (ask.side, ask.type, ask.qty_lots) == (SELL, OrderType.LIMIT_MAKER, 200)
+    assert BID[0] < ask.price_ticks
+    assert Refusal.NOT_READY in desires.refusals
+    assert strategy().decide(view(measures=measures)).quotes == ()

@@ -37,7 +37,10 @@ class MakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """The model's answer at one instant, in bps of the mid; inventory in orders above the target."""
+    """The model's answer at one instant, in bps of the mid; inventory in orders above the target.
+
+    is_known: False while order flow is not: then it wants nothing beyond touch and floor, and only to sell.
+    """
 
     mid_ticks: float
     spread_bps: float
@@ -46,6 +49,7 @@ class _Model:
     skew_bps: float
     reservation_bps: float
     inventory: float
+    is_known: bool = True
 
 
 class MarketMaker:
@@ -63,15 +67,15 @@ class MarketMaker:
 
     def decide(self, view: StrategyView) -> Desires:
         """Want a bid where it pays and inventory allows, an ask for what is held, and neither after a stop."""
-        is_sellable = view.held_lots >= view.instrument.min_lots(view.bid[0])
+        is_sellable = view.held_lots >= view.instrument.min_lots(self._bound_ticks(view))  # a stop is no less than that
         self._is_stopping = is_sellable and (self._is_stopping or self._is_stop_hit(view))
         if self._is_stopping:
             self._pause_until_ns = view.now_ns + int(self.parameters.stop_pause_s * NS_PER_S)
             return Desires((self._stop_quote(view),), (Refusal.COOLDOWN,), MakerState.STOPPING.value)
         refusals = self._bid_refusals(view)
         model = self._model(view)
-        if model is None:
-            return Desires((), (*refusals, Refusal.NOT_READY), MakerState.WAITING.value)
+        if not model.is_known:
+            refusals = tuple(dict.fromkeys((*refusals, Refusal.NOT_READY)))
         wanted = []
         if not refusals:
             bid = self._bid(view, model)
@@ -91,15 +95,15 @@ class MarketMaker:
 
     # --- the model --------------------------------------------------------------------------------------------------
 
-    def _model(self, view: StrategyView) -> _Model | None:
-        """Ask the model; None while order flow or spread are not known."""
+    def _model(self, view: StrategyView) -> _Model:
+        """Ask the model; without a lean or a width of its own while order flow is not known."""
         parameters, measures = self.parameters, view.measures
         mid = (view.bid[0] + view.ask[0]) / 2.0
         spread_bps = (view.ask[0] - view.bid[0]) / mid * BPS_PER_ONE
         normal_bps = measures.normal_spread_bps if measures.spread_seconds > 0 else spread_bps
         intensity = measures.flow.intensity(max(normal_bps, 1e-6) / 2.0, view.now_ns)
         if intensity is None:
-            return None
+            return _Model(mid, spread_bps, normal_bps, 0.0, 0.0, 0.0, 0.0, is_known=False)
         found = quotes(parameters.risk_aversion, measures.volatility_bps, intensity)
         order = float(parameters.order_quote)
         held = float(view.instrument.notional(view.bid[0], view.held_lots))
@@ -206,13 +210,15 @@ class MarketMaker:
         parameters = self.parameters
         return max(parameters.stop_loss_bps, parameters.stop_loss_spreads * view.measures.normal_spread_bps)
 
+    def _bound_ticks(self, view: StrategyView) -> int:
+        return max(1, int(view.bid[0] * (1.0 - self.parameters.taker_bound_bps / BPS_PER_ONE)))
+
     def _stop_quote(self, view: StrategyView) -> DesiredQuote:
-        bound = int(view.bid[0] * (1.0 - self.parameters.taker_bound_bps / BPS_PER_ONE))
         return DesiredQuote(
             side=Side.SELL,
             purpose=Purpose.EXIT,
             type=OrderType.IOC,
-            price_ticks=max(1, bound),
+            price_ticks=self._bound_ticks(view),
             qty_lots=view.held_lots,
             reason="stop_loss",
             requote=Requote(0, 1),

@@ -241,11 +241,16 @@ class MexcGateway:
         return None if answer is None else self._read(order_from_rest, answer)
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
-        """Query the open orders of these symbols, foreign ones included. Raises: VenueUnavailable."""
+        """Query the open orders of these symbols, foreign ones included.
+
+        Raises: VenueUnavailable, also for anything but a list: only that proves that nothing is open.
+        """
         found: list[VenueOrder] = []
         for batch in _batches(symbols):
             answer = await self._unless_absent("GET", "openOrders", [("symbol", ",".join(batch))])
-            found += self._each(order_from_rest, answer or [])
+            if not isinstance(answer, list):
+                raise VenueUnavailable("openOrders: expected a list, was something else")
+            found += self._each(order_from_rest, answer)
         return tuple(found)
 
     async def recent_orders(self, symbol: str, since_ms: int) -> tuple[VenueOrder, ...]:

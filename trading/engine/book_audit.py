@@ -34,10 +34,6 @@ SUSPICIONS_MAX = 2
 """Differences in a row, seen between two pushes, that cost the book; a snapshot inside a push may mean a level that
 changed and changed back. At a push's own version one is enough."""
 
-LOSSES_MAX = 2
-"""Books lost to audits, without one that agreed since, after which its word is only counted: then the venue's REST
-versions are of another kind than we think."""
-
 
 class Verdict(StrEnum):
     """How an audit ended. LAGS: the snapshot is older than what is remembered. OPEN: not yet."""
@@ -73,7 +69,6 @@ class BookAudit:
         self._held_ns = 0
         self._lead_ns = 0
         self._suspicions = 0
-        self._losses = 0
 
     @property
     def is_open(self) -> bool:
@@ -82,8 +77,12 @@ class BookAudit:
 
     @property
     def is_lost(self) -> bool:
-        """True when the differences seen are enough to throw the book away."""
-        return self._suspicions >= SUSPICIONS_MAX and self._losses < LOSSES_MAX
+        """True when the differences seen are enough to throw the book away, however often that was done before.
+
+        A REST side whose versions are of another kind than we think would so cost each book a resync an audit; but on
+        such versions no book could be proven either.
+        """
+        return self._suspicions >= SUSPICIONS_MAX
 
     @property
     def is_suspicious(self) -> bool:
@@ -107,7 +106,6 @@ class BookAudit:
 
     def note_loss(self) -> None:
         """Take note that the book was thrown away on an audit's word."""
-        self._losses += 1
         self._suspicions = 0
 
     def on_push(self, delta: BookDelta, book: Book) -> Verdict:
@@ -164,7 +162,7 @@ class BookAudit:
         counters.levels += bids.compared + asks.compared
         found = bids.found + asks.found
         if not found:
-            self._suspicions = self._losses = 0
+            self._suspicions = 0
             book.deepen(snapshot, later)
             return Verdict.AGREES
         counters.differing += 1

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from trading.engine.book_audit import LEAD_MAX_NS, LOSSES_MAX, PATIENCE_NS, PUSHES_MAX
+from trading.engine.book_audit import LEAD_MAX_NS, PATIENCE_NS, PUSHES_MAX
 from trading.engine.book_sync import BookSync
 from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.market import BookDelta, BookSnapshot, BookState, Level, Side
@@ -195,19 +195,18 @@ def test_audit_that_agrees_deepens_the_book_down_to_its_own_cut() -> None:
     assert sync.state is BookState.PROVEN
 
 
-def test_audit_that_is_never_right_is_only_counted_in_the_end() -> None:
+def test_audit_that_contradicts_the_book_costs_the_proof_each_time_at_the_audits_pace() -> None:
     sync, now_ns = audited()
-    for _ in range(LOSSES_MAX):
+    for round_number in range(1, 6):
+        lost_ns = now_ns
         sync.on_snapshot(snapshot(sync.book.version, ()), now_ns)
-        assert sync.state is BookState.GAP
-        version = sync.book.version or 100
-        sync.on_delta(delta(version, version), now_ns)
-        sync.on_snapshot(snapshot(version), now_ns + 30 * NS_PER_S)
+        assert (sync.state is BookState.PROVEN) is False, round_number
+        assert sync.audit.counters.differing == round_number
+        sync.on_delta(delta(100, 100), now_ns)
+        sync.on_snapshot(snapshot(100), now_ns)
         assert sync.state is BookState.PROVEN
-        now_ns = open_next(sync, now_ns + 30 * NS_PER_S)
-    sync.on_snapshot(snapshot(sync.book.version, ()), now_ns)
-    assert sync.state is BookState.PROVEN
-    assert sync.audit.counters.differing == LOSSES_MAX + 1
+        now_ns = open_next(sync, now_ns)
+        assert now_ns - lost_ns >= SETTINGS.audit_quiet_ns, "no faster than other audits"
 
 
 def test_audits_of_a_fleet_are_spread_over_the_whole_interval() -> None:

@@ -24,7 +24,8 @@ _NO_CUT = -(2**63)
 class Book:
     """Price levels of both sides. Owned by one `BookSync`; everybody else only reads.
 
-    Invariants: a stored quantity is > 0; both price lists are sorted and hold exactly the keys of their dict.
+    Invariants: a stored quantity is > 0; both price lists are sorted and hold exactly the keys of their dict; a side
+    with a cut has a reserve > 0.
     Asks are listed by negated price, so that on both sides the best is the last element: changes cluster at the best,
     and an insertion near the end of a list moves few others.
 
@@ -93,10 +94,12 @@ class Book:
             _apply_bids(self._bids, self._bid_keys, delta.bids)
             if len(self._bid_keys) > MAX_LEVELS:
                 self._bid_cut = _forget_deepest(self._bids, self._bid_keys, 1)
+                self._bid_reserve = self._bid_reserve or _reserve(len(self._bid_keys))
         if delta.asks:
             _apply_asks(self._asks, self._ask_keys, delta.asks)
             if len(self._ask_keys) > MAX_LEVELS:
                 self._ask_cut = _forget_deepest(self._asks, self._ask_keys, -1)
+                self._ask_reserve = self._ask_reserve or _reserve(len(self._ask_keys))
         self.version = delta.to_version
         self.exch_ts_ns = delta.exch_ts_ns
         self.recv_ts_ns = delta.recv_ts_ns

@@ -1,7 +1,7 @@
 """The slow audit of a proven book: a REST snapshot of its own version must say the same. Pure.
 
-May import `trading.model` and `trading.engine.book`. The version chain proves that no push was missed; the audit asks
-whether pushes and snapshots tell of the same book at all, and whether ours was kept right.
+May import `trading.model`, `trading.engine.book` and the settings. The version chain proves that no push was missed;
+the audit asks whether pushes and snapshots tell of the same book at all, and whether ours was kept right.
 
 While an audit is open the applied pushes are remembered. When the chain has reached the snapshot's version V, every
 level that no push after V has touched must be equal in book and snapshot, as far down as both know. So a book that has
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trading.engine.book import MAX_LEVELS, Book
+from trading.engine.book_sync_settings import BookSyncSettings
 from trading.model.market import BookDelta, BookSnapshot, Level
 from trading.model.units import NS_PER_S
 
@@ -209,12 +210,12 @@ class AuditTimes:
     (a dead subscription looks like a quiet market), and much sooner after a sign that pushes are missing.
     """
 
-    def __init__(self, symbol: str, first_ns: int, interval_ns: int, quiet_ns: int) -> None:
-        """Interval 0: never. quiet_ns: without a push for so long, and since the last audit, another one is due."""
-        self._interval_ns, self._quiet_ns = interval_ns, quiet_ns
+    def __init__(self, symbol: str, settings: BookSyncSettings) -> None:
+        """Of the settings those that begin with `audit`."""
+        self._interval_ns, self._quiet_ns = settings.audit_interval_ns, settings.audit_quiet_ns
         # 0..1, the same in every process: where in the interval this symbol's audits lie.
         phase = int.from_bytes(symbol.encode()[-8:]) % 997 / 997
-        self._first_ns = first_ns + int(phase * interval_ns)
+        self._first_ns = settings.audit_first_ns + int(phase * self._interval_ns)
         self._due_ns: int | None = None
         self._asked_ns = 0
 

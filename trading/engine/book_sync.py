@@ -42,9 +42,7 @@ class BookSync:
         self.counters = SyncCounters()
         self.quote_check = QuoteCheck()
         self.audit = BookAudit()
-        self._audit_times = AuditTimes(
-            symbol, self.settings.audit_first_ns, self.settings.audit_interval_ns, self.settings.audit_quiet_ns
-        )
+        self._audit_times = AuditTimes(symbol, self.settings)
         self._watch = DepthWatch()
         self._refresh_asked_ns = 0
         self._chain_exch_ns = 0  # the venue's stamp of the snapshot that the chain began with
@@ -183,8 +181,7 @@ class BookSync:
         settings = self.settings
         if self.state is not BookState.STALE and now_ns - self._heard_ns > settings.stale_after_ns:
             self.counters.stale += 1
-            silence_ms = (now_ns - self._heard_ns) // NS_PER_MS
-            self._enter(BookState.STALE, f"nothing heard for {silence_ms} ms", now_ns)
+            self._enter(BookState.STALE, f"nothing heard for {(now_ns - self._heard_ns) // NS_PER_MS} ms", now_ns)
         if self.state is BookState.CROSSED and now_ns - self._crossed_since_ns > settings.crossed_patience_ns:
             return self._restart(BookState.GAP, f"stayed crossed: {self.reason}", now_ns)
         if self._watch.is_dead(settings.dead_after_ns, now_ns):
@@ -321,6 +318,10 @@ class BookSync:
     def _after_audit(self, verdict: Verdict, now_ns: int) -> SyncResult | None:
         if verdict is Verdict.AGREES:
             self._watch.is_rest_late = False
+            if self.book.is_outrun:  # its snapshot was cut above what the market has come to since
+                return self._outrun(now_ns)
+            if self.book.is_crossed:
+                self._judge(now_ns)
         if verdict is Verdict.DIFFERS and self.audit.is_lost:
             self.audit.note_loss()
             return self._restart(BookState.GAP, f"audit: {self.audit.finding}", now_ns)
@@ -377,11 +378,10 @@ class BookSync:
 
     def _heard(self, now_ns: int) -> None:
         self._heard_ns = now_ns
-        if self.state is BookState.STALE:
-            if self._has_chain:
-                self._judge(now_ns)
-            else:
-                self._enter(BookState.SYNCING, "waiting for a snapshot", now_ns)
+        if self.state is BookState.STALE and self._has_chain:
+            self._judge(now_ns)
+        elif self.state is BookState.STALE:
+            self._enter(BookState.SYNCING, "waiting for a snapshot", now_ns)
 
     def _enter(self, state: BookState, reason: str, now_ns: int) -> None:
         if state is BookState.PROVEN:

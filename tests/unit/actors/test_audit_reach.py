@@ -19,10 +19,7 @@ BOOK = BookSyncSettings()
 def longest_waits(is_silent: bool, seconds: int) -> list[int]:
     """Let every symbol ask for its audits; return the longest time of each without one, in seconds."""
     budget = IpBudget({"audit": float(Settings.model_fields["ip_request_rate"].default) * AUDIT_SHARE})
-    times = [
-        AuditTimes(name, BOOK.audit_first_ns, BOOK.audit_interval_ns, BOOK.audit_quiet_ns)
-        for name in default_symbols(FLEET)
-    ]
+    times = [AuditTimes(name, BOOK) for name in default_symbols(FLEET)]
     busy_until, last, longest = [0] * FLEET, [0] * FLEET, [0] * FLEET
     for second in range(1, seconds + 1):
         now_ns = second * NS_PER_S

@@ -195,6 +195,15 @@ def test_audit_that_agrees_deepens_the_book_down_to_its_own_cut() -> None:
     assert sync.state is BookState.PROVEN
 
 
+def test_audit_whose_snapshot_ends_above_the_market_costs_the_proof_in_the_same_step() -> None:
+    sync, now_ns = audited()
+    sync.on_delta(delta(101, 101, ((99, 0),)), now_ns)
+    result = sync.on_snapshot(snapshot(100, ((99, 5),)), now_ns)
+    assert sync.audit.counters.mismatches == 0
+    assert sync.state is BookState.GAP, "the best bid is not known any more"
+    assert result.fetch_not_before_ns is not None
+
+
 def test_audit_that_contradicts_the_book_costs_the_proof_each_time_at_the_audits_pace() -> None:
     sync, now_ns = audited()
     for round_number in range(1, 6):

@@ -80,3 +80,19 @@ def test_book_above_its_bound_forgets_the_deepest_and_moves_the_cut(monkeypatch:
     assert not book.is_known(Side.BUY, 102)
     assert book.best_bid == (121, 1)
     assert book.best_ask == (199, 1)
+
+
+def test_book_that_was_whole_and_forgot_its_deepest_is_short_only_once_few_levels_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(book_module, "MAX_LEVELS", 20)
+    book = Book("BTCUSDT")
+    bids, asks = tuple((price, 1) for price in range(120, 100, -1)), ((200, 1),)
+    book.apply_snapshot(BookSnapshot("BTCUSDT", 1, bids, asks, 1, 2))
+    book.apply_delta(delta(2, 2, [(121, 1)], []))
+    book.apply_delta(delta(3, 3, [(90, 1)], []))
+    assert not book.is_running_low
+    for version, price in enumerate(range(121, 110, -1), 4):
+        book.apply_delta(delta(version, version, [(price, 0)], []))
+    assert book.is_running_low
+    assert not book.is_outrun

@@ -1,15 +1,16 @@
 """What moved on the account by no order of ours: deposits, withdrawals, trades by hand, airdrops.
 
 May import `trading.model`, `trading.engine` and the executor's pieces. The ledger of a live account opens with what the
-venue held then, so that from then on ledger and venue are to agree on every asset. A difference that stays while no
-order of ours explains it becomes an explicit adjustment row with its reason, and an alert (promise 8): it halts nothing
-by itself. Where coins are missing that positions hold, the positions shrink, and their symbols may only exit.
+venue held then, so that from then on ledger and venue are to agree on every asset. A difference that stays while
+neither an order of ours nor the venue's list of our trades explains it becomes an explicit adjustment row with its
+reason, and an alert (promise 8): it halts nothing by itself. Where coins are missing that positions hold, the positions
+shrink, and their symbols may only exit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import structlog
@@ -36,12 +37,20 @@ log = structlog.get_logger("executor")
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """What the venue holds of an asset beyond the ledger; when it was exactly this first and last, with the ledger."""
+    """What the venue holds of an asset beyond the ledger; when it was exactly this first and last, with the ledger.
+
+    is_searched: the venue's list of our trades has been read since, and told of none that explains it.
+    """
 
     amount: Decimal
     first_ns: int
     last_ns: int
     ledger: Decimal
+    is_searched: bool = False
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.last_ns - self.first_ns >= CONFIRM_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,10 @@ class OutsideKeeper:
             amount = held.get(asset, ZERO) - ledger
             if amount:
                 known = self._differences.get(asset)
-                first_ns = known.first_ns if known is not None and known.amount == amount else now_ns
-                seen[asset] = _Difference(amount, first_ns, now_ns, ledger)
+                if known is not None and known.amount == amount:
+                    seen[asset] = replace(known, last_ns=now_ns, ledger=ledger)
+                else:
+                    seen[asset] = _Difference(amount, now_ns, now_ns, ledger)
         # The query may be behind the push that gave a cause: no difference proves that one wrong before its time.
         causes = self._state.outside_causes
         for asset in [name for name in causes if name not in seen]:
@@ -106,6 +117,19 @@ class OutsideKeeper:
         self._differences = seen
         self._looks = self._looks + 1 if seen or causes else 0
         self._next_ns = now_ns + CONFIRM_NS * max(1, min(self._looks, LOOKS_SLOWED))
+
+    def unsearched(self) -> frozenset[str]:
+        """Return the assets whose difference nothing explains: before it is booked, our trades are to be read."""
+        if not self.has_opening or not self._differences:
+            return frozenset()
+        explained = self._under_way() | self._state.outside_causes.keys()
+        wanted = (name for name, item in self._differences.items() if item.is_confirmed and not item.is_searched)
+        return frozenset(wanted) - explained
+
+    def on_searched(self, assets: frozenset[str]) -> None:
+        """Note that the trades that may have moved these assets have been read."""
+        for asset in assets & self._differences.keys():
+            self._differences[asset] = replace(self._differences[asset], is_searched=True)
 
     async def book(self, has_suspects: bool) -> None:
         """Book what was confirmed. Args: has_suspects: orders are being looked for. Raises: StoreError, FencedOut."""
@@ -121,8 +145,8 @@ class OutsideKeeper:
         for asset, difference in tuple(self._differences.items()):
             # What was booked since the venue was asked may be the very difference.
             is_stale = self._state.ledger_totals.get(asset, ZERO) != difference.ledger
-            is_confirmed = difference.last_ns - difference.first_ns >= CONFIRM_NS
-            if is_confirmed and asset not in moving and not is_stale:
+            is_looked_into = difference.is_searched or asset in self._state.outside_causes
+            if difference.is_confirmed and is_looked_into and asset not in moving and not is_stale:
                 await self._adjust(asset, difference.amount)
 
     # --- the opening --------------------------------------------------------------------------------------------------

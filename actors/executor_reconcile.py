@@ -16,6 +16,7 @@ from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
 from actors.executor_outside import OutsideKeeper
 from actors.executor_rates import RateKeeper
+from actors.executor_search import TradeSearch
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import ExecutorSettings
@@ -72,6 +73,7 @@ class Reconciler:
         self._alerts = alerts
         self._clock = clock
         self._crashpoints = crashpoints
+        self._search = TradeSearch(state, desk, journal, gateway, self._token)
         self._suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
         self._short_since: dict[str, int] = {}  # orders with executions missing here, and since when
         self._reported_orphans: set[str] = set()
@@ -95,6 +97,9 @@ class Reconciler:
             await self._resolve_suspects()
             await self._fetch_missing_fills()
             if not self._settings.is_paper:
+                if assets := self._outside.unsearched():
+                    await self._search.search(assets)
+                    self._outside.on_searched(assets)
                 await self._outside.book(bool(self._suspects or self._desk.strays))
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
@@ -257,7 +262,7 @@ class Reconciler:
             return
         if asked_ms < provable_from_ms(record, self._settings.patience):
             return
-        evidence = await self._search(tracker)
+        evidence = await self._evidence(tracker)
         if tracker.record.status is not OrderStatus.UNKNOWN:
             return  # a push was faster
         match resolve_unknown(record, evidence, asked_ms, self._settings.patience):
@@ -269,7 +274,7 @@ class Reconciler:
             case Verdict.FOUND | Verdict.WAIT:
                 return
 
-    async def _search(self, tracker: OrderTracker) -> Evidence:
+    async def _evidence(self, tracker: OrderTracker) -> Evidence:
         """Look for an order in the venue's lists, apply what is found, and say what was seen."""
         record = tracker.record
         since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
@@ -304,7 +309,7 @@ class Reconciler:
             lag_ns = self._settings.patience.query_lag_ms * NS_PER_MS
             if self._clock.now_ns() - since_ns < lag_ns:
                 continue
-            evidence = await self._search(tracker)
+            evidence = await self._evidence(tracker)
             if evidence == Evidence(False, False, False) and not tracker.record.status.is_terminal:
                 # Acknowledged once, now in no list: it cannot trade any more. Booked fills stay.
                 text = "the venue acknowledged it and shows it nowhere"

@@ -98,6 +98,11 @@ class OrderTable:
         """Return the symbols that have live orders."""
         return {item.record.symbol for item in self._live.values()}
 
+    def recent_symbols(self) -> tuple[str, ...]:
+        """Return the symbols of all orders in memory, the last traded first."""
+        names = (item.record.symbol for item in (*self._finished.values(), *self._live.values()))
+        return tuple(dict.fromkeys(reversed(tuple(names))))
+
     def unknown(self) -> Iterator[OrderTracker]:
         """Iterate over the orders of unknown outcome."""
         return (item for item in self.watched() if item.record.status is OrderStatus.UNKNOWN)

@@ -45,6 +45,7 @@ class FakeVenue:
         answer: "accept", "reject", "lose" (accepted, the answer is lost) or "vanish" (never arrived, no answer).
         is_down: reads and cancels raise. is_blind: queries show nothing (the venue's query lag).
         gate: when set, `place` waits for it before it answers.
+        names_trades: the list of trades carries our order ids.
         pushes_first: the push of an accepted order comes before the answer.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
             fills orders by hand, and an id that comes twice is a failure of the test.
@@ -59,6 +60,7 @@ class FakeVenue:
         self.is_down = False
         self.is_blind = False
         self.pushes_first = False
+        self.names_trades = True
         self.gate: asyncio.Event | None = None
         self.placed: list[OrderRecord] = []
         self.cancelled: list[str] = []
@@ -250,6 +252,7 @@ class FakeVenue:
                 replace(
                     item.fill,
                     trade_id=f"rest-{item.fill.trade_id}",
+                    client_order_id=item.fill.client_order_id if self.names_trades else "",
                     exch_ts_ns=item.fill.exch_ts_ns // NS_PER_S * NS_PER_S,
                 ),
                 "rest",

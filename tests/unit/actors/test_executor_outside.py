@@ -245,3 +245,23 @@ async def test_cause_outlives_a_query_that_is_behind_the_push(system: System) ->
     system.venue.free["USDT"] += 250
     (line,) = await compared(system)
     assert line.reference.split("/")[0] == "DEPOSIT"
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_execution_that_not_even_the_orders_last_word_told_is_searched_before_anything_is_booked(
+    system: System, is_forgotten: bool, is_named: bool
+) -> None:
+    intent = system.intent(1)
+    await submit(system, intent)
+    system.venue.names_trades = is_named
+    system.venue.end(intent.client_order_id)  # "cancelled, nothing traded"
+    await settle()
+    if is_forgotten:
+        await system.crash()
+    system.venue.fill(intent.client_order_id, 400, pushes=False)
+    system.venue.end(intent.client_order_id, pushes=False)
+    assert await compared(system, 6) == []
+    assert system.executor.core.account.position("BTCUSDT").qty == D("0.04")
+    assert system.executor.core.state.counters["trade_searches"] == 1
+    await assert_books_hold(system)

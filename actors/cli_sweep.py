@@ -79,7 +79,7 @@ def sweep(
     top: Annotated[int, typer.Option("--top", min=1, help="Rows of the table.")] = 15,
     json: Json = False,
 ) -> int:
-    """Try many parameter sets on a recording and rank them out of sample; run it again to go on after a stop."""
+    """Try many parameter sets on a recording and rank them, walk-forward; run it again to go on after a stop."""
     from actors.cli_replay import check_folder, load_plugins, replay_settings
     from trading.adapters.recording.events import recording_instrument
     from trading.adapters.settings import load_settings
@@ -119,8 +119,9 @@ def sweep(
 
 def _plan(file: Path, space: Any, count: int | None, assumed: ReplaySettings, folds: int, warmup_ns: int) -> SweepPlan:
     from actors.cli_replay import data_sha256
+    from trading.adapters.plugins import code_of
     from trading.adapters.recording.pieces import pieces_of, recording_span
-    from trading.engine.strategy.registry import parse_parameters
+    from trading.engine.strategy.registry import parse_parameters, strategy_class
     from trading.engine.sweep.space import trials
 
     if twice := (set(space.grid) | set(space.ranges)) & {name for name, _ in assumed.params}:
@@ -129,7 +130,8 @@ def _plan(file: Path, space: Any, count: int | None, assumed: ReplaySettings, fo
     for params in listed:
         parse_parameters(assumed.strategy_name, (*assumed.params, *params))
     pieces = pieces_of(recording_span(file), folds + 1, warmup_ns)
-    text = repr((version("mexcbot"), data_sha256(file), listed, pieces, assumed))
+    code = code_of(assumed.strategy_name, strategy_class(assumed.strategy_name))
+    text = repr((version("mexcbot"), code, data_sha256(file), listed, pieces, assumed))
     return SweepPlan(file, listed, pieces, assumed, sha256(text.encode()).hexdigest())
 
 
@@ -196,27 +198,31 @@ def _progress(done: int, total: int) -> Iterator[Any]:
 def body_of(ranking: Ranking, plan: SweepPlan, kept: int, out: Path) -> dict[str, Any]:
     """Render the answer as JSON. Amounts are quote units, net of fees, pessimistic queue unless named otherwise."""
     luck = ranking.luck
+    last = len(plan.pieces) - 1
     return {
         "trials": len(plan.trials),
         "pieces": [{"from_ns": piece.from_ns, "to_ns": piece.to_ns} for piece in plan.pieces],
         "replays": len(plan.trials) * len(plan.pieces),
         "resumed": kept,
         "out": str(out),
+        "ranked_by": "net of fees in sample",
         "ranking": [
             {
                 "rank": place,
                 "trial": item.trial,
                 "params": dict(item.params),
+                "in_sample": {"pieces": list(range(last)), "net": round(item.net_in, 10)},
                 "out_of_sample": {
+                    "pieces": [last],
                     "net": round(item.net_out, 10),
                     "net_probabilistic": round(item.net_out_probabilistic, 10),
                     "sharpe_per_period": round(item.sharpe_out, 6),
                     "fills": item.fills_out,
+                    "round_trips": item.round_trips_out,
                     "traded": round(item.traded_out, 10),
                     "fees": round(item.fees_out, 10),
                     "max_drawdown": round(item.max_drawdown_out, 10),
                 },
-                "in_sample": {"net": round(item.net_in, 10)},
                 "times_chosen": item.chosen,
             }
             for place, item in enumerate(ranking.ranked, 1)
@@ -235,10 +241,12 @@ def body_of(ranking: Ranking, plan: SweepPlan, kept: int, out: Path) -> dict[str
             ],
         },
         "luck": {
+            "of": "the walk: what was best on the pieces before, on the piece after",
             "deflated_sharpe": None if luck.probability is None else round(luck.probability, 6),
             "sharpe_per_period": round(luck.sharpe, 6),
             "hurdle": round(luck.hurdle, 6),
             "periods": luck.observations,
+            "round_trips": luck.round_trips,
             "is_distinguishable": not luck.warning,
             "warning": luck.warning,
             "source": "Bailey and López de Prado, The Deflated Sharpe Ratio, J. Portfolio Management 40(5), 2014",
@@ -254,38 +262,64 @@ def _show(ranking: Ranking, plan: SweepPlan, body: Mapping[str, Any], top: int) 
     from rich.table import Table
 
     names = [name for name, _ in plan.trials[0]]
-    table = Table(title=f"{len(plan.trials)} parameter sets, out of sample ({len(plan.pieces) - 1} folds), net of fees")
-    for name in ("#", *names, "net", "net prob.", "in sample", "Sharpe", "fills", "fees", "max dd", "chosen"):
+    last = len(plan.pieces) - 1
+    _tell_walk(ranking, plan)
+    table = Table(
+        title=f"{len(plan.trials)} parameter sets, ranked by net of fees in sample (pieces 0..{last - 1}); "
+        f"right of it what each made after that, on piece {last}"
+    )
+    for name in (
+        "#",
+        *names,
+        "in sample",
+        "net after",
+        "prob.",
+        "Sharpe",
+        "fills",
+        "trips",
+        "fees",
+        "max dd",
+        "chosen",
+    ):
         table.add_column(name, justify="left" if name in names else "right", overflow="fold")
     for place, item in enumerate(ranking.ranked[:top], 1):
-        amounts = (item.net_out, item.net_out_probabilistic, item.net_in)
+        amounts = (item.net_in, item.net_out, item.net_out_probabilistic)
         table.add_row(
             str(place),
             *(value for _, value in item.params),
             *(f"{amount:+.4f}" for amount in amounts),
             f"{item.sharpe_out:.3f}",
             str(item.fills_out),
+            str(item.round_trips_out),
             f"{item.fees_out:.4f}",
             f"{item.max_drawdown_out:.4f}",
             str(item.chosen),
         )
-    width = None if sys.stdout.isatty() else 60 + 12 * (len(names) + 8)
+    width = None if sys.stdout.isatty() else 60 + 12 * (len(names) + 9)
     Console(width=width).print(table)
     for trial, error in ranking.failed:
         answer(f"failed: {dict(plan.trials[trial])}: {error}")
-    answer(
-        f"walk-forward: choosing on the past each time made {ranking.walk_net:+.4f} in {len(ranking.walk)} steps "
-        f"({', '.join(f'{fold.net_out:+.4f}' for fold in ranking.walk)})"
-    )
     luck = ranking.luck
     if luck.warning:
         answer(f"WARNING: {luck.warning}.")
     else:
         answer(
-            f"the best is distinguishable from luck: deflated Sharpe ratio {luck.probability:.3f} over {luck.trials} "
-            f"trials and {luck.observations} periods (Bailey and López de Prado 2014)"
+            f"choosing by the past is distinguishable from luck: deflated Sharpe ratio {luck.probability:.3f} over "
+            f"{luck.trials} trials, {luck.round_trips} round trips and {luck.observations} periods "
+            "(Bailey and López de Prado 2014)"
         )
     answer(f"results: {body['out']}")
+
+
+def _tell_walk(ranking: Ranking, plan: SweepPlan) -> None:
+    """Lead with the one figure that nothing of itself was chosen by."""
+    if not ranking.walk:
+        return
+    steps = ", ".join(f"{fold.net_out:+.4f}" for fold in ranking.walk)
+    answer(
+        f"walk-forward, out of sample: taking on each of the pieces 1..{len(plan.pieces) - 1} what was best on those "
+        f"before it made {ranking.walk_net:+.4f} ({steps})"
+    )
 
 
 def register(app: typer.Typer) -> None:

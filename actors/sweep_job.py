@@ -66,6 +66,7 @@ def run_job(job: SweepJob) -> PieceResult:
         max_drawdown=float(tape.max_drawdown),
         periods=periods(tape.marks, job.piece, float(model.net)),
         error="the strategy raised an exception (mexcbot replay with these parameters shows it)" if fault else "",
+        round_trips=tape.round_trips,
     )
 
 

@@ -86,7 +86,9 @@ def test_sweep_killed_half_way_goes_on_and_answers_as_if_nothing_had_happened(re
     assert sum(row["fills"] for row in rows.values()) > 0
     ranked = body["ranking"]
     assert [item["rank"] for item in ranked] == [1, 2, 3]
-    nets = [sum(rows[(item["trial"], number)]["net"] for number in (1, 2)) for item in ranked]
+    nets = [sum(rows[(item["trial"], number)]["net"] for number in (0, 1)) for item in ranked]
     assert nets == sorted(nets, reverse=True)
-    assert [item["out_of_sample"]["net"] for item in ranked] == pytest.approx(nets)
+    assert [item["in_sample"]["net"] for item in ranked] == pytest.approx(nets)
+    after = [rows[(item["trial"], 2)]["net"] for item in ranked]
+    assert [item["out_of_sample"]["net"] for item in ranked] == pytest.approx(after)
     assert body["luck"]["warning"]

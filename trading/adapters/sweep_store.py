@@ -21,6 +21,7 @@ from trading.engine.sweep.space import Params
 from trading.model.errors import ConfigError
 
 JOURNAL_SUFFIX = ".journal"
+JOURNAL_HEAD = b'{"sweep":'
 DIGEST_KEY = b"mexcbot.sweep"
 Results = dict[tuple[int, int], PieceResult]
 
@@ -50,6 +51,7 @@ class SweepStore:
             raise ConfigError(f"--out: {self.journal} cannot be written: {error.strerror or error}")
         try:
             self._lock()
+            self._check_journal()
             if is_fresh:
                 if out.exists() and not _is_sweep(out):
                     raise ConfigError(f"--out: {out} is no result of a sweep and stays: name another file")
@@ -69,7 +71,10 @@ class SweepStore:
         self._file.flush()
 
     def seal(self, trials: Sequence[Params], pieces: Sequence[Piece]) -> None:
-        """Write the Parquet file: a row a trial and piece, the parameters as columns `param_…`. Raises: ConfigError."""
+        """Write the Parquet file: a row a trial and piece, the parameters as columns `param_…`. Raises: ConfigError.
+
+        `is_out_of_sample`: a fold of the walk is judged on this piece (all but the first).
+        """
         rows = [item for _, item in sorted(self.results.items())]
         names = sorted({name for params in trials for name, _ in params})
         by_trial = [dict(params) for params in trials]
@@ -132,6 +137,13 @@ class SweepStore:
             self.results[(row.trial, row.piece)] = row
         self._file.truncate(whole)  # what was torn by a kill is run again
 
+    def _check_journal(self) -> None:
+        """Refuse a file that is no journal of a sweep before anything of it is touched."""
+        self._file.seek(0)
+        head = self._file.read(len(JOURNAL_HEAD))
+        if not JOURNAL_HEAD.startswith(head):
+            raise ConfigError(f"--out: {self.journal} is no journal of a sweep and stays: name another file")
+
     def _check_parquet(self) -> None:
         """Refuse to overwrite a file that is no journalled sweep of ours."""
         if self.out.exists():
@@ -139,7 +151,7 @@ class SweepStore:
 
     def _other(self) -> ConfigError:
         return ConfigError(
-            f"--out: {self.out} holds something else (another recording, space or setting): name another file, "
+            f"--out: {self.out} holds something else (another recording, space, setting or code): name another file, "
             "or throw an old result away with --fresh"
         )
 
@@ -157,6 +169,7 @@ _COLUMNS: Mapping[str, pa.DataType] = {
     "piece": pa.int32(),
     "orders": pa.int64(),
     "fills": pa.int64(),
+    "round_trips": pa.int64(),
     "traded": pa.float64(),
     "gross": pa.float64(),
     "fees": pa.float64(),

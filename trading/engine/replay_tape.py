@@ -96,7 +96,16 @@ class ReplayTape:
         self._next_due_ns: int | None = None
         self._entry_fees = ZERO
         self._opened_ns = 0
+        self._entry_orders: set[str] = set()
         self._exit_orders: set[str] = set()
+
+    @property
+    def round_trips(self) -> int:
+        """Return the orders that bought or those that sold, whichever are fewer: what was entered and left again.
+
+        Orders with a fill of the pessimistic queue; it counts without the position ever having to be flat.
+        """
+        return min(len(self._entry_orders), len(self._exit_orders))
 
     def on_time(self, now_ns: int) -> None:
         """Look at the mid for every fill whose horizon is reached; call before the book changes."""
@@ -164,6 +173,7 @@ class ReplayTape:
     def _sum_exit(self, fill: Fill, purpose: Purpose, reason: str, before: Position, after: Position) -> None:
         fee = after.fees - before.fees
         if after.qty > before.qty:
+            self._entry_orders.add(fill.client_order_id)
             self._entry_fees += fee
             if before.qty <= 0:
                 self._opened_ns = fill.exch_ts_ns

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trading.adapters.plugins import GROUP, load_strategies
+from trading.adapters.plugins import GROUP, code_of, load_strategies
+from trading.engine.strategy.spread_capture import SpreadCapture
 from trading.model.errors import ConfigError
 
 
@@ -48,3 +49,22 @@ def test_plugins_refused_by_the_registry_are_reported_with_its_sentence(package:
     report = load_strategies(register, [point("twin", f"{package}:Good")])
     assert report.loaded == ()
     assert report.failed == (("twin", "strategy twin is registered twice"),)
+
+
+def test_code_of_a_plugin_is_another_after_an_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "edited_plugin_for_tests"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "strategy.py").write_text("class Edited:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [EntryPoint("edited", "edited_plugin_for_tests.strategy:Edited", GROUP)]
+    made = points[0].load()
+    before = code_of("edited", made, points)
+    assert code_of("edited", made, points) == before
+    (package / "strategy.py").write_text("class Edited:\n    fee = 1\n")
+    assert code_of("edited", made, points) != before
+    assert code_of("edited", made, points)[0] == before[0] == code_of("spread_capture", SpreadCapture, [])[0]
+
+
+def test_code_of_our_own_strategy_is_our_sources_alone() -> None:
+    assert len(code_of("spread_capture", SpreadCapture, [])) == 1

@@ -62,6 +62,16 @@ def test_file_that_is_no_result_of_a_sweep_stays_and_gets_no_journal(is_fresh: b
     assert sorted(item.name for item in tmp_path.iterdir()) == ["b.parquet", "c.parquet"]
 
 
+@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize("content", ["my notes\n", '{"tasks": []}\n'])
+def test_journal_that_is_none_of_a_sweep_stays(content: str, is_fresh: bool, tmp_path: Path) -> None:
+    notes = tmp_path / "a.parquet.journal"
+    notes.write_text(content)
+    with pytest.raises(ConfigError, match="is no journal of a sweep and stays"):
+        SweepStore(tmp_path / "a.parquet", "d", is_fresh)
+    assert notes.read_text() == content
+
+
 def test_result_of_another_sweep_is_thrown_away_when_fresh(tmp_path: Path) -> None:
     store = SweepStore(tmp_path / "a.parquet", "d", False)
     store.append(RESULT)

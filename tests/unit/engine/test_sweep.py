@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -88,9 +89,30 @@ def test_walk_forward_chooses_on_the_past_and_earns_the_future() -> None:
     ]
     assert ranking.walk_net == -5.0
     assert [item.trial for item in ranking.ranked] == [1, 0]
-    assert ranking.ranked[1].net_in == -1.0
-    assert ranking.ranked[1].net_out == -9.0  # the first piece, on which it was good, does not count
+    assert [(item.net_in, item.net_out) for item in ranking.ranked] == [(3.0, 1.0), (-1.0, -3.0)]
     assert [item.chosen for item in ranking.ranked] == [1, 2]
+
+
+def test_last_piece_has_no_say_in_the_ranking_and_luck_judges_what_was_chosen() -> None:
+    # Trial 0 is best in sample and fails on the last piece; trial 1 is the best of them only there.
+    ranking = rank(names(2), results([[5.0, 5.0, -20.0], [1.0, 1.0, 30.0]]), 3)
+    assert [item.trial for item in ranking.ranked] == [0, 1]
+    assert [(item.net_in, item.net_out) for item in ranking.ranked] == [(10.0, -20.0), (2.0, 30.0)]
+    assert ranking.ranked[0].trial == ranking.walk[-1].trial
+    assert ranking.walk_net == -15.0
+    assert "did not make money out of sample" in ranking.luck.warning
+
+
+def test_one_long_holding_marked_every_second_is_called_too_little() -> None:
+    held = [1.0 + 0.1 * (number % 3) for number in range(45)]
+    found = {
+        (0, number): replace(piece(0, number, sum(held), held), round_trips=trips)
+        for number, trips in enumerate((40, 1))
+    }
+    ranking = rank(names(1), found, 2)
+    assert "only 1 times" in ranking.luck.warning
+    found[(0, 1)] = replace(found[(0, 1)], round_trips=30)
+    assert rank(names(1), found, 2).luck.warning == ""
 
 
 def test_trial_that_failed_or_is_not_whole_is_left_out_and_said() -> None:
@@ -127,9 +149,9 @@ def test_best_of_many_without_skill_is_called_luck_and_a_steady_gain_is_not() ->
     tried = [[dice.gauss(0.0, 1.0) for _ in range(200)] for _ in range(300)]
     best = max(tried, key=sum)
     assert sum(best) > 0
-    luck = judge(best, [moments(series).sharpe for series in tried])
+    luck = judge(best, [moments(series).sharpe for series in tried], 100)
     assert "not distinguishable from luck" in luck.warning
     steady = [dice.gauss(0.6, 1.0) for _ in range(200)]
-    assert judge(steady, [moments(series).sharpe for series in [*tried, steady]]).warning == ""
-    assert "did not make money" in judge([-1.0, 0.5], [0.0]).warning
-    assert "say nothing" in judge([0.0] * 100 + [1.0] * 5, [0.2]).warning
+    assert judge(steady, [moments(series).sharpe for series in [*tried, steady]], 100).warning == ""
+    assert "did not make money" in judge([-1.0, 0.5], [0.0], 100).warning
+    assert "say nothing" in judge([0.0] * 100 + [1.0] * 5, [0.2], 100).warning

@@ -16,6 +16,8 @@ from statistics import NormalDist
 EULER_GAMMA = 0.5772156649015329
 CONFIDENCE = 0.95
 OBSERVATIONS_MIN = 30
+"""Fewer periods with a result, or fewer round trips, say nothing, whatever the ratio: one holding that is marked each
+second makes many periods and is one throw of the dice."""
 _NORMAL = NormalDist()
 
 
@@ -31,10 +33,11 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Luck:
-    """The verdict on the best of `trials`.
+    """The verdict on choosing the best of `trials` by the past.
 
-    probability: that its true Sharpe ratio is above what the best of so many without skill would show (the deflated
-    Sharpe ratio); None when that cannot be said. hurdle: that Sharpe ratio, per period. warning: empty when fine.
+    probability: that the choice's true Sharpe ratio is above what the best of so many without skill would show (the
+    deflated Sharpe ratio); None when that cannot be said. hurdle: that Sharpe ratio, per period. warning: empty when
+    fine.
     """
 
     trials: int
@@ -42,6 +45,7 @@ class Luck:
     hurdle: float
     sharpe: float
     observations: int
+    round_trips: int
     warning: str
 
 
@@ -77,30 +81,36 @@ def probability_above(observed: Moments, hurdle: float) -> float | None:
     return _NORMAL.cdf((observed.sharpe - hurdle) * sqrt(observed.count - 1) / sqrt(below))
 
 
-def judge(best: Sequence[float], sharpes: Sequence[float]) -> Luck:
-    """Judge the best trial.
+def judge(chosen: Sequence[float], sharpes: Sequence[float], round_trips: int) -> Luck:
+    """Judge a choice among trials.
 
-    Args: best: its results by period, out of sample. sharpes: the Sharpe ratios per period of all trials, it included.
+    Args: chosen: results by period of what was chosen, from periods that had no say in the choice. sharpes: the Sharpe
+    ratios per period of all trials over the same time. round_trips: how often what was chosen entered and left.
     """
     trials = len(sharpes)
     centre = sum(sharpes) / trials if trials else 0.0
     variance = sum((value - centre) ** 2 for value in sharpes) / (trials - 1) if trials > 1 else 0.0
     hurdle = expected_best(trials, variance)
-    observed = moments(best)
+    observed = moments(chosen)
     chance = probability_above(observed, hurdle)
-    active = sum(1 for value in best if value != 0.0)
+    active = sum(1 for value in chosen if value != 0.0)
     warning = ""
-    if sum(best) <= 0.0:
-        warning = "the best of them did not make money out of sample"
+    if sum(chosen) <= 0.0:
+        warning = "what was best in sample did not make money out of sample"
+    elif round_trips < OBSERVATIONS_MIN:
+        warning = (
+            f"what was best in sample entered and left only {round_trips} times out of sample: fewer than "
+            f"{OBSERVATIONS_MIN} round trips say nothing; use a longer recording"
+        )
     elif active < OBSERVATIONS_MIN:
         warning = (
-            f"the best made or lost money in only {active} periods out of sample: fewer than {OBSERVATIONS_MIN} "
-            "say nothing; use a longer recording"
+            f"what was best in sample made or lost money in only {active} periods out of sample: fewer than "
+            f"{OBSERVATIONS_MIN} say nothing; use a longer recording"
         )
     elif chance is None or chance < CONFIDENCE:
         text = "unknown" if chance is None else f"{chance:.2f}"
         warning = (
-            f"the best of {trials} is not distinguishable from luck: its deflated Sharpe ratio is {text}, "
-            f"below {CONFIDENCE}"
+            f"the best of {trials} is not distinguishable from luck: out of sample its deflated Sharpe ratio is "
+            f"{text}, below {CONFIDENCE}"
         )
-    return Luck(trials, chance, hurdle, observed.sharpe, observed.count, warning)
+    return Luck(trials, chance, hurdle, observed.sharpe, observed.count, round_trips, warning)

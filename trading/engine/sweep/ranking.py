@@ -1,8 +1,9 @@
 """Walk-forward: trials chosen on the past, judged on what came after. Pure; may import `trading.engine.sweep`.
 
 The recording is cut into pieces of equal length, 0 .. K. Fold k (1 .. K) chooses the trial with the highest net result
-on the pieces before k and takes what that one made on piece k. A trial's own figure out of sample is its sum over the
-pieces 1 .. K, none of which had a say in choosing what to run on it.
+on the pieces before k and takes what that one made on piece k; the sum of these is out of sample, and it is what is
+tested against luck. The trials are ranked by what they made on the pieces 0 .. K-1, in sample; beside it stands what
+each made on the last piece, K, which has no say in the ranking. The first of the ranking is the choice of fold K.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class PieceResult:
     """What one trial made on one piece. Quote units, net of fees, pessimistic queue unless named otherwise.
 
     periods: net result by period of equal length, whose sum is `net`. error: empty, or why there is no result.
+    round_trips: how often it entered and left, see `ReplayTape.round_trips`.
     """
 
     trial: int
@@ -33,11 +35,15 @@ class PieceResult:
     max_drawdown: float
     periods: tuple[float, ...]
     error: str = ""
+    round_trips: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One trial: its sums over the pieces before the last (in sample) and after the first (out of sample)."""
+    """One trial: its sum over the pieces before the last (`net_in`, in sample), and the last piece (`..._out`).
+
+    chosen: how many folds chose it.
+    """
 
     trial: int
     params: Params
@@ -46,6 +52,7 @@ class Ranked:
     net_out_probabilistic: float
     sharpe_out: float
     fills_out: int
+    round_trips_out: int
     traded_out: float
     fees_out: float
     max_drawdown_out: float
@@ -64,7 +71,10 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The answer. ranked: best out of sample first. walk: by piece; its sum is what choosing by the past made."""
+    """The answer. ranked: best in sample first. walk: by piece; its sum is what choosing by the past made.
+
+    The walk is out of sample, and `luck` is the verdict on it.
+    """
 
     ranked: tuple[Ranked, ...]
     walk: tuple[Fold, ...]
@@ -97,10 +107,12 @@ def rank(trials: Sequence[Params], results: Mapping[tuple[int, int], PieceResult
     chosen = [fold.trial for fold in walk]
     ranked = sorted(
         (_ranked(trial, trials[trial], items, chosen.count(trial)) for trial, items in whole.items()),
-        key=lambda item: (-item.net_out, item.trial),
+        key=lambda item: (-item.net_in, item.trial),
     )
-    best = _periods_out(whole[ranked[0].trial]) if ranked else ()
-    luck = judge(best, [item.sharpe_out for item in ranked])
+    taken = [whole[fold.trial][fold.piece] for fold in walk]
+    chosen_periods = [value for item in taken for value in item.periods]
+    sharpes = [moments([value for item in items[1:] for value in item.periods]).sharpe for items in whole.values()]
+    luck = judge(chosen_periods, sharpes, sum(item.round_trips for item in taken))
     return Ranking(tuple(ranked), walk, luck, tuple(failed))
 
 
@@ -110,22 +122,19 @@ def _fold(whole: Mapping[int, list[PieceResult]], piece: int) -> Fold:
     return Fold(piece, trial, before[trial], whole[trial][piece].net)
 
 
-def _periods_out(items: Sequence[PieceResult]) -> tuple[float, ...]:
-    return tuple(value for item in items[1:] for value in item.periods)
-
-
 def _ranked(trial: int, params: Params, items: Sequence[PieceResult], chosen: int) -> Ranked:
-    later = items[1:]
+    last = items[-1]
     return Ranked(
         trial=trial,
         params=params,
         net_in=sum(item.net for item in items[:-1]),
-        net_out=sum(item.net for item in later),
-        net_out_probabilistic=sum(item.net_probabilistic for item in later),
-        sharpe_out=moments(_periods_out(items)).sharpe,
-        fills_out=sum(item.fills for item in later),
-        traded_out=sum(item.traded for item in later),
-        fees_out=sum(item.fees for item in later),
-        max_drawdown_out=max(item.max_drawdown for item in later),
+        net_out=last.net,
+        net_out_probabilistic=last.net_probabilistic,
+        sharpe_out=moments(last.periods).sharpe,
+        fills_out=last.fills,
+        round_trips_out=last.round_trips,
+        traded_out=last.traded,
+        fees_out=last.fees,
+        max_drawdown_out=last.max_drawdown,
         chosen=chosen,
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading.adapters.recording.rederive import Derived
 
 RECORDINGS = "recordings"
+NOT_KEPT = "(not kept)"
 
 
 def explain(
@@ -68,7 +69,7 @@ def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         for item in rederive(session_rows(folder, order["symbol"], order["created_ns"])):
             if item.recorded.client_order_id == order["client_order_id"]:
-                return _compared(body, item)
+                return compared(body, item)
     except (ConfigError, DecodeError) as error:
         return _unavailable(" ".join(str(error).split()))
     return _unavailable("the recording of that time does not hold this order (yet: it is flushed once a second)")
@@ -78,7 +79,7 @@ def _unavailable(reason: str) -> dict[str, Any]:
     return {"status": "unavailable", "reason": reason, "differences": []}
 
 
-def _compared(body: dict[str, Any], item: Derived) -> dict[str, Any]:
+def compared(body: dict[str, Any], item: Derived) -> dict[str, Any]:
     """Compare the fresh engine's decision with the recorded one, and with what the journal holds."""
     order, derived = body["order"], item.derived
     differences = [{"field": name, "was": was, "derived": now} for name, was, now in item.differences]
@@ -97,9 +98,10 @@ def _compared(body: dict[str, Any], item: Derived) -> dict[str, Any]:
     ):
         if not _is_same(was, now):
             differences.append({"field": f"journal {name}", "was": was, "derived": now})
-    for name, text in derived.decision:
-        if body["decision"].get(name, text) != text:
-            differences.append({"field": f"journal {name}", "was": body["decision"][name], "derived": text})
+    for name, text in dict(derived.decision).items():
+        was = body["decision"].get(name, NOT_KEPT)
+        if was != text:
+            differences.append({"field": f"journal {name}", "was": was, "derived": text})
     return {
         "status": "different" if differences else "same",
         "reason": "",

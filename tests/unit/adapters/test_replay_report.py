@@ -101,6 +101,18 @@ def test_report_of_a_replay_without_orders_says_so() -> None:
     assert (data["fills"], data["exits"]["rows"]) == ([], [])
 
 
+def test_report_says_when_not_every_fill_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, _ = page_of(MARKET)
+    count = len(data_of(page)["fills"])
+    assert data_of(page)["fills_note"] == ""
+    monkeypatch.setattr(replay_report, "FILLS_SHOWN", 1)
+    page, _ = page_of(MARKET)
+    data = data_of(page)
+    assert len(data["fills"]) == 1
+    assert data["fills_note"].startswith(f"Shown are the first 1 of {count} fills")
+    assert page.count('id="fills_note"') == page.count('id="fills_list_note"') == 1
+
+
 def test_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         replay_report.write(tmp_path / "nowhere" / "a.html", "x")

@@ -224,6 +224,10 @@ timeChart("equity", 250, [
   { name: "probabilistic queue", color: css("two"), xy: [m.t, m.probabilistic], dash: "7 5" },
 ], { label: "equity over time", legend: true, zero: true, format: signed });
 timeChart("drawdown", 110, [{ name: "drawdown", color: css("bad"), xy: [m.t, deep], area: true, width: 1.4 }], { label: "drawdown over time", zero: true, format: signed });
+for (const id of D.fills_note ? ["fills_note", "fills_list_note"] : []) {
+  $(id).textContent = D.fills_note;
+  $(id).hidden = false;
+}
 const fillMarks = {};
 for (const name of ["pessimistic", "probabilistic"]) {
   fillMarks[name] = D.fills.filter((f) => f.model === name).map((f) => ({ t: f.t, y: f.price, side: f.side, maker: f.maker,

@@ -26,6 +26,7 @@ from trading.model.orders import Purpose
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, plain
 
 FILLS_SHOWN = 4_000
+"""More would make the page slow; the sums and markouts are of all that the tape holds, and the page says so."""
 _HERE = Path(__file__).parent
 
 
@@ -108,6 +109,7 @@ def _data(result: ReplayResult, tape: ReplayTape, facts: ReplayFacts) -> dict[st
             "probabilistic": [float(mark.probabilistic) for mark in tape.marks],
         },
         "fills": [_fill(item, tape, at(item.now_ns)) for item in tape.fills[:FILLS_SHOWN]],
+        "fills_note": _fills_note(tape),
         "horizons": [f"{horizon / NS_PER_S:g}" for horizon in HORIZONS_NS],
         "markouts": _markouts(tape.fills),
         "models": _models(result.pessimistic, result.probabilistic, tape),
@@ -122,6 +124,17 @@ def _data(result: ReplayResult, tape: ReplayTape, facts: ReplayFacts) -> dict[st
             )
         ],
     }
+
+
+def _fills_note(tape: ReplayTape) -> str:
+    """Say which fills are not drawn and not listed; empty when all are."""
+    shown, total = tape.fills[:FILLS_SHOWN], len(tape.fills) + tape.uncounted_fills
+    if len(shown) == total:
+        return ""
+    return (
+        f"Shown are the first {len(shown):,} of {total:,} fills (both queue models), up to "
+        f"{_utc(shown[-1].now_ns)} UTC; results and exits are of all of them."
+    )
 
 
 def _tiles(result: ReplayResult, tape: ReplayTape) -> list[dict[str, Any]]:

@@ -31,6 +31,9 @@ PATIENCE_NS = 900 * NS_PER_S
 LEAD_MAX_NS = 8 * NS_PER_S
 """Longest wait between opening and fetching, for a REST side that lags the stream."""
 
+LAGS_DOUBLED_MAX = 16
+"""Audits in a row without a verdict that double the pause before the next; the interval ends it before."""
+
 SUSPICIONS_MAX = 2
 """Differences in a row, seen between two pushes, that cost the book; a snapshot inside a push may mean a level that
 changed and changed back. At a push's own version one is enough."""
@@ -84,11 +87,6 @@ class BookAudit:
         such versions no book could be proven either.
         """
         return self._suspicions >= SUSPICIONS_MAX
-
-    @property
-    def is_suspicious(self) -> bool:
-        """True when the last audit differed: look again soon."""
-        return self._suspicions > 0
 
     def open(self, version: int, now_ns: int) -> int:
         """Begin to remember the pushes after `version`; return when the snapshot shall be fetched, at the earliest."""
@@ -218,6 +216,7 @@ class AuditTimes:
         self._first_ns = settings.audit_first_ns + int(phase * self._interval_ns)
         self._due_ns: int | None = None
         self._asked_ns = 0
+        self._lagged = 0
 
     def is_due(self, pushed_ns: int, now_ns: int) -> bool:
         """True when an audit shall be opened now; it counts as opened. pushed_ns: when the last push came."""
@@ -234,6 +233,16 @@ class AuditTimes:
         """Take note that an audit was opened: the next is due an interval later."""
         self._asked_ns = now_ns
         self._due_ns = now_ns + self._interval_ns
+
+    def note_verdict(self, verdict: Verdict, pause_ns: int, now_ns: int) -> None:
+        """Look again soon after a difference, and after each lag in a row twice as late, at most at the interval."""
+        if verdict is Verdict.LAGS:
+            self.hasten(now_ns + min(pause_ns << self._lagged, self._interval_ns))
+            self._lagged = min(self._lagged + 1, LAGS_DOUBLED_MAX)
+        elif verdict is not Verdict.OPEN:
+            self._lagged = 0
+            if verdict is Verdict.DIFFERS:
+                self.hasten(now_ns + pause_ns)
 
     def hasten(self, at_ns: int) -> None:
         """Make the next audit due at `at_ns`, or earlier if it was."""

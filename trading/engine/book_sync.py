@@ -325,8 +325,7 @@ class BookSync:
         if verdict is Verdict.DIFFERS and self.audit.is_lost:
             self.audit.note_loss()
             return self._restart(BookState.GAP, f"audit: {self.audit.finding}", now_ns)
-        if verdict is Verdict.LAGS or (verdict is Verdict.DIFFERS and self.audit.is_suspicious):
-            self._audit_times.hasten(now_ns + self.settings.ticker_patience_ns)
+        self._audit_times.note_verdict(verdict, self.settings.ticker_patience_ns, now_ns)
         return None
 
     def _lose_line(self, now_ns: int) -> SyncResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -147,6 +148,27 @@ def test_audit_behind_a_lagging_rest_waits_longer_each_time_and_never_judges() -
     assert sync.audit.counters.done == 0
     assert leads == sorted(leads)
     assert leads[-1] >= LEAD_MAX_NS
+
+
+def test_audit_behind_a_rest_that_lags_for_ever_comes_ever_more_seldom_until_one_judges() -> None:
+    sync, now_ns = audited()
+
+    def lag(now_ns: int) -> int:
+        sync.on_snapshot(snapshot(99), now_ns)
+        return open_next(sync, now_ns, is_moving=True)
+
+    opened = [now_ns]
+    while len(opened) < 10:
+        opened.append(lag(opened[-1]))
+    pauses_ns = [after - before for before, after in pairwise(opened)]
+    assert pauses_ns == sorted(pauses_ns)
+    assert pauses_ns[0] <= 5 * NS_PER_S
+    assert SETTINGS.audit_interval_ns <= pauses_ns[-1] <= SETTINGS.audit_interval_ns + LEAD_MAX_NS + NS_PER_S
+    now_ns = opened[-1]
+    sync.on_snapshot(snapshot(sync.book.version, tuple(sync.book.bids(9)), tuple(sync.book.asks(9))), now_ns)
+    assert sync.audit.counters.done == 1
+    now_ns = open_next(sync, now_ns, is_moving=True)
+    assert lag(now_ns) - now_ns <= 5 * NS_PER_S + LEAD_MAX_NS
 
 
 def test_audit_is_given_up_when_the_snapshot_stays_away_fails_or_the_proof_goes() -> None:

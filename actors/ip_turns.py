@@ -52,8 +52,9 @@ class IpTurns:
         for _ in range(HELD_MAX):
             try:
                 leased_s = await self._supervisor.lease_ip(self._node, kind, 1)
-                await asyncio.sleep(max(at_least_s, leased_s))
-                held_s = await self._supervisor.ip_held(self._node) if leased_s else 0.0
+                pause_s = max(at_least_s, leased_s)
+                await asyncio.sleep(pause_s)
+                held_s = await self._supervisor.ip_held(self._node) if pause_s else 0.0
             except TradingError:
                 pause_s = backoff_s(self._unleased, UNLEASED_WAIT_MIN_S, UNLEASED_WAIT_MAX_S, self._rng)
                 self._unleased += 1

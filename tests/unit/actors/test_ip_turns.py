@@ -62,3 +62,11 @@ async def test_turns_tell_of_refusals_without_keeping_anybody_waiting() -> None:
     turns.tell_soon(3.0)
     await settle()
     assert supervisor.blocks == [90.0, 3.0]
+
+
+async def test_turn_that_had_to_wait_for_itself_only_is_not_taken_after_a_refusal_meanwhile(slept: list[float]) -> None:
+    supervisor = FakeSupervisor()
+    supervisor.held = [5.0]
+    await IpTurns("n1", supervisor).take("connect", at_least_s=2.0)
+    assert supervisor.leases == ["connect", "connect"]
+    assert slept == [2.0, 0.0]

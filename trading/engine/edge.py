@@ -18,6 +18,9 @@ BPS_PER_ONE = 10_000.0
 HORIZONS_NS = (100 * NS_PER_MS, NS_PER_S, 10 * NS_PER_S)
 """After a fill the mid is looked at again so much later."""
 
+TOLD_WITHIN_NS = NS_PER_S
+"""An own fill told later than this after the last market trade on its side is not that trade's."""
+
 _HORIZON_OF = {"0.1": HORIZONS_NS[0], "1": HORIZONS_NS[1], "10": HORIZONS_NS[2]}
 HORIZON_CHOICES = (*_HORIZON_OF, "worst")
 """Texts by which a parameter names a horizon, in seconds."""
@@ -134,7 +137,8 @@ class MarkoutEstimator:
 
     Every own maker fill is a sample; so is each market trade that hit the side we would have rested on, at most one per
     `gap_ns` and side, since the pieces of one sweep are one event. Windows that overlap see the same move: a sample
-    weighs only the part of its window that is new. Old samples fade with `half_life` samples. Owned by
+    weighs only the part of its window that is new; own fills and strangers' trades are reckoned apart, since the trade
+    that filled us is told a moment before our fill. Old samples fade with `half_life` samples. Owned by
     `MarketMeasures`. Bounded: at most `PENDING_MAX` open samples per side and horizon; more are not taken.
     """
 
@@ -150,7 +154,8 @@ class MarkoutEstimator:
         }
         self._sums: dict[tuple[Side, int], tuple[float, float]] = dict.fromkeys(self._pending, (0.0, 0.0))
         self._last_market_ns: dict[Side, int] = dict.fromkeys(Side, -(10**18))
-        self._last_open_ns: dict[Side, int] = dict.fromkeys(Side, -(10**18))
+        self._sweep_mid: dict[Side, float] = {}  # mid before the last market trade that was a sample
+        self._last_open_ns = {(side, is_own): -(10**18) for side in Side for is_own in (False, True)}
         self._next_due_ns = 0
         self._count = 0
 
@@ -159,11 +164,17 @@ class MarkoutEstimator:
         side = taker_side.opposite
         if now_ns - self._last_market_ns[side] >= self._gap_ns:
             self._last_market_ns[side] = now_ns
-            self._open(side, mid_ticks, 1.0, now_ns)
+            self._sweep_mid[side] = mid_ticks
+            self._open(side, mid_ticks, False, now_ns)
 
     def on_own_fill(self, side: Side, mid_ticks: float, now_ns: int) -> None:
-        """Take one of our maker fills as a sample."""
-        self._open(side, mid_ticks, self.OWN_WEIGHT, now_ns)
+        """Take one of our maker fills as a sample. It starts from the mid before the sweep that filled us, if told.
+
+        mid_ticks: as it is now that the fill is told; the book may have moved already.
+        """
+        if now_ns - self._last_market_ns[side] <= TOLD_WITHIN_NS:
+            mid_ticks = self._sweep_mid.get(side, mid_ticks)
+        self._open(side, mid_ticks, True, now_ns)
 
     def advance(self, mid_ticks: float, now_ns: int) -> None:
         """Close the samples that are due, at the mid as it is now (call before the book changes, and on timers)."""
@@ -186,6 +197,7 @@ class MarkoutEstimator:
         """Drop open samples: the mid was not known for a while."""
         for pending in self._pending.values():
             pending.clear()
+        self._sweep_mid.clear()
         self._count = 0
 
     def estimate(self, side: Side, horizon_ns: int) -> Markout:
@@ -210,8 +222,10 @@ class MarkoutEstimator:
                 worst = found
         return worst
 
-    def _open(self, side: Side, mid_ticks: float, weight: float, now_ns: int) -> None:
-        since_ns, self._last_open_ns[side] = now_ns - self._last_open_ns[side], now_ns
+    def _open(self, side: Side, mid_ticks: float, is_own: bool, now_ns: int) -> None:
+        weight = self.OWN_WEIGHT if is_own else 1.0
+        since_ns = now_ns - self._last_open_ns[(side, is_own)]
+        self._last_open_ns[(side, is_own)] = now_ns
         for horizon in HORIZONS_NS:
             pending = self._pending[(side, horizon)]
             if len(pending) < self.PENDING_MAX:

@@ -89,3 +89,31 @@ def test_exit_mix_counts_parts_of_an_exit_as_parts() -> None:
     for _ in range(10):
         mix.on_exit(is_maker=False, share=0.1)
     assert mix.maker_ratio(0.8, 10) == pytest.approx(8 / 11)
+
+
+def test_own_fill_weighs_its_full_weight_just_after_the_trade_that_made_it_and_starts_before_its_sweep() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    estimator.on_market_trade(Side.SELL, 10_000.0, S)
+    estimator.on_own_fill(Side.BUY, 9_990.0, S + 5 * MS)  # told when the book has moved already
+    estimator.advance(9_990.0, 60 * S)
+    for horizon in HORIZONS_NS:
+        found = estimator.estimate(Side.BUY, horizon)
+        assert found.weight == pytest.approx(1.0 + estimator.OWN_WEIGHT)
+        assert found.mean_bps == pytest.approx(10.0)
+
+
+def test_own_fills_of_one_sweep_weigh_as_one() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    for part in range(5):
+        estimator.on_own_fill(Side.BUY, 10_000.0, S + part * MS)
+    estimator.advance(10_000.0, 60 * S)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[2]).weight == pytest.approx(estimator.OWN_WEIGHT, rel=1e-3)
+
+
+def test_own_fill_without_a_trade_of_late_starts_from_the_mid_as_it_is() -> None:
+    estimator = MarkoutEstimator(half_life=1e9)
+    estimator.on_market_trade(Side.SELL, 10_500.0, S)
+    estimator.advance(10_500.0, 20 * S)
+    estimator.on_own_fill(Side.BUY, 10_000.0, 20 * S)
+    estimator.advance(9_990.0, 60 * S)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[0]).mean_bps == pytest.approx(10.0 * 5 / 6)

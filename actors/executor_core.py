@@ -90,7 +90,9 @@ class ExecutorCore:
             self.spawn,
         )
         state, desk, sends, alerts = self.state, self.desk, self.sends, self.alerts
-        self.outside = OutsideKeeper(settings, state, self.keeper, journal, alerts, clock, self._release)
+        self.outside = OutsideKeeper(
+            settings, state, self.keeper, journal, alerts, clock, self._release, self._is_writing
+        )
         rates, outside = self.rates, self.outside
         self.reconciler = Reconciler(
             settings, state, desk, sends, journal, gateway, self.budget, rates, outside, alerts, clock, crashpoints
@@ -271,6 +273,9 @@ class ExecutorCore:
             return False
         await self.retire(symbol)
         return True
+
+    def _is_writing(self, symbol: str) -> bool:
+        return bool(self.outcomes.pending_of(symbol))
 
     async def _end_late(self, symbol: str, epoch: int) -> None:
         """End what was on the way to a paper venue that was given up: nobody is left to resolve it."""

@@ -55,10 +55,14 @@ class _Difference:
 
 @dataclass(frozen=True, slots=True)
 class _Booking:
-    """Rows on their way into the journal; kept until it is certain that they stand."""
+    """Rows on their way into the journal; kept until it is certain that they stand, and then told.
+
+    symbols: whose positions they shrink. alert: level and text.
+    """
 
     lines: tuple[LedgerLine, ...]
-    positions: tuple[Position, ...]
+    symbols: tuple[str, ...] = ()
+    alert: tuple[str, str] | None = None
 
 
 class OutsideKeeper:
@@ -73,9 +77,11 @@ class OutsideKeeper:
         alerts: AlertLane,
         clock: Clock,
         release: Callable[[str, str], Awaitable[bool]],
+        is_writing: Callable[[str], bool],
     ) -> None:
         """Args: release: allows exits only of a symbol, with a reason, and fences its owner once no order is open;
-        True when that is done."""
+        True when that is done. is_writing: tells whether steps of a symbol are still on their way into the journal.
+        """
         self._account = settings.account
         self._cause_kept_ns = settings.patience.query_lag_ms * NS_PER_MS + CONFIRM_NS
         self._state = state
@@ -84,6 +90,7 @@ class OutsideKeeper:
         self._alerts = alerts
         self._clock = clock
         self._release = release
+        self._is_writing = is_writing
         self.has_opening = False
         self._differences: dict[str, _Difference] = {}
         self._unsure: _Booking | None = None
@@ -135,7 +142,7 @@ class OutsideKeeper:
         """Book what was confirmed. Args: has_suspects: orders are being looked for. Raises: StoreError, FencedOut."""
         if self._unsure is not None:
             await self._write(self._unsure)
-        if has_suspects or not self._differences:
+        if self._unsure is not None or has_suspects or not self._differences:
             return
         moving = self._under_way()
         if not self.has_opening:
@@ -154,48 +161,50 @@ class OutsideKeeper:
     async def _open(self) -> None:
         """Book what the venue holds beyond our own trades, once in the life of the account."""
         at_ns, reference = self._clock.now_ns(), f"opening/{self._account}"
-        await self._write(
-            _Booking(
-                tuple(
-                    LedgerLine("opening", "", asset, item.amount, at_ns, reference)
-                    for asset, item in sorted(self._differences.items())
-                ),
-                (),
-            )
+        lines = tuple(
+            LedgerLine("opening", "", asset, item.amount, at_ns, reference)
+            for asset, item in sorted(self._differences.items())
         )
         self.has_opening = True
         self._differences.clear()
         self._looks = 0
+        await self._apply(_Booking(lines))
 
     # --- adjustments --------------------------------------------------------------------------------------------------
 
     async def _adjust(self, asset: str, amount: Decimal) -> None:
         known = self._state.outside_causes.get(asset)
         cause = known.text if known is not None else UNEXPLAINED
-        at_ns = self._clock.now_ns()
-        cuts = self._cuts(asset, amount)
-        for position, cut in cuts:
-            # Its owner believes to hold them: it is fenced, and comes back with the position as it is.
+        known_ledger = self._state.ledger_totals.get(asset, ZERO)
+        for position, cut in self._cuts(asset, amount):
+            # Its owner believes to hold them: it is fenced, and comes back with the position as it is. Less than a lot
+            # could not be sold anyway.
             text = f"{plain(cut)} {asset} that it held left the account ({cause})"
-            if not await self._release(position.symbol, f"drift: {text}"):
+            is_dust = cut < self._state.instruments[position.symbol].lot_size
+            if not is_dust and not await self._release(position.symbol, f"drift: {text}"):
                 return  # asked again when its orders are over
+        cuts = self._cuts(asset, amount)
+        is_stale = self._state.ledger_totals.get(asset, ZERO) != known_ledger  # a fill came meanwhile
+        if is_stale or any(self._is_writing(position.symbol) for position, _ in cuts):
+            return
+        at_ns = self._clock.now_ns()
         rest = amount + sum((cut for _, cut in cuts), ZERO)
         lines = [LedgerLine("adjustment", "", asset, rest, at_ns, f"{cause}/{at_ns}")] if rest else []
         lines += [
             LedgerLine("adjustment", item.symbol, asset, -cut, at_ns, f"{cause}/{at_ns}/{item.symbol}")
             for item, cut in cuts
         ]
-        after = tuple(withdraw(self._state.account.position(item.symbol), cut, at_ns) for item, cut in cuts)
-        await self._write(_Booking(tuple(lines), after))
-        self._differences.pop(asset, None)
-        self._state.outside_causes.pop(asset, None)
-        self._state.counters["adjustments"] += 1
         sign = "+" if amount > 0 else ""
         text = f"{sign}{plain(amount)} {asset} by no order of ours ({cause}): booked as an adjustment"
         for item, cut in cuts:
             text += f"; {plain(cut)} of it was held in {item.symbol}, worth {plain(self._worth(item.symbol, cut))}"
         is_alarming = bool(cuts) or (cause == UNEXPLAINED and amount < 0)
-        self._alerts.raise_alert("alert" if is_alarming else "warning", "outside_change", text)
+        self._differences.pop(asset, None)
+        self._state.outside_causes.pop(asset, None)
+        for item, cut in cuts:
+            self._state.account.withdraw(withdraw(item, cut, at_ns))
+        alert = ("alert" if is_alarming else "warning", text)
+        await self._apply(_Booking(tuple(lines), tuple(item.symbol for item, _ in cuts), alert))
 
     def _cuts(self, asset: str, amount: Decimal) -> list[tuple[Position, Decimal]]:
         """Say which positions lose how much when the account holds less of their base than they do; largest first."""
@@ -217,15 +226,27 @@ class OutsideKeeper:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    async def _write(self, booking: _Booking) -> None:
-        """Write rows, and move memory when they stand. A write without a certain answer is repeated as it is."""
-        self._unsure = booking
-        await self._journal.append_ledger(self._keeper.lease, booking.lines, booking.positions)
-        self._unsure = None
+    async def _apply(self, booking: _Booking) -> None:
+        """Move memory, then write. What executes from now on is booked on top of it, and written after it."""
         self._state.on_ledger(booking.lines)
-        for position in booking.positions:
-            self._state.account.withdraw(position)
+        self._unsure = booking
+        await self._write(booking)
+
+    async def _write(self, booking: _Booking) -> None:
+        """Write rows, with their positions as they are now. A write without a certain answer is repeated.
+
+        Positions are written whole: while a fill of theirs is on its way into the journal, this waits.
+        """
+        if any(self._is_writing(symbol) for symbol in booking.symbols):
+            return
+        positions = tuple(self._state.account.position(symbol) for symbol in booking.symbols)
+        await self._journal.append_ledger(self._keeper.lease, booking.lines, positions)
+        self._unsure = None
         log.info("ledger_adjusted", lines=booking.lines)
+        if booking.alert is not None:
+            self._state.counters["adjustments"] += 1
+            level, text = booking.alert
+            self._alerts.raise_alert(level, "outside_change", text)
 
     def _under_way(self) -> frozenset[str]:
         """Return the assets that an order of ours may have moved in a way that is not booked yet."""

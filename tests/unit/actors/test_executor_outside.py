@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 
 import pytest
 
 from actors.executor_outside import CONFIRM_NS
 from tests.unit.actors.executor_fakes import BID, System, settle
+from trading.adapters.store.memory_journal import MemoryJournal
 from trading.engine.ports import LedgerLine, Submission
 from trading.model.errors import FencedOut
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, VenueBalance, VenueTrade
-from trading.model.session import HaltState
+from trading.model.position import Position
+from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_S
 
 D = Decimal
@@ -264,4 +266,62 @@ async def test_execution_that_not_even_the_orders_last_word_told_is_searched_bef
     assert await compared(system, 6) == []
     assert system.executor.core.account.position("BTCUSDT").qty == D("0.04")
     assert system.executor.core.state.counters["trade_searches"] == 1
+    await assert_books_hold(system)
+
+
+class BusyJournal(MemoryJournal):
+    """A journal in which something happens while a position's adjustment is written."""
+
+    def __init__(self, account: str, now_ns: Callable[[], int]) -> None:
+        super().__init__(account, now_ns)
+        self.meanwhile: Callable[[], object] | None = None
+
+    async def append_ledger(
+        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+    ) -> None:
+        if positions and self.meanwhile is not None:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+        await super().append_ledger(lease, lines, positions)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_execution_that_comes_while_a_cut_is_written_is_booked_on_top_of_it(lost: int) -> None:
+    system = System()
+    journal = BusyJournal("main", system.clock.now_ns)
+    system.journal = journal
+    system.executor = system.make("one")
+    await system.start()
+    await bought(system, 2000)
+    name = system.intent(2).client_order_id
+    await submit(system, system.intent(2))
+    system.venue.end(name)  # "cancelled, nothing traded"
+    await settle()
+    system.venue.free["BTC"] -= D("0.15")
+
+    def fill() -> None:
+        system.journal.loses_answers = lost
+        system.venue.fill(name, 400)
+
+    journal.meanwhile = fill
+    (line,) = await compared(system, 4)
+    assert (line.symbol, line.amount) == ("BTCUSDT", D("-0.15"))
+    assert system.executor.core.account.position("BTCUSDT").qty == D("0.09")
+    assert (await system.journal.load("main")).positions[0].qty == D("0.09")
+    assert [name for _, name, *_ in system.journal.alerts].count("outside_change") == 1
+    await system.executor.core.books.round()
+    assert await system.journal.audit() == ()
+    await system.executor.close()
+    assert system.crashes == []
+
+
+async def test_loss_of_less_than_a_lot_of_a_position_stops_nothing(system: System) -> None:
+    system.venue.free["BTC"] = D(0)
+    await compared(system)
+    await bought(system, 2000)
+    system.venue.free["BTC"] -= D("0.00005")
+    lines = await compared(system)
+    assert (lines[-1].symbol, lines[-1].amount) == ("BTCUSDT", D("-0.00005"))
+    assert system.executor.core.account.halts() == ()
+    await submit(system, system.intent(7))  # its owner goes on
     await assert_books_hold(system)

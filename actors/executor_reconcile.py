@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import structlog
 
@@ -38,9 +39,21 @@ FOREIGN_SHOWN_MAX = 100
 SYMBOLS_A_READ = 5
 # A push of the last fill is normally here within milliseconds; after this the trades are fetched.
 FILL_PATIENCE_NS = NS_PER_S // 2
+FILL_PAUSE_MAX_NS = 60 * NS_PER_S
+FILL_ALARM_NS = 60 * NS_PER_S
 # How far before its signing an order is searched in the venue's lists.
 SEARCH_BACK_MS = 2_000
 log = structlog.get_logger("executor")
+
+
+@dataclass(slots=True)
+class _Wait:
+    """For how many lots of an order's executions we wait, since when, and when they are asked for next (monotonic)."""
+
+    lots: int
+    since_ns: int
+    next_ns: int
+    is_told: bool = False
 
 
 class Reconciler:
@@ -75,7 +88,7 @@ class Reconciler:
         self._crashpoints = crashpoints
         self._search = TradeSearch(state, desk, journal, gateway, self._token)
         self._suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
-        self._short_since: dict[str, int] = {}  # orders with executions missing here, and since when
+        self._short: dict[str, _Wait] = {}  # orders with executions missing here
         self._reported_orphans: set[str] = set()
         self._next_ns = 0
 
@@ -318,14 +331,23 @@ class Reconciler:
 
     async def _fetch_missing_fills(self) -> None:
         """Fetch the executions of orders of which the venue says that more has traded than is booked."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._clock.monotonic_ns()
         short = {item.record.client_order_id: item for item in self._state.orders.watched() if item.missing_lots}
-        self._short_since = {name: self._short_since.get(name, now_ns) for name in short}
+        known, self._short = self._short, {}
         for name, tracker in short.items():
-            if now_ns - self._short_since[name] < FILL_PATIENCE_NS:
+            wait = known.get(name)
+            if wait is None or wait.lots != tracker.missing_lots:
+                wait = _Wait(tracker.missing_lots, now_ns, now_ns + FILL_PATIENCE_NS)
+            self._short[name] = wait
+        for name, tracker in short.items():
+            wait = self._short[name]
+            if now_ns < wait.next_ns:
                 continue
             if not self._has_token():
                 return
+            # Rarer and rarer: what its list of trades does not show for a minute, it may never show.
+            wait.next_ns = now_ns + min(max(FILL_PATIENCE_NS, (now_ns - wait.since_ns) // 2), FILL_PAUSE_MAX_NS)
+            self._tell_missing(name, tracker, wait, now_ns)
             record = tracker.record
             since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
             self._state.counters["fills_fetched"] += 1
@@ -334,6 +356,12 @@ class Reconciler:
             for trade in trades:
                 if _is_of(trade, tracker):
                     self._desk.take(trade)
+
+    def _tell_missing(self, name: str, tracker: OrderTracker, wait: _Wait, now_ns: int) -> None:
+        if not wait.is_told and now_ns - wait.since_ns >= FILL_ALARM_NS:
+            wait.is_told = True
+            text = f"{name}: the venue says that {wait.lots} lots more have traded than its list of trades shows"
+            self._alerts.raise_alert("alert", "fills_missing", text, tracker.record.symbol)
 
     # --- tokens ---------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,12 @@ async def rounds(system: System, *waits_ns: int) -> None:
         await settle()
 
 
+async def pass_time(system: System, ns: int) -> None:
+    """Let time pass under a renewed lease, and do a round."""
+    await system.executor.core.keeper.renew()
+    await rounds(system, ns)
+
+
 async def row(system: System, name: str) -> OrderRecord:
     (found,) = await system.journal.orders_by_id((name,))
     return found
@@ -154,6 +160,28 @@ def test_finished_order_that_is_short_of_executions_is_never_evicted() -> None:
     assert (table.get("done-1"), table.get("done-2") is not None) == (None, True)
     assert [item.record.client_order_id for item in table.watched()] == ["short"]
     assert table.get("short") is not None
+
+
+async def test_executions_that_the_venue_never_lists_are_asked_for_rarer_and_rarer_and_told_once(
+    system: System,
+) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    system.venue.fill(intent.client_order_id, 400, pushes=False)
+    execution = system.venue.executions.pop()  # counted by the order, in no list of trades
+    system.venue.end(intent.client_order_id)
+    await settle()
+    counters = system.executor.core.state.counters
+    for _ in range(600):
+        await pass_time(system, NS_PER_S // 2)
+    assert 8 <= counters["fills_fetched"] <= 20
+    told = [(name, symbol) for _, name, _, symbol, *_ in system.journal.alerts if name == "fills_missing"]
+    assert told == [("fills_missing", "BTCUSDT")]
+    system.venue.executions.append(execution)
+    for _ in range(121):
+        await pass_time(system, NS_PER_S // 2)
+    assert (await row(system, intent.client_order_id)).status is OrderStatus.PARTIALLY_CANCELLED
+    assert system.executor.core.account.position("BTCUSDT").qty == Decimal("0.04")
 
 
 async def test_events_missed_while_the_stream_was_down_are_found(system: System) -> None:

@@ -136,6 +136,7 @@ class ExecutorActor:
             open_orders=tuple(tracker.record for tracker in core.state.orders.live(symbol)),
             last_seq=core.state.last_seq.get(symbol, 0),
             halt=core.account.halt_state(symbol)[0],
+            trips=core.account.trip_record(symbol),
         )
         return SymbolAttachment(epoch, bootstrap, instrument, self._settings.allocation_quote)
 

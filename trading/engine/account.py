@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from trading.engine.account_commitments import Commitments
@@ -20,7 +21,7 @@ from trading.engine.ports import EquityPoint, LedgerLine, LossStreak, OrderRecor
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S, ZERO, day_start_ns
 
@@ -68,7 +69,7 @@ class Account:
         self._day_open = self._last_net = self._peak = ZERO
         self.restore_pnl(day_open, peak_net_pnl)
         self._losses_in_row = 0
-        self._trip_gains: dict[str, Decimal] = {}
+        self._trips: dict[str, TripRecord] = {}
         self._cooldown_until_ns = 0
 
     # --- the decision ---------------------------------------------------------------------------------------------
@@ -212,6 +213,10 @@ class Account:
         """Return a symbol's position; flat when nothing is known."""
         return self._positions.get(symbol) or Position(symbol)
 
+    def trip_record(self, symbol: str) -> TripRecord:
+        """Return how a symbol's round trips went since this account was started."""
+        return self._trips.get(symbol) or TripRecord()
+
     def positions(self) -> tuple[Position, ...]:
         """Return all positions ever held, flat ones included."""
         return tuple(self._positions.values())
@@ -331,11 +336,14 @@ class Account:
     def _count_trip(self, fill: Fill, before: Position, after: Position) -> None:
         """Sum what a round trip gains, net; it is judged once, when no whole lot is left of it."""
         gained = after.realized_pnl - before.realized_pnl - (after.fees - before.fees)
-        total = self._trip_gains.pop(fill.symbol, ZERO) + gained
+        record = self.trip_record(fill.symbol)
+        total = record.gained + gained
         if fill.side is Side.SELL and after.qty < self.instruments[fill.symbol].lot_size:
             self._count_streak(total, fill.recv_ts_ns)
+            record = TripRecord(record.losses_in_row + 1 if total < 0 else 0, fill.recv_ts_ns)
         else:
-            self._trip_gains[fill.symbol] = total
+            record = replace(record, gained=total)
+        self._trips[fill.symbol] = record
 
     def _count_streak(self, gained: Decimal, now_ns: int) -> None:
         self._losses_in_row = self._losses_in_row + 1 if gained < 0 else 0

@@ -12,10 +12,11 @@ from trading.engine.book_sync_settings import BookSyncSettings
 from trading.engine.matching_models import DEFAULT_LATENCY, DEFAULT_RULES, LatencyModel, MatchingRules, QueueModel
 from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState
 
 DEFAULT_BOOK_SYNC = BookSyncSettings()
+NO_TRIPS = TripRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class SymbolBootstrap:
     """What the journal knows of the symbol: start-up and crash recovery are the same.
 
     `open_orders` are all orders that are not terminal, oldest first; every fill up to `last_seq` is in `position`.
+    `trips`: for symbol risk's pauses after losses, which end with their time and not with a process.
     `halt`: the stricter of the halts that bind it; the shell keeps the engine from proposing what the executor denies.
     """
 
@@ -57,3 +59,4 @@ class SymbolBootstrap:
     open_orders: tuple[OrderRecord, ...] = ()
     last_seq: int = 0
     halt: HaltState = HaltState.ACTIVE
+    trips: TripRecord = NO_TRIPS

@@ -15,7 +15,7 @@ from trading.engine.strategy.schedule import is_in_window
 from trading.model.instrument import Instrument
 from trading.model.market import Level
 from trading.model.orders import Refusal
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.units import NS_PER_S
 
 
@@ -26,11 +26,17 @@ class EntryConditions:
     fees. Memory: the running round trip, the losses in a row, and until when they forbid entries.
     """
 
-    def __init__(self, position: Position) -> None:
-        self._start_net = position.realized_pnl - position.fees
+    def __init__(self, position: Position, trips: TripRecord, limits: SymbolRiskLimits) -> None:
+        """Go on from what came before: the pause of the last round trip is measured from its end, by these limits."""
+        self._start_net = position.realized_pnl - position.fees - trips.gained
         self._losses = 0
         self._pause_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
+        if trips.ended_ns:
+            # Every full streak paused once and was counted anew.
+            before = max(0, trips.losses_in_row - 1)
+            self._losses = before % limits.risk_loss_streak if limits.risk_loss_streak else before
+            self._end_trip(Decimal(-1 if trips.losses_in_row else 0), limits, trips.ended_ns)
 
     def on_position(
         self, before: Position, after: Position, instrument: Instrument, limits: SymbolRiskLimits, now_ns: int

@@ -49,3 +49,17 @@ class Balance:
     def total(self) -> Decimal:
         """free + locked."""
         return self.free + self.locked
+
+
+@dataclass(frozen=True, slots=True)
+class TripRecord:
+    """How a symbol's round trips went, net of fees.
+
+    Attributes:
+        losses_in_row: the last so many lost. ended_ns: when the last one ended; 0 for none.
+        gained: by the running one so far, quote units.
+    """
+
+    losses_in_row: int = 0
+    ended_ns: int = 0
+    gained: Decimal = Decimal(0)

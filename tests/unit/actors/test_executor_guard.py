@@ -206,3 +206,18 @@ async def test_loss_streak_and_its_cooldown_survive_a_restart(system: System) ->
     assert await submit(system, system.intent(9)) == ()
     assert system.executor.core.state.counters[f"denied:{Refusal.LOSS_STREAK}"] == 1
     assert (await system.executor.status()).cooldown_until_ns > system.clock.now_ns()
+
+
+async def test_next_owner_of_a_symbol_is_told_of_its_losses(system: System) -> None:
+    for number in (1, 3):
+        entry = system.intent(number)
+        await submit(system, entry)
+        system.venue.fill(entry.client_order_id, 1000)
+        await settle()
+        loss = system.intent(number + 1, Side.SELL, 1000, BID - 100, Purpose.EXIT)
+        await submit(system, loss)
+        system.venue.fill(loss.client_order_id, 1000)
+        await settle()
+    trips = (await system.executor.attach_symbol("BTCUSDT", "run-2", 2, "next")).bootstrap.trips
+    assert (trips.losses_in_row, trips.gained) == (2, 0)
+    assert 0 < trips.ended_ns <= system.clock.now_ns()

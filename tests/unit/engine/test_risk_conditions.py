@@ -19,7 +19,7 @@ from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Re
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.market import FeedConnected, Level, Side
 from trading.model.orders import OrderStatus, OrderType, Purpose, Refusal
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 
 BID: Level = (9_990, 1_000)
 ASK: Level = (10_010, 1_000)  # 20 bps
@@ -70,12 +70,15 @@ def measures(volatility_ticks: int = 0) -> MarketMeasures:
 def test_market_conditions_refuse_with_their_reason(
     limits: dict[str, Any], ask: Level, reasons: tuple[Refusal, ...]
 ) -> None:
-    conditions = EntryConditions(Position(SYMBOL))
+    conditions = EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits())
     assert conditions.refusals(SymbolRiskLimits(**limits), measures(), BID, ask, 40 * S) == reasons
 
 
 def test_volatility_above_its_bound_refuses() -> None:
-    conditions, wild = EntryConditions(Position(SYMBOL)), measures(volatility_ticks=30)
+    conditions, wild = (
+        EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits()),
+        measures(volatility_ticks=30),
+    )
     assert wild.volatility_bps > 10
     assert conditions.refusals(SymbolRiskLimits(risk_max_volatility_bps=10), wild, BID, ASK, 40 * S) == (
         Refusal.VOLATILITY,
@@ -87,7 +90,7 @@ def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> Non
     flat, held = Position(SYMBOL), Position(SYMBOL, qty=Decimal("0.25"))
 
     def trips(*gains: int) -> tuple[Refusal, ...]:
-        conditions, net = EntryConditions(flat), Decimal(0)
+        conditions, net = EntryConditions(flat, TripRecord(), limits), Decimal(0)
         for number, gain in enumerate(gains, start=1):
             before = replace(held, realized_pnl=net)
             conditions.on_position(replace(flat, realized_pnl=net), before, made, limits, number * 10 * S)
@@ -102,7 +105,7 @@ def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> Non
 
 def test_round_trip_counts_net_of_fees_and_dust_is_no_position() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=1, risk_streak_pause_s=100), instrument()
-    conditions = EntryConditions(Position(SYMBOL))
+    conditions = EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits())
     held = Position(SYMBOL, qty=Decimal("0.25"))
     dust = Position(SYMBOL, qty=Decimal("0.0009"), realized_pnl=Decimal("0.01"), fees=Decimal("0.02"))
     conditions.on_position(Position(SYMBOL), held, made, limits, S)
@@ -110,6 +113,33 @@ def test_round_trip_counts_net_of_fees_and_dust_is_no_position() -> None:
     assert conditions.refusals(limits, measures(), BID, ASK, 3 * S) == (Refusal.LOSS_STREAK,)
     conditions.forget_pause()
     assert conditions.refusals(limits, measures(), BID, ASK, 3 * S) == ()
+
+
+@pytest.mark.parametrize(
+    ("losses", "until_s", "reason"),
+    [
+        (0, 15, Refusal.COOLDOWN),
+        (1, 15, Refusal.COOLDOWN),
+        (2, 110, Refusal.LOSS_STREAK),
+        (3, 15, Refusal.COOLDOWN),
+        (4, 110, Refusal.LOSS_STREAK),
+    ],
+)
+def test_pause_after_losses_outlives_the_process(losses: int, until_s: int, reason: Refusal) -> None:
+    values = {"risk_loss_streak": 2, "risk_streak_pause_s": 100.0, "risk_cooldown_s": 5.0}
+    limits = SymbolRiskLimits(**values)  # type: ignore[arg-type]
+    restarted = EntryConditions(Position(SYMBOL), TripRecord(losses, 10 * S), limits)
+    assert restarted.refusals(limits, measures(), BID, ASK, until_s * S - 1) == (reason,)
+    assert restarted.refusals(limits, measures(), BID, ASK, until_s * S) == ()
+
+
+def test_loss_before_a_restart_counts_into_the_streak_after_it() -> None:
+    limits, made = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100), instrument()
+    net = Decimal("-0.5")  # of the running round trip; what it gains after the restart does not make up for it
+    held = Position(SYMBOL, qty=Decimal("0.25"), realized_pnl=net)
+    restarted = EntryConditions(held, TripRecord(1, 10 * S, net), limits)
+    restarted.on_position(held, Position(SYMBOL, realized_pnl=Decimal("-0.4")), made, limits, 20 * S)
+    assert restarted.refusals(limits, measures(), BID, ASK, 30 * S) == (Refusal.LOSS_STREAK,)
 
 
 @pytest.mark.parametrize(

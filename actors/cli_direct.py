@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from actors.cli_api import data_dir_of
 from actors.cli_output import say, sentence
 from actors.data_dir import DataDir
+from actors.process_identity import is_certainly_dead
 from actors.runfile import find_instance
 from simulator.settings import DEFAULT_KEY, DEFAULT_SECRET
 from trading.adapters.clock import SystemClock
@@ -30,7 +31,7 @@ from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.budget import BudgetSettings, RateBudget
 from trading.engine.ports import JournalState, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
-from trading.model.errors import ConfigError, NotRunning, RateLimited, Refused, VenueUnavailable
+from trading.model.errors import ConfigError, NotRunning, RateLimited, Refused, VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.orders import OrderStatus
 from trading.model.session import HaltState, Mode, VenueName
@@ -38,9 +39,13 @@ from trading.model.session import HaltState, Mode, VenueName
 # How late the venue's queries may be after its order entry (mexc-protocol §11: patience for the lag).
 QUERY_LAG_MS = 5_000
 POLL_S = 0.5
+# What an executor that may live was committing when the halt was stored stands after this (some of its polls, too);
+# from then on the journal takes no order of the scope, and shows every one that can still reach the venue.
+SETTLE_S = 2.0
 TOKEN_WAIT_S = 0.02
 # openOrders takes at most five symbols a request (mexc-protocol §3.4).
 SYMBOLS_A_CALL = 5
+NOT_SETTLED = "what a living executor was committing"
 T = TypeVar("T")
 _UNANSWERED = frozenset({OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
@@ -115,17 +120,19 @@ async def _halt(
     journal = PostgresJournal(url, note.account, "direct")
     try:
         await journal.open()
+        await _check_symbols(note, await journal.load(note.account), symbols)
         scopes = [symbol_scope(symbol) for symbol in symbols] or [ACCOUNT_SCOPE]
         for scope in scopes:
             await journal.save_halt(scope, HaltState.HALTED, reason, time.time_ns())
         named = symbols[0] if len(symbols) == 1 else None
         await journal.raise_alert("alert", "halt_direct", reason, named, time.time_ns())
         say(f"halt of {', '.join(scopes)} is persisted: no executor sends orders from now on")
+        settled = time.monotonic() + (SETTLE_S if await _may_live(journal, note.account) else 0.0)
         if note.mode is Mode.PAPER:
-            left = await _await_paper(folder, journal, note.account, symbols, deadline)
+            left = await _await_paper(folder, journal, note.account, symbols, settled, deadline)
         else:
             venue = await _reach_venue(note, settings)
-            left = await _cancel_live(venue, await journal.load(note.account), symbols, deadline)
+            left = await _cancel_live(venue, journal, symbols, settled, deadline)
             if is_flatten:
                 return await _flatten(venue, url, symbols, reason, deadline)
     finally:
@@ -139,17 +146,49 @@ async def _halt(
     }
 
 
+async def _check_symbols(note: VenueNote, state: JournalState, symbols: Sequence[str]) -> None:
+    """Refuse a name that neither this account nor its venue knows, before a halt of it is stored for ever.
+
+    Raises: ConfigError.
+    """
+    known = {name for name, _ in state.symbol_epochs} | {order.symbol for order in state.unfinished}
+    known |= {position.symbol for position in state.positions}
+    unknown = sorted(set(symbols) - known)
+    if not unknown:
+        return
+    rest = PublicRest(note.rest)
+    try:
+        unknown = sorted(set(unknown) - (await rest.exchange_info()).keys())
+        why = "nor is it listed by the venue"
+    except VenueUnavailable:
+        why = "and the venue does not answer"
+    finally:
+        await rest.close()
+    if unknown:
+        raise ConfigError(f"--symbol: {', '.join(unknown)} was never traded here, {why}; nothing was halted")
+
+
+async def _may_live(journal: PostgresJournal, account: str) -> bool:
+    """Tell whether an executor may be running: somebody holds the account's lease, and is not dead for certain."""
+    holder = await journal.lease_holder(f"executor:{account}")
+    return bool(holder) and not is_certainly_dead(holder)
+
+
 async def _await_paper(
-    folder: DataDir, journal: PostgresJournal, account: str, symbols: Sequence[str], deadline: float
+    folder: DataDir, journal: PostgresJournal, account: str, symbols: Sequence[str], settled: float, deadline: float
 ) -> tuple[str, ...]:
-    """Wait until the living executor has cancelled; without an instance no paper venue exists, so nothing is open."""
+    """Wait until the living executor has cancelled; with no executor no paper venue exists, so nothing is open."""
     while True:
+        began = time.monotonic()
         try:
             find_instance(folder.path)
         except NotRunning:
-            return ()
+            if not await _may_live(journal, account):
+                return ()
         left = tuple(order.client_order_id for order in _of(await journal.load(account), symbols))
-        if not left or time.monotonic() > deadline:
+        if not left and began < settled:
+            left = (NOT_SETTLED,)
+        if not left or began > deadline:
             return left
         await asyncio.sleep(POLL_S)
 
@@ -206,22 +245,37 @@ async def _flatten(
 
 
 async def _cancel_live(
-    venue: ReachedVenue, state: JournalState, chosen: Sequence[str], deadline: float
+    venue: ReachedVenue, journal: PostgresJournal, chosen: Sequence[str], settled: float, deadline: float
 ) -> tuple[str, ...]:
     """Cancel ours until the venue shows none and every unfinished intent is explained."""
-    names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
-    symbols = sorted(set(chosen) or names & set(venue.instruments))
+
+    async def look() -> Look:
+        state = await journal.load(venue.note.account)
+        names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
+        return Look(tuple(sorted(set(chosen or names) & venue.instruments.keys())), _of(state, chosen))
+
     gateway = venue.gateway()
     await gateway.start(lambda event: None)
     sweep = DirectSweep(gateway, RateBudget(venue.budget, time.time_ns()), deadline)
     try:
-        return await sweep.run(symbols, _of(state, chosen))
+        return await sweep.run(look, settled)
     finally:
         await gateway.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the journal says: the symbols to sweep, of those that the venue lists, and the orders that are not over."""
+
+    symbols: tuple[str, ...]
+    unfinished: tuple[OrderRecord, ...]
+
+
 class DirectSweep:
-    """Ends all open orders of ours in some symbols by the fewest calls; foreign ones are left. One deadline for all."""
+    """Ends all open orders of ours in some symbols by the fewest calls; foreign ones are left. One deadline for all.
+
+    What is refused for one symbol stops none of the others.
+    """
 
     def __init__(self, gateway: MexcGateway, budget: RateBudget, deadline: float) -> None:
         """Args: deadline: by `time.monotonic`."""
@@ -230,17 +284,24 @@ class DirectSweep:
         self._deadline = deadline
         self._seen: list[str] = []
 
-    async def run(self, symbols: Sequence[str], unfinished: Sequence[OrderRecord]) -> tuple[str, ...]:
-        """Cancel and ask again until nothing is left, or time is up; return the ids that are open or unexplained."""
+    async def run(self, look: Callable[[], Awaitable[Look]], settled: float) -> tuple[str, ...]:
+        """Cancel and ask again until nothing is left, or time is up; return the ids that are open or unexplained.
+
+        Args: look: reads the journal; asked anew each time. settled: by `time.monotonic`; no earlier look is the last.
+        """
         left: tuple[str, ...] = ("the venue did not answer",)
         while True:
+            began = time.monotonic()
             try:
-                left = await self._once(symbols, unfinished)
+                left = await self._once(await look())
                 if left:
                     say(f"{len(left)} orders of ours were open or of unknown outcome: cancelled, asking again")
+                elif began < settled:
+                    left = (NOT_SETTLED,)
             except RateLimited as error:
                 self._budget.on_rate_limited(error.retry_after_s, time.time_ns())
                 say(f"the venue wants a pause of {error.retry_after_s:g} s")
+                left = tuple(self._seen) or left
             except VenueUnavailable as error:
                 left = tuple(self._seen) or left
                 say(f"the venue did not answer ({sentence(error)}): asking again")
@@ -248,26 +309,68 @@ class DirectSweep:
                 return left
             await asyncio.sleep(POLL_S)
 
-    async def _once(self, symbols: Sequence[str], unfinished: Sequence[OrderRecord]) -> tuple[str, ...]:
+    async def _once(self, look: Look) -> tuple[str, ...]:
         self._seen = left = list[str]()
-        for at in range(0, len(symbols), SYMBOLS_A_CALL):
-            batch = symbols[at : at + SYMBOLS_A_CALL]
+        listed = set(look.symbols)
+        for at in range(0, len(look.symbols), SYMBOLS_A_CALL):
+            for symbol in await self._sweep(look.symbols[at : at + SYMBOLS_A_CALL]):
+                left.append(f"{symbol} (its open orders were not listed)")
+                listed.discard(symbol)
+        for record in look.unfinished:
+            if await self._is_left(record, record.symbol in listed):
+                left.append(record.client_order_id)
+        return tuple(dict.fromkeys(left))
+
+    async def _sweep(self, batch: Sequence[str]) -> tuple[str, ...]:
+        """End what the venue lists for these symbols; return those of which it did not say. Raises: RateLimited."""
+        try:
             shown = await self._read(self._gateway.open_orders(batch))
+            self._seen += [item.client_order_id for item in shown if item.client_order_id.startswith(OUR_PREFIX)]
             plan = plan_sweep(batch, shown, (), {})
             if plan.bulk:
                 await self._order(self._gateway.cancel_all(plan.bulk))
             for order in plan.single:
-                await self._order(self._gateway.cancel(order.symbol, order.client_order_id, order.venue_order_id))
-            left += [order.client_order_id for order in shown if order.client_order_id.startswith(OUR_PREFIX)]
-        for record in unfinished:
-            # An acknowledged order that the list of open ones lacks is over, once the list cannot lag any more.
-            is_late_possible = self._gateway.now_ms() < record.signed_ms + record.recv_window_ms + QUERY_LAG_MS
-            if record.client_order_id in left or (record.status not in _UNANSWERED and not is_late_possible):
-                continue
+                await self._cancel(order.symbol, order.client_order_id, order.venue_order_id)
+        except RateLimited:
+            raise
+        except VenueUnavailable as error:
+            self._go_on(error)
+            if len(batch) > 1 and isinstance(error.__context__, VenueRejected):
+                return tuple([name for symbol in batch for name in await self._sweep([symbol])])
+            return tuple(batch)
+        return ()
+
+    async def _is_left(self, record: OrderRecord, is_listed: bool) -> bool:
+        """Ask for one order of the journal; end it by its id where the venue does not list what is open."""
+        # An acknowledged order that the list of open ones lacks is over, once the list cannot lag any more.
+        is_late_possible = self._gateway.now_ms() < record.signed_ms + record.recv_window_ms + QUERY_LAG_MS
+        is_answered = record.status not in _UNANSWERED
+        if record.client_order_id in self._seen or (is_listed and is_answered and not is_late_possible):
+            return False
+        if not is_listed:
+            await self._cancel(record.symbol, record.client_order_id, record.venue_order_id)
+        try:
             found = await self._read(self._gateway.order(record.symbol, record.client_order_id))
-            if (found is None and is_late_possible) or (found is not None and not found.status.is_terminal):
-                left.append(record.client_order_id)
-        return tuple(dict.fromkeys(left))
+        except RateLimited:
+            raise
+        except VenueUnavailable as error:
+            self._go_on(error)
+            return True
+        return is_late_possible if found is None else not found.status.is_terminal
+
+    async def _cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> None:
+        try:
+            await self._order(self._gateway.cancel(symbol, client_order_id, venue_order_id))
+        except RateLimited:
+            raise
+        except VenueUnavailable as error:
+            self._go_on(error)
+
+    def _go_on(self, error: VenueUnavailable) -> None:
+        """Say what failed, so that the rest can be ended. Raises: the error, when time is up."""
+        if time.monotonic() > self._deadline:
+            raise error
+        say(f"{sentence(error)}: going on with the others")
 
     async def _read(self, call: Coroutine[Any, Any, T]) -> T:
         return await self._paced(call, lambda: self._budget.try_read(1, time.time_ns()))

@@ -122,6 +122,11 @@ class PostgresJournal:
         rows = await self._reads.read(sql.READ_LEASE_OWNER, {"lease": name})
         return str(rows[0][0]) if rows else ""
 
+    async def lease_holder(self, name: str) -> str:
+        """Read who holds the lease now; empty when it is free or has run out."""
+        rows = await self._reads.read(sql.READ_LEASE_HOLDER, {"lease": name})
+        return str(rows[0][0]) if rows else ""
+
     async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
         """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""
         if not await self._plain(sql.RENEW_LEASE, {**_lease_values(lease), "ttl_s": ttl_s}):

@@ -217,6 +217,9 @@ RETURNING epoch"""
 
 READ_LEASE_OWNER: Final[LiteralString] = "SELECT owner FROM leases WHERE name = %(lease)s"
 
+READ_LEASE_HOLDER: Final[LiteralString] = """
+SELECT owner FROM leases WHERE name = %(lease)s AND expires_at > clock_timestamp()"""
+
 # A lease that lapsed while nobody took it may go on: no other writer was there.
 RENEW_LEASE: Final[LiteralString] = """
 UPDATE leases SET expires_at = clock_timestamp() + %(ttl_s)s * interval '1 second'

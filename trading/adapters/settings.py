@@ -209,6 +209,11 @@ class Settings(BaseSettings):
             raise ValueError("venue_rest and venue_ws belong together: give both or neither")
         if (self.api_key is None) != (self.api_secret is None):
             raise ValueError("api_key and api_secret belong together: give both or neither")
+        if self.request_rate <= self.order_rate:
+            raise ValueError(
+                f"request_rate ({self.request_rate:g}) must be above order_rate ({self.order_rate:g}): "
+                "orders go first and would leave no query a turn"
+            )
         if self.replay is not None and self.venue is not VenueName.SIM:
             raise ValueError("a recording is replayed by the simulator: use venue sim")
         return self

@@ -97,6 +97,14 @@ def test_settings_named_symbols_take_away_the_environments_count(monkeypatch: py
         ),
         ({"simbols": "BTCUSDT"}, "unknown setting 'simbols': did you mean 'symbols'?"),
         ({"replay": "a.parquet", "venue": "mexc"}, "a recording is replayed by the simulator: use venue sim"),
+        (
+            {"order_rate": "12"},
+            "request_rate (12) must be above order_rate (12): orders go first and would leave no query a turn",
+        ),
+        (
+            {"request_rate": "5"},
+            "request_rate (5) must be above order_rate (10): orders go first and would leave no query a turn",
+        ),
     ],
 )
 def test_settings_wrong_value_is_one_sentence(overrides: dict[str, object], sentence: str) -> None:

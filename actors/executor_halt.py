@@ -79,11 +79,15 @@ class HaltControl:
         named = None if only is None or len(only) > 1 else symbols[0]
         self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
-            left = await self._flattener.flatten(only)
-            reason = "; ".join(filter(None, (reason, f"still held: {', '.join(left)}" if left else "")))
-            for key in keys:
-                self._flag(key, HaltState.HALTED, reason)
-            await self._save()
+            outcome = "the sale was interrupted"
+            try:
+                left = await self._flattener.flatten(only)
+                outcome = f"still held: {', '.join(left)}" if left else ""
+            finally:  # a sale that fails or is stopped by Ctrl-C ends in HALTED too: nobody else goes on from REDUCING
+                reason = "; ".join(filter(None, (reason, outcome)))
+                for key in keys:
+                    self._flag(key, HaltState.HALTED, reason)
+                await self._save()
         return await self._enforce(only, reason)
 
     async def reduce(self, symbol: str | None, reason: str) -> None:

@@ -376,3 +376,23 @@ async def test_halt_asks_the_venue_within_the_budget_and_hears_a_429() -> None:
         assert (await halting).confirmed
     assert asked == [0, 1]
     await system.executor.close()
+
+
+async def test_flatten_that_is_interrupted_ends_in_halted(system: System) -> None:
+    begun = asyncio.Event()
+
+    class SlowSale:
+        async def flatten(self, scope: object) -> tuple[str, ...]:
+            begun.set()
+            await asyncio.Event().wait()
+            return ()
+
+    system.executor.core.halts._flattener = SlowSale()  # type: ignore[assignment]
+    halting = asyncio.create_task(system.executor.halt("account", None, True, "sell"))
+    await begun.wait()
+    assert (await system.journal.halts())[0][1] is HaltState.REDUCING
+    halting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await halting
+    assert await system.journal.halts() == (("account", HaltState.HALTED, "sell; the sale was interrupted"),)
+    assert system.executor.core.account.halt_state()[0] is HaltState.HALTED

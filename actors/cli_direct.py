@@ -134,7 +134,7 @@ async def _halt(
             venue = await _reach_venue(note, settings)
             left = await _cancel_live(venue, journal, symbols, settled, deadline)
             if is_flatten:
-                return await _flatten(venue, url, symbols, reason, deadline)
+                return await _flatten(venue, settings, url, symbols, reason, deadline)
     finally:
         await journal.close()
     return {
@@ -227,13 +227,14 @@ async def _reach_venue(note: VenueNote, settings: Settings) -> ReachedVenue:
 
 
 async def _flatten(
-    venue: ReachedVenue, url: str, symbols: Sequence[str], reason: str, deadline: float
+    venue: ReachedVenue, settings: Settings, url: str, symbols: Sequence[str], reason: str, deadline: float
 ) -> dict[str, Any]:
-    from actors.cli_flatten import flatten_direct
+    from actors.cli_flatten import flatten_direct, settings_of_sale
 
     say("selling what is held, with bounded prices")
+    sale = settings_of_sale(settings, venue.budget)
     report = await flatten_direct(
-        venue.note.account, url, venue.gateway(), venue.instruments, venue.budget, symbols, reason, deadline
+        venue.note.account, url, venue.gateway(), venue.instruments, sale, symbols, reason, deadline
     )
     return {
         "state": report.state.value,

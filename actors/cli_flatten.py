@@ -10,17 +10,20 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from actors.cli_output import say, sentence
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
 from actors.process_identity import own_identity
 from trading.adapters.clock import SystemClock
+from trading.adapters.settings import Settings
 from trading.adapters.store.journal import PostgresJournal
 from trading.adapters.store.pages import ListQuery
 from trading.adapters.store.reads import Reads
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import Gateway
+from trading.engine.reconcile import OrphanPolicy
 from trading.model.errors import NotRunning, Refused, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery
@@ -29,8 +32,6 @@ from trading.model.session import HaltReport
 # A bid for each position this often: a mark may be seconds old, a bound below it should not.
 MARK_EVERY_S = 1.0
 READY_STEP_S = 0.1
-# A predecessor of this host that is dead is succeeded at once; another's lease is waited for at most twice this long.
-LEASE_TTL_S = 6.0
 
 
 class NobodysSymbol:
@@ -41,20 +42,37 @@ class NobodysSymbol:
         raise NotRunning("no symbol actor is asked")
 
 
+def settings_of_sale(settings: Settings, budget: BudgetSettings) -> ExecutorSettings:
+    """Return the settings that an executor of `up` would run under, as far as a sale asks for them."""
+    return ExecutorSettings(
+        account="",
+        owner="",
+        is_paper=False,
+        allocation_quote=settings.allocation,
+        limits=tuple(sorted(settings.risk_limits.items())),
+        budget=budget,
+        orphan_policy=OrphanPolicy(settings.orphan_policy),
+        recv_window_ms=settings.recv_window_ms,
+        lease_ttl_s=settings.lease_ttl_s,
+        halt_timeout_s=settings.halt_timeout_s,
+    )
+
+
 async def flatten_direct(
     account: str,
     database_url: str,
     gateway: Gateway,
     instruments: Mapping[str, Instrument],
-    budget: BudgetSettings,
+    settings: ExecutorSettings,
     symbols: Sequence[str],
     reason: str,
     deadline: float,
-    lease_ttl_s: float = LEASE_TTL_S,
 ) -> HaltReport:
     """Sell what the account, or some symbols, hold, halt, and verify.
 
-    Args: deadline: by `time.monotonic`; a sale that was begun is brought to its end.
+    Args:
+        settings: how the account is run; the owner becomes this process.
+        deadline: by `time.monotonic`; a sale that was begun is brought to its end.
     Raises: Refused when another executor lives or nothing can be read of the venue in time; StoreError.
     """
     session = await _last_session(database_url, account)
@@ -62,7 +80,7 @@ async def flatten_direct(
     crashes: list[str] = []
     clock = SystemClock()
     executor = ExecutorActor(
-        ExecutorSettings(account, f"direct:{own_identity()}", is_paper=False, budget=budget, lease_ttl_s=lease_ttl_s),
+        replace(settings, account=account, owner=f"direct:{own_identity()}", is_paper=False),
         journal,
         gateway,
         dict(instruments),
@@ -80,7 +98,7 @@ async def flatten_direct(
             ) from None
         try:
             await _until_reconciled(executor, crashes, deadline)
-            async with _marked(executor, gateway, symbols):
+            async with _marked(executor, gateway, symbols, deadline):
                 return await _halt(executor, symbols, reason)
         finally:
             await executor.close()
@@ -111,15 +129,23 @@ async def _until_reconciled(executor: ExecutorActor, crashes: Sequence[str], dea
 
 
 @contextlib.asynccontextmanager
-async def _marked(executor: ExecutorActor, gateway: Gateway, symbols: Sequence[str]) -> AsyncIterator[None]:
-    """Tell the executor the bid of everything that is held, now and every second."""
-    await _mark(executor, gateway, symbols)
+async def _marked(
+    executor: ExecutorActor, gateway: Gateway, symbols: Sequence[str], deadline: float
+) -> AsyncIterator[None]:
+    """Tell the executor the bid of everything that is held, now and every second. Raises: Refused when time is up."""
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            await _mark(executor, gateway, symbols)
+    except TimeoutError:
+        raise Refused("halted, but not flattened: the venue did not let us ask for the bids in time") from None
     task = asyncio.create_task(_keep_marked(executor, gateway, symbols))
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            say(f"the bids were not asked for to the end: {type(error).__name__}: {error}")
 
 
 async def _keep_marked(executor: ExecutorActor, gateway: Gateway, symbols: Sequence[str]) -> None:
@@ -131,7 +157,8 @@ async def _keep_marked(executor: ExecutorActor, gateway: Gateway, symbols: Seque
 async def _mark(executor: ExecutorActor, gateway: Gateway, symbols: Sequence[str]) -> None:
     core = executor.core
     for position in core.account.positions():
-        if position.qty <= 0 or (symbols and position.symbol not in symbols):
+        is_chosen = not symbols or position.symbol in symbols
+        if position.qty <= 0 or not is_chosen or position.symbol not in core.state.instruments:
             continue
         while True:
             if core.budget.try_read(1, time.time_ns()):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from tests.embedded_database import plain_url
 from tests.live_account import SETTINGS, SYMBOL, LiveAccount, submit, until
 from tests.simulator_process import running_simulator
 from trading.adapters.store.journal import PostgresJournal
-from trading.engine.budget import BudgetSettings
 from trading.model.errors import ConfigError, Refused
 from trading.model.orders import OrderType
 from trading.model.session import HaltState
@@ -52,8 +52,8 @@ async def test_what_a_dead_executor_bought_is_sold_and_no_more(
 
         async def flatten(patience_s: float = 30.0) -> tuple[HaltState, bool, int | None, str]:
             report = await flatten_direct(
-                "main", database_url, account.gateway(), account.instruments, BudgetSettings(), (), "gone",
-                time.monotonic() + patience_s, lease_ttl_s=0.5,
+                "main", database_url, account.gateway(), account.instruments, replace(SETTINGS, lease_ttl_s=0.5),
+                (), "gone", time.monotonic() + patience_s,
             )  # fmt: skip
             return report.state, report.confirmed, report.open_orders, report.reason
 

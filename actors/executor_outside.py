@@ -146,7 +146,7 @@ class OutsideKeeper:
             return
         moving = self._under_way()
         if not self.has_opening:
-            if moving.isdisjoint(self._differences):
+            if moving.isdisjoint(self._differences) and self._is_opening_sure():
                 await self._open()
             return
         for asset, difference in tuple(self._differences.items()):
@@ -157,6 +157,18 @@ class OutsideKeeper:
                 await self._adjust(asset, difference.amount)
 
     # --- the opening --------------------------------------------------------------------------------------------------
+
+    def _is_opening_sure(self) -> bool:
+        """Tell whether nothing of ours can be in what the venue showed and not yet in the ledger.
+
+        An order that executed while the balances were on their way would be booked twice: as opening and as trade. So
+        either there is no order and never was an execution, or two comparisons, seconds apart, agree.
+        """
+        totals = self._state.ledger_totals
+        if not totals and not self._state.sending and not self._state.orders.recent_symbols():
+            return True
+        seen = self._differences
+        return all(item.is_confirmed and totals.get(asset, ZERO) == item.ledger for asset, item in seen.items())
 
     async def _open(self) -> None:
         """Book what the venue holds beyond our own trades, once in the life of the account."""

@@ -86,6 +86,45 @@ async def test_live_account_opens_with_what_the_venue_holds_once(system: System)
     await assert_books_hold(system)
 
 
+class WithoutOpening(MemoryJournal):
+    """A journal as a process leaves it that dies before its opening is committed, until told otherwise."""
+
+    is_dying = True
+
+    async def append_ledger(
+        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+    ) -> None:
+        if not self.is_dying:
+            await super().append_ledger(lease, lines, positions)
+
+
+async def test_execution_on_its_way_is_no_part_of_the_opening() -> None:
+    system = System()
+    system.venue.free["BTC"] = D("0.5")
+    system.journal = journal = WithoutOpening("main", system.clock.now_ns)
+    system.executor = system.make("one")
+    await system.start()
+    intent = system.intent(1, lots=1000)
+    await submit(system, intent)
+    assert journal.ledger == ()
+    journal.is_dying = False
+    await system.crash()
+    # The next life sees balances after an execution of which it is told only later.
+    before, qty = dict(system.venue.free), 1000 * system.instruments["BTCUSDT"].lot_size
+    system.venue.free["BTC"] += qty
+    system.venue.free["USDT"] -= qty * system.instruments["BTCUSDT"].price(intent.price_ticks)
+    await compared(system, 1)
+    system.venue.free = before
+    system.venue.fill(intent.client_order_id, 1000)
+    await settle()
+    assert await compared(system, 3) == []
+    opening = {line.asset: line.amount for line in journal.ledger if line.kind == "opening"}
+    assert opening == {"USDT": D(10_000), "BTC": D("0.5")}
+    await assert_books_hold(system)
+    await system.executor.close()
+    assert system.crashes == []
+
+
 async def test_deposit_is_booked_with_the_venues_reason_and_is_no_gain(system: System) -> None:
     await bought(system)
     push_deposit(system, "USDT", "250")

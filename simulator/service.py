@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -88,13 +89,24 @@ async def _beats(venue: Venue, hub: Hub) -> None:
         await asyncio.sleep(due - loop.time())
 
 
-async def _serve(settings: SimulatorSettings, recording: Recording | None, listener: socket.socket) -> int:
-    venue = Venue(settings, _clock_ms)
-    if recording is not None:
-        venue.open_replay(recording)
-    else:
-        venue.open_market()
-    venue.open_accounts()
+class _Told:
+    """What SIGINT and SIGTERM find: while the market is being opened they end the process, from then on they are noted.
+
+    Nothing is held yet that would have to be given back. An exception raised in a handler instead could strike
+    inside the event loop's own start, which leaves a loop that is running and cannot be closed.
+    """
+
+    def __init__(self) -> None:
+        self.is_told = False
+        self.is_opening = True
+
+    def __call__(self, signum: int, frame: object) -> None:
+        self.is_told = True
+        if self.is_opening:
+            os._exit(EXIT_OK)
+
+
+async def _serve(settings: SimulatorSettings, venue: Venue, listener: socket.socket, told: _Told) -> int:
     hub = Hub(venue)
     app = VenueApp(hub)
     config = uvicorn.Config(
@@ -123,6 +135,8 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop)
+    if told.is_told:
+        return EXIT_OK
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     beats = asyncio.create_task(_beats(venue, hub))
     beats.add_done_callback(lambda _: stop())
@@ -139,25 +153,28 @@ async def _serve(settings: SimulatorSettings, recording: Recording | None, liste
     return EXIT_OK
 
 
-def _interrupt(signum: int, frame: object) -> None:
-    """Not the default handler: asyncio would take its place, and wait until the market has opened."""
-    raise KeyboardInterrupt
-
-
 def run(settings: SimulatorSettings) -> int:
     """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start.
 
     A signal that comes while the market is still being opened ends it the same way. Call it on the main thread.
     """
+    told = _Told()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _interrupt)
-    try:
-        return _run(settings)
-    except KeyboardInterrupt:
-        return EXIT_OK
+        signal.signal(signum, told)
+    return _run(settings, told)
 
 
-def _run(settings: SimulatorSettings) -> int:
+def _open(settings: SimulatorSettings, recording: Recording | None) -> Venue:
+    venue = Venue(settings, _clock_ms)
+    if recording is not None:
+        venue.open_replay(recording)
+    else:
+        venue.open_market()
+    venue.open_accounts()
+    return venue
+
+
+def _run(settings: SimulatorSettings, told: _Told) -> int:
     recording: Recording | None = None
     try:
         if settings.replay is not None:
@@ -173,4 +190,6 @@ def _run(settings: SimulatorSettings) -> int:
         where = f"{settings.host}:{settings.port}"
         sys.stderr.write(f"simulator: cannot listen on {where} ({reason}); choose another --port\n")
         return EXIT_USAGE
-    return event_loop.run(_serve(settings, recording, listener))
+    venue = _open(settings, recording)
+    told.is_opening = False
+    return event_loop.run(_serve(settings, venue, listener, told))

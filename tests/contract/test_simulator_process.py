@@ -74,16 +74,19 @@ def test_process_lists_the_symbols_and_accounts_that_it_was_given() -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_process_that_is_ended_while_it_opens_its_market_exits_0_without_a_word(signum: signal.Signals) -> None:
+@pytest.mark.parametrize("delay_s", [0.0, 0.5])
+def test_process_that_is_ended_while_it_opens_its_market_exits_0_without_a_word(
+    signum: signal.Signals, delay_s: float
+) -> None:
     command = [sys.executable, "-m", "simulator", "--port", "0", "--count", "2000"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    # From the moment on which it catches SIGTERM; opening so many pairs takes seconds.
-    status = Path(f"/proc/{process.pid}/status")
-    until = time.monotonic() + 60
-    while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1:
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    process.send_signal(signum)
-    assert (process.wait(20), process.stderr.read()) == (0, "")
-    process.stderr.close()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        # From the moment on which it catches SIGTERM; opening so many pairs takes seconds.
+        status = Path(f"/proc/{process.pid}/status")
+        until = time.monotonic() + 60
+        while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        time.sleep(delay_s)
+        process.send_signal(signum)
+        assert process.stderr is not None
+        assert (process.wait(20), process.stderr.read()) == (0, "")

@@ -26,7 +26,7 @@ from trading.model.errors import ConfigError, FencedOut, NotRunning, OutcomeUnkn
 from trading.model.instrument import Instrument
 from trading.model.orders import CancelIntent, Delivery, OrderStatus, VenueEvent
 from trading.model.session import HaltReport
-from trading.model.units import NS_PER_S
+from trading.model.units import NS_PER_S, plain
 
 # One re-read answers at most this many events; the symbol asks again from the last it got.
 READ_EVENTS_MAX = 1_000
@@ -314,6 +314,7 @@ class ExecutorActor:
             foreign=state.foreign,
             live_orders=tuple(sorted(Counter(item.record.symbol for item in state.orders.live()).items())),
             order_drift=tuple(sorted(state.order_drift.items())),
+            unexplained_locks=tuple((asset, plain(held)) for asset, held in sorted(state.unexplained_locks.items())),
             queue=len(queue),
             queue_high=queue.high_water,
             order_tokens=core.budget.order_tokens(now_ns),

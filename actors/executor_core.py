@@ -131,6 +131,8 @@ class ExecutorCore:
         await self._restore_orders(loaded)
         if self.settings.is_paper:
             await self.books.open_paper_account()
+        else:
+            self.state.unready = self.state.epochs.keys() | self.state.orders.symbols()
         self.books.start_checking()
         log.info("journal_loaded", unfinished=len(loaded.unfinished), positions=len(loaded.positions))
         await self.gateway.start(self.desk.take)

@@ -86,13 +86,22 @@ class RateKeeper:
         return any(pair not in self._prices for pair in self._stale_pairs(asset))
 
     async def learn_prices(self) -> None:
-        """Ask what the fee assets that the account holds are worth. Raises: VenueUnavailable."""
+        """Ask what the fee assets that the account holds are worth; one that is not told has no price.
+
+        Raises: RateLimited.
+        """
         for asset in FEE_ASSETS:
             if self._state.account.total(asset) <= 0:
                 continue
             for pair in self._stale_pairs(asset):
-                await self._token()
-                price = await self._gateway.price(pair)
+                try:
+                    await self._token()
+                    price = await self._gateway.price(pair)
+                except RateLimited:
+                    raise
+                except VenueUnavailable as error:
+                    log.info("price_unknown", pair=pair, reason=str(error))
+                    continue
                 if price is not None:
                     self._prices[pair] = (price, self._clock.now_ns())
 

@@ -7,12 +7,11 @@ question that cannot be asked now is asked later. The rules of what follows from
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
+from actors.executor_compare import Comparer
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
 from actors.executor_outside import OutsideKeeper
@@ -25,9 +24,9 @@ from trading.adapters.clock import Clock
 from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
-from trading.engine.reconcile import Evidence, OrphanPolicy, Verdict, compare, provable_from_ms, resolve_unknown
+from trading.engine.reconcile import Evidence, Verdict, provable_from_ms, resolve_unknown
 from trading.model.errors import RateLimited, StoreError, VenueUnavailable
-from trading.model.orders import OrderStatus, VenueOrder, VenueTrade
+from trading.model.orders import OrderStatus, VenueTrade
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 # The documented weights of these reads (2 to 10 of 500 in 10 s, mexc-protocol §3.4) bind later than the effective 15
@@ -87,9 +86,11 @@ class Reconciler:
         self._clock = clock
         self._crashpoints = crashpoints
         self._search = TradeSearch(state, desk, journal, gateway, self._token)
-        self._suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
+        self._comparer = Comparer(
+            settings, state, desk, sends, journal, gateway, rates, outside, alerts, clock, crashpoints, self._token
+        )
+        self._suspects = self._comparer.suspects
         self._short: dict[str, _Wait] = {}  # orders with executions missing here
-        self._reported_orphans: set[str] = set()
         self._next_ns = 0
 
     async def run(self) -> None:
@@ -102,10 +103,10 @@ class Reconciler:
         """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
         self._sends.recancel_due()
         try:
-            is_due = self._clock.monotonic_ns() >= self._next_ns or self._outside.is_due()
+            is_due = self._clock.monotonic_ns() >= self._next_ns or self._comparer.is_due()
             if self._desk.is_reconcile_wanted or is_due:
                 await self.compare_all()
-            await self._apply_strays()
+            await self._comparer.apply_strays()
             await self._resolve_unknown()
             await self._resolve_suspects()
             await self._fetch_missing_fills()
@@ -114,6 +115,7 @@ class Reconciler:
                     await self._search.search(assets)
                     self._outside.on_searched(assets)
                 await self._outside.book(bool(self._suspects or self._desk.strays))
+                await self._comparer.search_locks()
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
             self._desk.is_reconcile_wanted = True
@@ -128,125 +130,10 @@ class Reconciler:
             self._desk.is_reconcile_wanted = True
             log.error("reconcile_waits", reason=str(error))
 
-    # --- everything against everything ----------------------------------------------------------------------------
-
     async def compare_all(self) -> None:
-        """Read balances and open orders, and compare. Raises: VenueUnavailable, StoreError."""
-        self._crashpoints.reach(Crashpoint.RECONCILE_BEFORE)
-        if not self._settings.is_paper:
-            await self._token()
-            balances = await self._gateway.balances()
-            for balance in balances:
-                self._state.account.on_balance(balance)
-            self._outside.see(balances)
-            await self._rates.learn_prices()
-        self._desk.is_reconcile_wanted = False
-        with_orders = {item.record.symbol for item in self._state.orders.live()}
-        if self._settings.is_paper:
-            # Each symbol is a venue of its own: one that does not answer holds up no other.
-            foreign: tuple[VenueOrder, ...] = ()
-            for symbol in sorted(with_orders):
-                try:
-                    foreign += await self._compare((symbol,))
-                except VenueUnavailable as error:
-                    log.info("reconcile_waits", symbol=symbol, reason=str(error))
-        else:
-            foreign = await self._compare(tuple(sorted(with_orders | self._state.epochs.keys())))
-        self._show_foreign(foreign)
-        if not self._state.is_reconciled:
-            log.info("executor_reconciled", orders=len(self._state.orders.live()))
-        self._state.is_reconciled = True
-        self._state.on_venue_answer(True)
+        """Compare balances and open orders with the venue now. Raises: VenueUnavailable, StoreError."""
+        await self._comparer.compare_all()
         self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)
-        self._state.counters["reconciles"] += 1
-
-    def _show_foreign(self, foreign: tuple[VenueOrder, ...]) -> None:
-        """Keep the open orders that are not ours for whoever asks, and tell of them when they appear."""
-        if foreign and not self._state.foreign:
-            names = ", ".join(f"{item.symbol} {item.client_order_id or item.venue_order_id}" for item in foreign[:5])
-            text = f"{len(foreign)} open orders of this account are not ours and are left alone: {names}"
-            self._alerts.raise_alert("info", "foreign_orders", text)
-        self._state.foreign = foreign[:FOREIGN_SHOWN_MAX]
-
-    async def _compare(self, symbols: tuple[str, ...]) -> tuple[VenueOrder, ...]:
-        """Compare the open orders of some symbols; return those that are not ours."""
-        asked_ns = self._clock.now_ns()
-        for _ in range(0, len(symbols), SYMBOLS_A_READ):
-            await self._token()
-        venue_open = await self._gateway.open_orders(symbols) if symbols else ()
-        self._crashpoints.reach(Crashpoint.RECONCILE_AFTER_QUERY)
-        found = compare(self._state.orders.live_records(), venue_open, symbols, asked_ns)
-        for report in found.reports:
-            self._desk.take(report)
-        for name in found.missing:
-            self._suspects.setdefault(name, asked_ns)
-        one_sided = Counter(self._symbol_of(name) for name in found.missing)
-        one_sided += await self._handle_orphans(found.orphans, asked_ns)
-        self._state.order_drift = {
-            **{name: count for name, count in self._state.order_drift.items() if name not in symbols},
-            **one_sided,
-        }
-        return found.foreign
-
-    def _symbol_of(self, client_order_id: str) -> str:
-        tracker = self._state.orders.get(client_order_id)
-        return tracker.record.symbol if tracker is not None else ""
-
-    async def _handle_orphans(self, orphans: Iterable[VenueOrder], asked_ns: int) -> Counter[str]:
-        """Deal with open orders under our prefix that memory does not hold as live; count them by symbol."""
-        # The venue's list lags: what ended here a moment ago is no orphan.
-        behind_ns = asked_ns - self._settings.patience.query_lag_ms * NS_PER_MS
-        orphans = tuple(order for order in orphans if not self._ended_after(order.client_order_id, behind_ns))
-        if not orphans:
-            return Counter()
-        found = await self._journal.orders_by_id([order.client_order_id for order in orphans])
-        rows = {row.client_order_id for row in found}
-        for order in orphans:
-            name = order.client_order_id
-            if self._state.orders.get(name) is None and name in rows:
-                await self._adopt(name)
-            if self._state.orders.get(name) is not None:
-                # Over in our books, open at the venue: its word is taken, with an alert where it contradicts.
-                self._desk.take(order)
-            self._report_orphan(name, "over in our books" if name in rows else "without a journal row", order.symbol)
-            if self._settings.orphan_policy is OrphanPolicy.CANCEL:
-                await self._token()
-                await self._gateway.cancel(order.symbol, name, order.venue_order_id)
-        return Counter(order.symbol for order in orphans)
-
-    def _report_orphan(self, name: str, why: str, symbol: str) -> None:
-        if name not in self._reported_orphans:
-            self._reported_orphans.add(name)
-            self._state.counters["orphans"] += 1
-            self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {why}", symbol)
-
-    def _ended_after(self, client_order_id: str, at_ns: int) -> bool:
-        tracker = self._state.orders.get(client_order_id)
-        return tracker is not None and tracker.record.updated_ns >= at_ns
-
-    async def _apply_strays(self) -> None:
-        """Take the words about orders that only the journal knows."""
-        strays = self._desk.strays
-        while strays:
-            event = strays[0]
-            name = event.client_order_id if isinstance(event, VenueOrder) else event.fill.client_order_id
-            is_ours = self._state.orders.get(name) is not None or await self._adopt(name)
-            strays.popleft()
-            if is_ours:
-                self._desk.take(event)
-                continue
-            self._report_orphan(name, "without a journal row", _symbol_of(event))
-            self._desk.is_reconcile_wanted = True
-
-    async def _adopt(self, client_order_id: str) -> bool:
-        """Bring an order and its fills back from the journal into memory; False when there is none."""
-        rows = await self._journal.orders_by_id((client_order_id,))
-        if not rows:
-            return False
-        fills = await self._journal.fills_of(client_order_id)
-        if self._state.orders.get(client_order_id) is None:
-            self._state.orders.put(OrderTracker(rows[0], fills))
-        return True
 
     # --- one order at a time --------------------------------------------------------------------------------------
 
@@ -373,10 +260,6 @@ class Reconciler:
             if self._has_token():
                 return
             await asyncio.sleep(TOKEN_RETRY_S)
-
-
-def _symbol_of(event: VenueOrder | VenueTrade) -> str:
-    return event.symbol if isinstance(event, VenueOrder) else event.fill.symbol
 
 
 def _is_of(trade: VenueTrade, tracker: OrderTracker) -> bool:

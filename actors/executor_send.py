@@ -131,8 +131,10 @@ class SendPath:
             return Denial(Refusal.FENCED, "the executor's lease has lapsed")
         if state.is_journal_down:
             return Denial(Refusal.JOURNAL_DOWN, "the journal does not answer")
-        if not state.is_reconciled:
+        if not state.has_balances:
             return Denial(Refusal.NOT_READY, "the account is not reconciled yet")
+        if intent.symbol in state.unready:
+            return Denial(Refusal.NOT_READY, "its open orders are not compared with the venue's yet")
         if state.is_venue_down:
             return Denial(Refusal.NOT_READY, "the venue does not answer")
         return state.account.decide(intent, now_ns)

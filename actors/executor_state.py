@@ -152,7 +152,11 @@ class ExecutorState:
         self.unheld_totals: dict[str, Decimal] = {}
         # By asset, since ledger and venue last agreed on it.
         self.outside_causes: dict[str, OutsideCause] = {}
+        # All was compared once since the start; before that, each symbol takes orders as soon as its own open orders
+        # have been compared, and the balances are read.
         self.is_reconciled = False
+        self.has_balances = False
+        self.unready: set[str] = set()
         self.is_journal_down = False
         self.is_stream_up = True
         self.is_venue_down = False
@@ -161,6 +165,11 @@ class ExecutorState:
         # As of the last comparison with the venue: open orders that are not ours, and by symbol how many open orders
         # of ours stood on one side only.
         self.foreign: tuple[VenueOrder, ...] = ()
+        self.compared: frozenset[str] = frozenset()
+        # What the venue locks beyond all open orders that we know of, and the symbols that were not traded here in
+        # which a search for it found open orders.
+        self.unexplained_locks: dict[str, Decimal] = {}
+        self.others: set[str] = set()
         self.order_drift: dict[str, int] = {}
         self.sending: set[str] = set()
         self.counters: Counter[str] = Counter()

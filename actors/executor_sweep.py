@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from actors.executor_reconcile import READ_WEIGHT, SYMBOLS_A_READ
+from actors.executor_compare import SYMBOLS_A_READ
+from actors.executor_reconcile import READ_WEIGHT
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import ExecutorSettings
@@ -74,7 +75,8 @@ class Sweeper:
         for tracker in self.live(scope):
             if not spares(tracker.record):
                 self._sends.withdraw(tracker.record.client_order_id)
-        symbols = sorted(scope if scope is not None else self._state.epochs.keys() | self._state.orders.symbols())
+        known = self._state.epochs.keys() | self._state.orders.symbols() | self._state.others
+        symbols = sorted(scope if scope is not None else known)
         batches = [tuple(symbols[at : at + SYMBOLS_A_READ]) for at in range(0, len(symbols), SYMBOLS_A_READ)]
         counts = await asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches))
         return None if None in counts else sum(count for count in counts if count is not None)

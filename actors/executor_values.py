@@ -100,6 +100,7 @@ class ExecutorStatus:
         foreign: open orders on the account that are not ours, as last seen; at most 100.
         live_orders: our open orders by symbol, in the journal. order_drift: by symbol, how many of them stood at the
             venue or in the journal only, at the last comparison; symbols without any are left out.
+        unexplained_locks: (asset, units) that the venue locks beyond all open orders that we know of.
         order_tokens: order operations that could go out now; queue: requests waiting for tokens.
     """
 
@@ -120,6 +121,7 @@ class ExecutorStatus:
     foreign: tuple[VenueOrder, ...]
     live_orders: tuple[tuple[str, int], ...]
     order_drift: tuple[tuple[str, int], ...]
+    unexplained_locks: tuple[tuple[str, str], ...]
     queue: int
     queue_high: int
     order_tokens: float

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from trading.adapters.clock import Clock
 from trading.engine.ports import OrderRecord
-from trading.model.errors import VenueUnavailable
+from trading.model.errors import VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import (
@@ -46,6 +46,9 @@ class FakeVenue:
         is_down: reads and cancels raise. is_blind: queries show nothing (the venue's query lag).
         gate: when set, `place` waits for it before it answers.
         names_trades: the list of trades carries our order ids.
+        free: the account's totals by asset; what open orders lock of them is told as locked.
+        locked_otherwise: what the venue locks for no open order. asked: the symbols of each list of open orders.
+        unlisted: symbols whose open orders the venue refuses to list.
         pushes_first: the push of an accepted order comes before the answer.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
             fills orders by hand, and an id that comes twice is a failure of the test.
@@ -68,6 +71,9 @@ class FakeVenue:
         self.book: dict[str, VenueOrder] = {}
         self.executions: list[VenueTrade] = []
         self.free = {"USDT": D(10_000)}
+        self.locked_otherwise: dict[str, Decimal] = {}
+        self.asked: list[tuple[str, ...]] = []
+        self.unlisted: set[str] = set()
         self.skew_ms = 0
         self.fees: tuple[Decimal, Decimal] | None = None
         self.prices: dict[str, Decimal] = {}
@@ -236,6 +242,12 @@ class FakeVenue:
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         self._check_up()
+        self.asked.append(tuple(symbols))
+        if not self.unlisted.isdisjoint(symbols):
+            try:
+                raise VenueRejected("30014: invalid symbol", 30014)
+            except VenueRejected as error:
+                raise VenueUnavailable(f"openOrders: {error.args[0]}")
         if self.is_blind:
             return ()
         return tuple(word for word in self.book.values() if word.symbol in symbols and not word.status.is_terminal)
@@ -272,8 +284,24 @@ class FakeVenue:
     async def balances(self) -> tuple[VenueBalance, ...]:
         """Tell all balances, as of the moment before: what executes at this very instant is not in them."""
         self._check_up()
-        now_ns = self.clock.now_ns()
-        return tuple(VenueBalance(asset, free, D(0), now_ns - 1, now_ns) for asset, free in self.free.items())
+        now_ns, locked = self.clock.now_ns(), self._locked()
+        return tuple(
+            VenueBalance(asset, total - locked.get(asset, D(0)), locked.get(asset, D(0)), now_ns - 1, now_ns)
+            for asset, total in self.free.items()
+        )
+
+    def _locked(self) -> dict[str, Decimal]:
+        """Sum what the open orders lock, by asset: the rest of a sell, the value of a buy's rest without a fee."""
+        locked = dict(self.locked_otherwise)
+        for word in self.book.values():
+            if word.status.is_terminal:
+                continue
+            instrument, lots = BTC if word.symbol == "BTCUSDT" else ETH, word.qty_lots - word.filled_lots
+            is_sell = word.side is Side.SELL
+            asset = instrument.base if is_sell else instrument.quote
+            amount = instrument.qty(lots) if is_sell else instrument.notional(word.price_ticks, lots)
+            locked[asset] = locked.get(asset, D(0)) + amount
+        return locked
 
     def now_ms(self) -> int:
         return self.clock.now_ns() // NS_PER_MS

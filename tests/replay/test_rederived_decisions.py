@@ -188,7 +188,7 @@ def test_input_that_was_changed_changes_what_follows(session: tuple[Path, int]) 
     steps = [number for number, row in enumerate(rows) if row.stream == ENGINE_STEP]
     middle = steps[len(steps) // 2]
     (now_ns,) = struct.unpack("<q", rows[middle].payload)
-    rows[middle] = replace(rows[middle], payload=struct.pack("<q", now_ns + 3_600 * 10**9))
+    rows[middle] = rows[middle]._replace(payload=struct.pack("<q", now_ns + 3_600 * 10**9))
     assert not all(item.is_equal for item in rederive(rows))
 
 

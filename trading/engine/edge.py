@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from trading.model.market import Side
@@ -215,12 +216,14 @@ class MarkoutEstimator:
         """Return `adverse` at one of `HORIZON_CHOICES`; "worst" is the largest of all horizons."""
         if horizon != "worst":
             return self.adverse(side, _HORIZON_OF[horizon], prior_bps, prior_weight)
-        worst = self.adverse(side, HORIZONS_NS[0], prior_bps, prior_weight)
-        for item in HORIZONS_NS[1:]:
-            found = self.adverse(side, item, prior_bps, prior_weight)
-            if found.mean_bps > worst.mean_bps:
-                worst = found
-        return worst
+        worst_bps, worst_evidence = -inf, 0.0
+        for item in HORIZONS_NS:
+            total, evidence = self._sums[(side, item)]
+            weight = prior_weight + evidence
+            mean_bps = (prior_bps * prior_weight + total) / weight if weight else prior_bps
+            if mean_bps > worst_bps:
+                worst_bps, worst_evidence = mean_bps, evidence
+        return Markout(worst_bps, worst_evidence)
 
     def _open(self, side: Side, mid_ticks: float, is_own: bool, now_ns: int) -> None:
         weight = self.OWN_WEIGHT if is_own else 1.0

@@ -28,6 +28,8 @@ PAUSE_AFTER_END_NS = 200 * NS_PER_MS
 OPS_OF_A_MOVE = 2
 """A cancel and a placement."""
 
+_PURPOSES = (Purpose.EXIT, Purpose.ENTRY)
+
 PAUSE_NO_NS = {Purpose.ENTRY: NS_PER_S, Purpose.EXIT: 500 * NS_PER_MS}
 PAUSE_NO_MAX_NS = {Purpose.ENTRY: 15 * NS_PER_S, Purpose.EXIT: 4 * NS_PER_S}
 """After a no (denied or rejected) the slot waits, twice as long each time; exits are retried sooner."""
@@ -81,7 +83,7 @@ class Quoting:
         places: list[DesiredQuote] = []
         kept = 0  # operations that an entry has to leave to the exits
         is_held_back = False
-        for purpose in (Purpose.EXIT, Purpose.ENTRY):
+        for purpose in _PURPOSES:
             busy: set[Slot] = set()
             for order in orders:
                 if order.purpose is not purpose:
@@ -147,6 +149,8 @@ class Quoting:
         self, wanted: dict[Slot, DesiredQuote], orders: tuple[OwnOrder, ...], cancels: list[tuple[OwnOrder, str]]
     ) -> int:
         """Count the exits between the end of one order and its successor, which is to find its operation."""
+        if not cancels and not any(order.cancel_requested_ns for order in orders):
+            return 0
         ending = [order for order, _ in cancels]
         ending.extend(order for order in orders if order.is_cancel_requested)
         slots = {(order.side, order.purpose) for order in ending if order.purpose is Purpose.EXIT}

@@ -31,13 +31,15 @@ def _scaled(text: str, decimals: int) -> int:
     Raises: ValueError when it has more (non-zero) decimals, or is anything but digits: an absent text is not 0.
     """
     head, _, tail = text.partition(".")
-    if not ((head + tail).isdecimal() and head and text.isascii()):
+    digits = head + tail
+    if not (digits.isdecimal() and head and text.isascii()):
         raise ValueError(f"expected a decimal number, was {text!r}")
-    if len(tail) > decimals:
-        if tail[decimals:].strip("0"):
+    missing = decimals - len(tail)
+    if missing < 0:
+        if digits[missing:].strip("0"):
             raise ValueError(f"expected at most {decimals} decimals, was {text!r}")
-        tail = tail[:decimals]
-    return int(head + tail.ljust(decimals, "0"))
+        digits = digits[:missing]
+    return int(digits + "0" * missing) if missing > 0 else int(digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,13 @@ class Instrument:
 
         Raises: ValueError when it is no number, negative, or off the tick grid.
         """
-        return _on_grid(_scaled(text, self._price_decimals), self._price_unit, text)
+        scaled = _scaled(text, self._price_decimals)
+        return scaled if self._price_unit == 1 else _on_grid(scaled, self._price_unit, text)
 
     def qty_lots(self, text: str) -> int:
         """Read a venue's decimal string as lots, exactly. Raises: ValueError as `price_ticks`."""
-        return _on_grid(_scaled(text, self._qty_decimals), self._qty_unit, text)
+        scaled = _scaled(text, self._qty_decimals)
+        return scaled if self._qty_unit == 1 else _on_grid(scaled, self._qty_unit, text)
 
     def price(self, price_ticks: int) -> Decimal:
         """Return the price in quote units."""

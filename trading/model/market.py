@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from trading.model.message import Message
+
 Level = tuple[int, int]
 
 
@@ -60,7 +62,7 @@ class BookSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class BookDelta:
+class BookDelta(Message):
     """A diff-depth push covering versions from_version..to_version, both inclusive; quantities are absolute."""
 
     symbol: str
@@ -73,7 +75,7 @@ class BookDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class MarketTrade:
+class MarketTrade(Message):
     """One public trade; `taker_side` is the aggressor's."""
 
     symbol: str
@@ -112,7 +114,7 @@ class Candle:
 
 
 @dataclass(frozen=True, slots=True)
-class BestQuote:
+class BestQuote(Message):
     """A book-ticker push, a cross-check of the book's best. An absent side is None, never 0."""
 
     symbol: str

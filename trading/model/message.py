@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, make_dataclass
 from operator import attrgetter
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
+
+M = TypeVar("M", bound="Message")
 
 
 class Message:
@@ -36,6 +38,21 @@ class Message:
         """Travel as class and values, in the order of the fields."""
         kind = type(self)
         return _made, (kind, *_parts(kind)[1](self))
+
+
+def maker(kind: type[M]) -> type[M]:
+    """Return what makes messages of a kind at half the cost: from all of their values, in the order of the fields.
+
+    Typed as the class itself, so that the arguments are checked; it takes no names and knows no defaults.
+    """
+    twin = _parts(kind)[2]
+
+    def make(*values: object) -> object:
+        message = twin(*values)
+        message.__class__ = kind
+        return message
+
+    return cast("type[M]", make)
 
 
 def _made(kind: type[Message], *values: object) -> Message:

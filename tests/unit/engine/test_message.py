@@ -11,7 +11,7 @@ import pytest
 
 from trading.engine.ports import OrderRecord
 from trading.model.market import Side
-from trading.model.message import Message
+from trading.model.message import Message, maker
 from trading.model.orders import Delivery, OrderAccepted, OrderStatus, OrderType, Purpose
 
 ORDER = OrderRecord(
@@ -66,3 +66,16 @@ def test_every_message_can_be_made_of_its_fields_alone() -> None:
     for kind in kinds:
         assert not hasattr(kind, "__post_init__")
         assert all(field.init for field in fields(kind)), kind
+
+
+def test_what_a_maker_makes_is_the_message_itself() -> None:
+    accepted = maker(OrderAccepted)("AAAUSDT", "mx-1-1-1", "venue-1", 5)
+    assert accepted == OrderAccepted("AAAUSDT", "mx-1-1-1", "venue-1", 5)
+    assert type(accepted) is OrderAccepted
+    with pytest.raises(FrozenInstanceError):
+        setattr(accepted, fields(accepted)[0].name, "other")
+
+
+def test_a_maker_takes_every_value() -> None:
+    with pytest.raises(TypeError, match="missing"):
+        maker(OrderAccepted)("AAAUSDT", "mx-1-1-1")  # type: ignore[call-arg]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.golden_wire import DEALS_FRAME, DEPTH_FRAME
-from trading.adapters.mexc.codec import PublicCodec, decode_public
+from trading.adapters.mexc.codec import PRICES_MAX, QUANTITIES_MAX, PublicCodec, decode_public
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
@@ -214,3 +214,24 @@ def test_codec_level_that_is_no_pair_of_numbers_is_refused_and_never_a_deletion(
     push.publicAggreDepths.bids.add(price=price, quantity=quantity)
     with pytest.raises(DecodeError):
         decode_public(push.SerializeToString(), instrument(), RECV_NS)
+
+
+def test_codec_body_decides_whatever_the_channel_says() -> None:
+    push = frame()
+    push.channel = "spot@public.aggre.depth.v3.api.pb@100ms@BTCUSDT"
+    push.publicAggreBookTicker.askPrice, push.publicAggreBookTicker.askQuantity = "2", "1"
+    assert decode_public(push.SerializeToString(), instrument(), RECV_NS) == (
+        BestQuote("BTCUSDT", 0, None, (200, 1_000_000), SENT_NS, RECV_NS),
+    )
+
+
+def test_codec_reads_more_different_numbers_than_it_remembers() -> None:
+    codec, count = PublicCodec(instrument()), 2 * PRICES_MAX + 1
+    push = frame()
+    push.publicAggreDepths.fromVersion = push.publicAggreDepths.toVersion = "7"
+    for number in range(1, count + 1):
+        push.publicAggreDepths.bids.add(price=f"{number}.5", quantity=f"0.{number:06}")
+    (delta,) = codec.decode(push.SerializeToString(), RECV_NS)
+    assert isinstance(delta, BookDelta)
+    assert delta.bids == tuple((number * 100 + 50, number) for number in range(1, count + 1))
+    assert codec.remembered <= PRICES_MAX + QUANTITIES_MAX

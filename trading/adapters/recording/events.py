@@ -6,6 +6,7 @@ May import `trading.model`, `trading.adapters.mexc` (codecs) and the rows. Deter
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
@@ -31,33 +32,32 @@ def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> 
     """
     codec = PublicCodec(instrument) if instrument else None
     is_connected = False
+    symbol = instrument.symbol if instrument else ""
     for row in rows:
-        if row.stream == REST_EXCHANGE_INFO:
+        now_ns, stream, payload = row
+        if codec is not None and _is_frame(stream, symbol):
+            if not is_connected and is_depth(stream):
+                is_connected = True
+                yield now_ns, FeedConnected(symbol, now_ns)
+            for item in codec.read(payload, now_ns):
+                yield now_ns, item
+        elif stream == REST_EXCHANGE_INFO:
             if codec is None:
                 codec = PublicCodec(_listed(row))
-            continue
-        if codec is None:
-            raise ConfigError(
-                f"expected a {REST_EXCHANGE_INFO} row first, was {row.stream}: the recording has no scale"
-            )
-        symbol, now_ns = codec.instrument.symbol, row.recv_ts_ns
-        if row.stream == EVENT_DISCONNECTED:
+                symbol = codec.instrument.symbol
+        elif codec is None:
+            raise ConfigError(f"expected a {REST_EXCHANGE_INFO} row first, was {stream}: the recording has no scale")
+        elif stream == EVENT_DISCONNECTED:
             if is_connected:
-                yield now_ns, FeedDisconnected(symbol, row.payload.decode(errors="replace"), now_ns)
+                yield now_ns, FeedDisconnected(symbol, payload.decode(errors="replace"), now_ns)
             is_connected = False
-        elif row.stream == REST_DEPTH:
+        elif stream == REST_DEPTH:
             event = _snapshot(row, codec.instrument)
             if event is not None:
                 if not is_connected:
                     is_connected = True
                     yield now_ns, FeedConnected(symbol, now_ns)
                 yield now_ns, event
-        elif not row.stream.startswith(("rest:", "event:", "engine:")) and symbol_of(row.stream) == symbol:
-            if not is_connected and is_depth(row.stream):
-                is_connected = True
-                yield now_ns, FeedConnected(symbol, now_ns)
-            for item in codec.read(row.payload, now_ns):
-                yield now_ns, item
 
 
 def recording_instrument(path: Path | str) -> Instrument:
@@ -73,6 +73,12 @@ def recording_instrument(path: Path | str) -> Instrument:
     raise ConfigError(
         f"{path} holds no {REST_EXCHANGE_INFO} row, so ticks and lots are unknown; record or import it again"
     )
+
+
+@lru_cache(maxsize=64)
+def _is_frame(stream: str, symbol: str) -> bool:
+    """Return whether rows of a stream are frames of this symbol; a recording has a handful of streams."""
+    return not stream.startswith(("rest:", "event:", "engine:")) and symbol_of(stream) == symbol
 
 
 def _listed(row: Row) -> Instrument:

@@ -122,7 +122,7 @@ def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
                     if batch.column(name).null_count:
                         raise ConfigError(f"{path} is no recording of mexcbot: column {name} has an empty place")
                 times, streams, payloads = (batch.column(name).to_pylist() for name in SCHEMA.names)
-                yield from map(Row, times, streams, payloads)
+                yield from map(Row._make, zip(times, streams, payloads, strict=True))
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(f"{path} is broken ({_first_line(error)}); record or import it again")
 

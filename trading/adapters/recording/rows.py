@@ -12,7 +12,7 @@ A recording is a sequence of rows in order of arrival. `stream` is one of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 REST_DEPTH = "rest:depth"
 REST_EXCHANGE_INFO = "rest:exchangeInfo"
@@ -20,8 +20,7 @@ RAW_FRAME = "raw:frame"
 EVENT_DISCONNECTED = "event:disconnected"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What came, from where, and when: `recv_ts_ns` is our clock's, ns UTC."""
 
     recv_ts_ns: int

@@ -16,6 +16,9 @@ from trading.model.orders import OrderType, Purpose, Refusal
 WHOLE_MAX = 2**63 - 1
 """Largest whole number that travels on: orders are kept in 64 bits."""
 
+# Sound answers, nearly all of them, are seen at a look; what is left is asked field by field, for the message.
+_WHOLE, _FLOAT = frozenset((int,)), frozenset((float,))
+
 
 def check_desires(desires: object) -> None:
     """Check types and shape, nested ones too, so that a wrong answer is the strategy's fault and no crash further down.
@@ -67,6 +70,8 @@ def _check_requote(requote: object) -> None:
     if type(requote) is not Requote:
         raise InvariantViolated(f"expected Requote, was {requote!r}")
     values: tuple[object, ...] = requote
+    if _WHOLE.issuperset(map(type, values)) and min(requote) >= 0 and max(requote) <= WHOLE_MAX:
+        return
     for name, value in zip(Requote._fields, values, strict=True):
         if type(value) is not int or not 0 <= value <= WHOLE_MAX:
             raise InvariantViolated(f"expected requote.{name} as a whole number from 0, was {value!r}")
@@ -76,6 +81,8 @@ def _check_edge(edge: object) -> None:
     if type(edge) is not EdgeTerms:
         raise InvariantViolated(f"expected EdgeTerms or None, was {type(edge).__name__}")
     values: tuple[object, ...] = edge
+    if _FLOAT.issuperset(map(type, values)) and isfinite(sum(edge)):  # what is not finite stays so in a sum
+        return
     for name, value in zip(EdgeTerms._fields, values, strict=True):
         if not (isinstance(value, int | float) and isfinite(value)):
             raise InvariantViolated(f"expected edge.{name} as a finite number, was {value!r}")

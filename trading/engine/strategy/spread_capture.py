@@ -120,7 +120,7 @@ class SpreadCapture:
             quote, _ = self._entry_quote(view, entry_order)
             if quote is not None:
                 return Desires((quote,), (), MachineState.ENTERING.value)
-        quote = exit_quote(parameters, view, holding, reason, self._requote(view))
+        quote = exit_quote(parameters, view, holding, reason, self._requote(view), exit_order is None)
         if exit_order is not None and not reason.is_taker and not self._is_sellable(view):
             # The rest of an exit is too small to be placed anew: it stays where it is until it fills or time is up.
             quote = quote._replace(price_ticks=exit_order.price_ticks, qty_lots=exit_order.open_lots)

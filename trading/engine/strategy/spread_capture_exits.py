@@ -92,15 +92,17 @@ def taker_bound_ticks(parameters: SpreadCaptureParameters, bid_ticks: int) -> in
 
 
 def exit_quote(
-    parameters: SpreadCaptureParameters, view: StrategyView, holding: Holding, reason: ExitReason, requote: Requote
+    parameters: SpreadCaptureParameters,
+    view: StrategyView,
+    holding: Holding,
+    reason: ExitReason,
+    requote: Requote,
+    is_new: bool,
 ) -> DesiredQuote:
-    """Make the order that sells all that is held: a bounded taker, or passive at or inside the ask."""
-    terms = (
-        ("mark_bps", f"{holding.mark_bps:.4f}"),
-        ("best_mark_bps", f"{holding.best_mark_bps:.4f}"),
-        ("held_ms", str((view.now_ns - holding.since_ns) // NS_PER_MS)),
-        ("avg_ticks", f"{holding.avg_ticks:.4f}"),
-    )
+    """Make the order that sells all that is held: a bounded taker, or passive at or inside the ask.
+
+    is_new: no exit works yet. Only then its terms are told: they are kept with a new order, and dear to render.
+    """
     if reason.is_taker:
         price_ticks, order_type = taker_bound_ticks(parameters, view.bid[0]), OrderType.IOC
     else:
@@ -113,8 +115,17 @@ def exit_quote(
         qty_lots=view.held_lots,
         reason=reason.value,
         requote=requote,
-        terms=terms,
+        terms=_terms(view, holding) if is_new else (),
         is_urgent=reason.is_taker,
+    )
+
+
+def _terms(view: StrategyView, holding: Holding) -> tuple[tuple[str, str], ...]:
+    return (
+        ("mark_bps", f"{holding.mark_bps:.4f}"),
+        ("best_mark_bps", f"{holding.best_mark_bps:.4f}"),
+        ("held_ms", str((view.now_ns - holding.since_ns) // NS_PER_MS)),
+        ("avg_ticks", f"{holding.avg_ticks:.4f}"),
     )
 
 

@@ -64,6 +64,11 @@ class Flattener:
             await self._clear(scope)
         return tuple(f"{self._state.account.position(item).qty.normalize():f} {item}" for item in self._held(scope))
 
+    def has_bids(self, scope: Scope) -> bool:
+        """Tell whether everything that the scope holds has a fresh bid, so that it can be offered."""
+        now_ns = self._clock.now_ns()
+        return all(self._state.account.bid_ticks(symbol, now_ns) is not None for symbol in self._held(scope))
+
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     async def _clear(self, scope: Scope) -> None:

@@ -22,7 +22,7 @@ from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.ports import Journal, OrderRecord
 from trading.model.errors import ConfigError, StoreError
-from trading.model.orders import Purpose
+from trading.model.orders import OrderStatus, Purpose
 from trading.model.session import HaltReport, HaltState
 from trading.model.units import NS_PER_S
 
@@ -30,6 +30,8 @@ from trading.model.units import NS_PER_S
 PAPER_PATIENCE_S = 3.0
 # A halt may take this many times its patience while orders keep ending (300 of them one by one take half a minute).
 PATIENCE_TIMES = 4
+# The API stores a halt and then calls the executor: a stored flatten that nobody called for after this is ours.
+CALLER_PATIENCE_NS = 5 * NS_PER_S
 log = structlog.get_logger("executor")
 
 
@@ -57,7 +59,9 @@ class HaltControl:
         self._spawn = spawn
         self._generation = 0
         self._halts_of: Counter[str] = Counter()
-        self._unsaved: dict[str, tuple[HaltState, str]] = {}
+        self._unsaved: dict[str, tuple[HaltState, str, bool]] = {}
+        self._selling: Counter[str] = Counter()
+        self._unsold_since_ns: dict[str, int] = {}
         self._reports: dict[Scope, HaltReport] = {}
         self._enforcing: Counter[Scope] = Counter()
 
@@ -74,21 +78,28 @@ class HaltControl:
         keys = _scope_keys(scope, symbols)
         only = None if keys == (ACCOUNT_SCOPE,) else frozenset(symbols)
         for key in keys:  # all flags, before anything is awaited
-            self._flag(key, HaltState.REDUCING if is_flatten else HaltState.HALTED, reason)
+            self._flag(key, HaltState.REDUCING if is_flatten else HaltState.HALTED, reason, is_flatten)
         await self._save()
         named = None if only is None or len(only) > 1 else symbols[0]
         self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
-            outcome = "the sale was interrupted"
-            try:
-                left = await self._flattener.flatten(only)
-                outcome = f"still held: {', '.join(left)}" if left else ""
-            finally:  # a sale that fails or is stopped by Ctrl-C ends in HALTED too: nobody else goes on from REDUCING
-                reason = "; ".join(filter(None, (reason, outcome)))
-                for key in keys:
-                    self._flag(key, HaltState.HALTED, reason)
-                await self._save()
+            reason = await self._sell(keys, only, reason)
         return await self._enforce(only, reason)
+
+    async def _sell(self, keys: tuple[str, ...], only: Scope, reason: str) -> str:
+        """Sell what is held, then halt; return the reason with what could not be sold."""
+        outcome = "the sale was interrupted"
+        self._selling.update(keys)
+        try:
+            left = await self._flattener.flatten(only)
+            outcome = f"still held: {', '.join(left)}" if left else ""
+        finally:  # a sale that fails or is stopped by Ctrl-C ends in HALTED too
+            reason = "; ".join(filter(None, (reason, outcome)))
+            for key in keys:
+                self._flag(key, HaltState.HALTED, reason)
+            self._selling.subtract(keys)
+            await self._save()
+        return reason
 
     async def reduce(self, symbol: str | None, reason: str) -> None:
         """Allow exits only, of the account or of one symbol; persisted. A halt that is on stays as it is.
@@ -141,10 +152,11 @@ class HaltControl:
         """Do one round. An unreadable state keeps new orders away like a halt."""
         generation = self._generation
         try:
-            for key, (state, reason) in tuple(self._unsaved.items()):
-                await self._journal.save_halt(key, state, reason, self._clock.now_ns())
-                self._saved(key, state, reason)
+            for key, unsaved in tuple(self._unsaved.items()):
+                await self._write(key, unsaved)
             stored = {scope: (state, reason) for scope, state, reason in await self._journal.halts()}
+            is_reducing = any(state is HaltState.REDUCING for state, _ in stored.values())
+            unsold = await self._journal.flattening() if is_reducing else ()
         except StoreError as error:
             self._state.is_journal_down = True
             log.error("halt_state_unreadable", reason=str(error))
@@ -152,6 +164,7 @@ class HaltControl:
         self._state.is_journal_down = False
         if generation != self._generation:
             return  # a command was faster than this read
+        self._go_on_selling(unsold)
         known = {scope: (state, reason) for scope, state, reason in self._state.account.halts()}
         for key in sorted(stored.keys() | known.keys()):
             state, reason = stored.get(key, (HaltState.ACTIVE, ""))
@@ -193,12 +206,12 @@ class HaltControl:
 
     # --- doing it -------------------------------------------------------------------------------------------------
 
-    def _flag(self, key: str, state: HaltState, reason: str) -> None:
+    def _flag(self, key: str, state: HaltState, reason: str, is_flattening: bool = False) -> None:
         self._generation += 1
         self._halts_of[key] += 1
         self._state.account.set_halt(key, state, reason)
         self._forget_reports(key)
-        self._unsaved[key] = (state, reason)
+        self._unsaved[key] = (state, reason, is_flattening)
 
     def _forget_reports(self, key: str) -> None:
         """What was verified before a change says nothing of what comes after it."""
@@ -208,24 +221,63 @@ class HaltControl:
 
     async def _save(self) -> None:
         """Persist what is not persisted yet; what the journal does not take now is saved by `poll`."""
-        for key, (state, reason) in tuple(self._unsaved.items()):
+        for key, unsaved in tuple(self._unsaved.items()):
             try:
-                await self._journal.save_halt(key, state, reason, self._clock.now_ns())
+                await self._write(key, unsaved)
             except StoreError as error:
                 self._state.is_journal_down = True
                 log.error("halt_not_persisted", scope=key, reason=str(error))
                 return
-            self._saved(key, state, reason)
 
-    def _saved(self, key: str, state: HaltState, reason: str) -> None:
+    async def _write(self, key: str, unsaved: tuple[HaltState, str, bool]) -> None:
+        state, reason, is_flattening = unsaved
+        await self._journal.save_halt(key, state, reason, self._clock.now_ns(), is_flattening)
         # A newer one may have come while this one was being written.
-        if self._unsaved.get(key) == (state, reason):
+        if self._unsaved.get(key) == unsaved:
             del self._unsaved[key]
 
     async def enforce_stored(self) -> None:
-        """Cancel what halts of before the start forbid."""
+        """Cancel what halts of before the start forbid, and go on with the sales that a death cut short.
+
+        Raises: StoreError.
+        """
         for key, _, reason in self._state.account.halts():
             self._spawn(self._adopt(key, reason), "halt")
+        self._go_on_selling(await self._journal.flattening(), 0)
+
+    # --- sales that nobody carries out any more ---------------------------------------------------------------------
+
+    def _go_on_selling(self, unsold: tuple[str, ...], patience_ns: int = CALLER_PATIENCE_NS) -> None:
+        """Take over stored flattens whose process is gone: one that asked through the API calls us right after."""
+        now_ns = self._clock.monotonic_ns()
+        known = self._unsold_since_ns
+        self._unsold_since_ns = {key: known.get(key, now_ns) for key in unsold if self._selling[key] <= 0}
+        due = tuple(key for key, since_ns in self._unsold_since_ns.items() if now_ns - since_ns >= patience_ns)
+        if due:
+            self._selling.update(due)
+            self._spawn(self._finish_sale(due), "flatten")
+
+    async def _finish_sale(self, keys: tuple[str, ...]) -> None:
+        symbols = frozenset(symbol for key in keys if (symbol := _symbol_of(key)) is not None)
+        only = None if ACCOUNT_SCOPE in keys else symbols
+        text = f"{', '.join(keys)}: the process that was selling is gone; the sale goes on, and then all is halted"
+        self._alerts.raise_alert("warning", "flatten_resumed", text)
+        try:
+            await self._until_sellable(only)
+            left = tuple(key for key in keys if self._halted(_symbol_of(key)) is HaltState.REDUCING)
+            if left:  # nobody resumed or halted it meanwhile
+                await self._enforce(only, await self._sell(left, only, "flatten after a restart"))
+        finally:
+            self._selling.subtract(keys)
+
+    async def _until_sellable(self, scope: Scope) -> None:
+        """Wait until the account is compared, nothing is of unknown outcome and all held has a bid; bounded."""
+        deadline_ns = self._clock.monotonic_ns() + int(self._settings.halt_timeout_s * NS_PER_S)
+        while self._clock.monotonic_ns() < deadline_ns:
+            unknown = any(item.record.status is OrderStatus.UNKNOWN for item in self._sweeper.live(scope))
+            if self._state.is_reconciled and not unknown and self._flattener.has_bids(scope):
+                return
+            await sleep(STEP_S)
 
     async def _enforce(self, scope: Scope, reason: str) -> HaltReport:
         """Cancel everything of ours in the scope and ask the venue until it shows nothing, or time is up."""

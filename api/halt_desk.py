@@ -97,7 +97,7 @@ class HaltDesk:
         not_stored = ""
         try:
             for scope in [f"symbol:{symbol}" for symbol in symbols] or ["account"]:
-                await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns())
+                await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns(), is_flatten)
         except StoreError as error:
             not_stored = f"not persisted: {_text(error)}"
         await self._write_down("halt", symbols, {"reason": reason, "flatten": is_flatten})

@@ -121,8 +121,10 @@ class FleetPort(Protocol):
         """Forget a claimed key, so that its request can be tried again."""
         ...
 
-    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
-        """Persist a halt state. scope: "account" or "symbol:BTCUSDT"."""
+    async def save_halt(
+        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
+    ) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". is_flattening: a sale first, then HALTED."""
         ...
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:

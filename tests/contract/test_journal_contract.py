@@ -242,6 +242,22 @@ async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, 
     assert await reopen().halts() == state.halts
 
 
+async def test_flatten_is_remembered_until_the_next_state_of_its_scope(journal: Journal, reopen: Reopen) -> None:
+    assert await journal.flattening() == ()
+    for symbol in ("ETHUSDT", "SOLUSDT"):
+        await journal.save_halt(f"symbol:{symbol}", HaltState.REDUCING, "sell", 3, True)
+    await journal.save_halt("symbol:SOLUSDT", HaltState.HALTED, "sold", 4)
+    await journal.save_halt("symbol:BTCUSDT", HaltState.REDUCING, "no sale", 4)
+    assert await reopen().flattening() == ("symbol:ETHUSDT",)
+    assert [(scope, state) for scope, state, _ in await reopen().halts()] == [
+        ("symbol:BTCUSDT", HaltState.REDUCING),
+        ("symbol:ETHUSDT", HaltState.REDUCING),
+        ("symbol:SOLUSDT", HaltState.HALTED),
+    ]
+    await journal.save_halt("symbol:ETHUSDT", HaltState.ACTIVE, "", 5)
+    assert await journal.flattening() == ()
+
+
 async def test_todays_figures_are_those_of_fills_since_midnight(journal: Journal, lease: Lease) -> None:
     now_ns = time.time_ns()
     long_ago = a_filled(1, a_fill("o1", "t1", now_ns - 2 * NS_PER_DAY), a_position("0.001", realized="7", fees="1"))

@@ -250,12 +250,21 @@ class Journal(Protocol):
         """Replace the stored balances of these assets."""
         ...
 
-    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
-        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt."""
+    async def save_halt(
+        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
+    ) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt.
+
+        is_flattening: what is held is to be sold, then the scope is HALTED; it is true until the next state is saved.
+        """
         ...
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
         """Read all halt states as (scope, state, reason)."""
+        ...
+
+    async def flattening(self) -> tuple[str, ...]:
+        """Read the scopes whose last saved halt is a flatten that has not come to its end, in order."""
         ...
 
     async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:

@@ -23,6 +23,7 @@ from trading.adapters.store.fleet_rows import (
     run_from_row,
 )
 from trading.adapters.store.journal_rows import halt_state, storable, storable_text
+from trading.adapters.store.journal_statements import UNDER_WAY
 from trading.adapters.store.pages import StoredResponse
 from trading.adapters.store.tables import (
     alerts,
@@ -227,15 +228,26 @@ class FleetStore:
 
     # --- halts -----------------------------------------------------------------------------------------------------
 
-    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
-        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". Whoever asks may halt."""
+    async def save_halt(
+        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
+    ) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". Whoever asks may halt.
+
+        is_flattening: what is held is to be sold, then the scope is HALTED; it is true until the next state is saved.
+        """
+        flatten = UNDER_WAY if is_flattening else "over"
         row = insert(risk_state).values(
-            account=self._account,
-            kind="halt",
-            name=storable_text(scope),
-            value=state.value,
-            reason=storable_text(reason),
-            updated_ns=now_ns,
+            [
+                {
+                    "account": self._account,
+                    "kind": kind,
+                    "name": storable_text(scope),
+                    "value": value,
+                    "reason": storable_text(reason),
+                    "updated_ns": now_ns,
+                }
+                for kind, value in (("flatten", flatten), ("halt", state.value))
+            ]
         )
         new = row.excluded
         changed = {"value": new.value, "reason": new.reason, "updated_ns": new.updated_ns}

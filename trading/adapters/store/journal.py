@@ -18,11 +18,13 @@ import psycopg
 from trading.adapters.store import journal_statements as sql
 from trading.adapters.store.database_url import GUARANTEES, check_guarantees, parse_url, unreachable
 from trading.adapters.store.event_codec import decode_event, encode_event
+from trading.adapters.store.journal_audit import AUDIT
 from trading.adapters.store.journal_rows import (
     fill_from_row,
     fill_identity,
     fill_row,
     halt_state,
+    instrument_row,
     ledger_row,
     order_from_row,
     order_row,
@@ -85,22 +87,7 @@ class PostgresJournal:
 
     async def register_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
         """Store what ticks and lots of these symbols mean, from now on; repeat it when the venue changes a filter."""
-        rows = [
-            {
-                "symbol": item.symbol,
-                "base": item.base,
-                "quote": item.quote,
-                "tick_size": str(item.tick_size),
-                "lot_size": str(item.lot_size),
-                "min_qty": str(item.min_qty),
-                "min_notional": str(item.min_notional),
-                "max_notional": str(item.max_notional),
-                "maker_fee_rate": str(item.maker_fee_rate),
-                "taker_fee_rate": str(item.taker_fee_rate),
-                "exclusion": item.exclusion,
-            }
-            for item in {item.symbol: item for item in instruments}.values()
-        ]
+        rows = [instrument_row(item) for item in {item.symbol: item for item in instruments}.values()]
         await self._plain(sql.SAVE_INSTRUMENT, {"instruments": to_json(rows), "at_ns": now_ns})
         self._instruments.update({item.symbol: item for item in instruments})
 
@@ -203,7 +190,7 @@ class PostgresJournal:
 
     async def audit(self) -> tuple[str, ...]:
         """Check what is stored against itself (promise 8); what does not hold, in words, at most 20 of it."""
-        rows = await self._audits.read(sql.AUDIT, {"account": self._account})
+        rows = await self._audits.read(AUDIT, {"account": self._account})
         return tuple(f"{what}: {of} is stored as {stored}, its parts make {made}" for what, of, stored, made in rows)
 
     async def tombstone(self, lease: Lease, symbol: str, client_order_ids: Sequence[str], now_ns: int) -> None:
@@ -299,14 +286,25 @@ class PostgresJournal:
 
     # --- without a lease -------------------------------------------------------------------------------------------
 
-    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
-        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt."""
+    async def save_halt(
+        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
+    ) -> None:
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt.
+
+        is_flattening: what is held is to be sold, then the scope is HALTED; it is true until the next state is saved.
+        """
+        flatten = sql.UNDER_WAY if is_flattening else "over"
         values = {"scope": scope, "state": state.value, "reason": storable_text(reason), "at_ns": now_ns}
-        await self._plain(sql.SAVE_HALT, values)
+        await self._plain(sql.SAVE_HALT, {**values, "flatten": flatten})
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
         """Read all halt states as (scope, state, reason); a state that cannot be read is HALTED."""
         return await self._halts(self._account)
+
+    async def flattening(self) -> tuple[str, ...]:
+        """Read the scopes whose last saved halt is a flatten that has not come to its end, in order."""
+        rows = await self._reads.read(sql.READ_RISK, {"account": self._account, "kind": "flatten"})
+        return tuple(scope for scope, value, _ in rows if value == sql.UNDER_WAY)
 
     async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:
         """Store an alert for people."""

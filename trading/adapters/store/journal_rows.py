@@ -198,3 +198,20 @@ def storable(value: object) -> object:
             return [storable(item) for item in value]
         case _:
             return value
+
+
+def instrument_row(item: Instrument) -> dict[str, Any]:
+    """Return the row of an instrument, as `SAVE_INSTRUMENT` reads it."""
+    return {
+        "symbol": item.symbol,
+        "base": item.base,
+        "quote": item.quote,
+        "tick_size": str(item.tick_size),
+        "lot_size": str(item.lot_size),
+        "min_qty": str(item.min_qty),
+        "min_notional": str(item.min_notional),
+        "max_notional": str(item.max_notional),
+        "maker_fee_rate": str(item.maker_fee_rate),
+        "taker_fee_rate": str(item.taker_fee_rate),
+        "exclusion": item.exclusion,
+    }

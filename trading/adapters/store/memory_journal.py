@@ -56,6 +56,7 @@ class MemoryJournal:
         self._balances: dict[str, VenueBalance] = {}
         self._limits: dict[str, str] = {}
         self._halts: dict[str, tuple[HaltState, str]] = {}
+        self._flattening: set[str] = set()
         self._equity: list[EquityPoint] = []
         self._streaks: list[LossStreak] = []
 
@@ -273,16 +274,24 @@ class MemoryJournal:
 
     # --- without a lease -------------------------------------------------------------------------------------------
 
-    async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int) -> None:
+    async def save_halt(
+        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
+    ) -> None:
         """Persist a halt state."""
         self._check_up()
         self._halts[scope] = (state, reason)
+        (self._flattening.add if is_flattening else self._flattening.discard)(scope)
         self._answer()
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
         """Read all halt states as (scope, state, reason)."""
         self._check_up()
         return tuple((scope, *self._halts[scope]) for scope in sorted(self._halts))
+
+    async def flattening(self) -> tuple[str, ...]:
+        """Read the scopes whose last saved halt is a flatten that has not come to its end, in order."""
+        self._check_up()
+        return tuple(sorted(self._flattening))
 
     async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:
         """Keep an alert."""

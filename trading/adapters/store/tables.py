@@ -269,7 +269,8 @@ equity = Table(
     Index(None, "account", "net_pnl"),
 )
 
-# kind "halt": name is the scope ("account", "symbol:BTCUSDT"), value the state. kind "limit": a limit and its value.
+# kind "halt": name is the scope ("account", "symbol:BTCUSDT"), value the state. kind "flatten": the same names, value
+# "under way" while a halt is to end in a sale and then in HALTED. kind "limit": a limit and its value.
 risk_state = Table(
     "risk_state",
     metadata,

@@ -132,6 +132,8 @@ class CancelPath:
         except VenueError as error:
             self._state.counters["cancels_failed"] += 1
             log.warning("cancel_failed", job=job, reason=str(error))
+        finally:
+            self._budget.on_order_landed(self._clock.now_ns())
 
     async def _cancel(self, job: CancelJob) -> None:
         name = job.client_order_id

@@ -30,7 +30,7 @@ from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, Account
 from trading.engine.account_limits import AccountLimits
-from trading.engine.budget import RateBudget
+from trading.engine.budget import RateBudget, RequestMeter
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.parameters import parse
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, JournalEntry, JournalState, SymbolPort
@@ -135,7 +135,7 @@ class ExecutorCore:
             self.state.unready = self.state.epochs.keys() | self.state.orders.symbols()
         self.books.start_checking()
         log.info("journal_loaded", unfinished=len(loaded.unfinished), positions=len(loaded.positions))
-        await self.gateway.start(self.desk.take)
+        await self.gateway.start(self.desk.take, RequestMeter(self.budget, self.clock.now_ns))
         self.spawn(self.intents.run(), "intents")
         self.spawn(self.outcomes.run(), "outcomes")
         self.spawn(self.alerts.run(), "alerts")

@@ -171,6 +171,7 @@ class SendPath:
                         self._is_expired(waiting, now_ns)
                     await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns) / NS_PER_S))
                     continue
+                self._budget.on_order_left()
                 if isinstance(job, Waiting):
                     self._start(job)
                 else:
@@ -242,6 +243,7 @@ class SendPath:
             self._desk.answer(tracker, answer)
         finally:
             self._state.sending.discard(name)
+            self._budget.on_order_landed(self._clock.now_ns())
         if name in self._cancel_wanted:
             self.cancels.queue(name, tracker.record.symbol)
 

@@ -249,7 +249,7 @@ def _measure(effort: Effort, foreign: bool, rounds: int) -> Iterator[Figure]:
     note = f"{len(times)} halts of {ended} orders in {count} symbols, effective limits, venue asked afterwards"
     yield Figure(f"{name}_verified_p50", "s", percentile(times, 50), target, note)
     yield Figure(f"{name}_verified_p99", "s", percentile(times, 99), target, note)
-    text = "429 answers; on a busy machine what left evenly may arrive bunched, and each slows the rest by a quarter"
+    text = "429 answers; each would slow the rest by a quarter"
     yield Figure(f"{name}_rate_limited", "requests", refused, 0, text)
 
 

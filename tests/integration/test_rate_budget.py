@@ -24,7 +24,6 @@ from trading.model.units import NS_PER_S
 
 AGE_S = 6
 FIRST = 10
-STALL_MS = 150
 LIMITS = (("max_gross_exposure", "100000"), ("max_entries_per_minute", "100000"), ("mark_max_age_s", "600"))
 SLOW = replace(
     SETTINGS,
@@ -97,7 +96,5 @@ async def test_burst_draws_no_429_is_fair_and_cancels_overtake_entries(symbols: 
             assert max(served.values()) - min(served[symbol] for symbol in account.instruments) <= 1
             report = await executor.halt("account", None, False, "test")
             assert (report.confirmed, report.open_orders) == (True, 0)
-            # What leaves evenly may arrive bunched where the venue itself stood still: then it has the answers late.
-            slowest_ms = max(item.p99_ms or 0 for item in (await executor.status()).latencies if "acked" in item.name)
-            assert simulator.state()["rate_limited"] == 0 or slowest_ms > STALL_MS
+            assert simulator.state()["rate_limited"] == 0
     assert account.crashes == []

@@ -181,3 +181,59 @@ class SharedBudget(RuleBasedStateMachine):
 
 TestSharedBudget = SharedBudget.TestCase
 TestSharedBudget.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+TRIPS = st.lists(
+    st.tuples(st.integers(0, 120), st.integers(0, 1_500), st.floats(0, 1), st.booleans()), min_size=1, max_size=150
+)
+
+
+@given(TRIPS)
+def test_no_second_sees_more_arrivals_than_the_venue_allows_however_late_they_are(
+    trips: list[tuple[int, int, float, bool]],
+) -> None:
+    """Each request arrives somewhere between its leaving and its answer, and is answered when it likes."""
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    flying: list[tuple[int, bool]] = []  # answered at, is an order
+    arrivals: dict[bool, list[int]] = {True: [], False: []}
+    for wait_ms, trip_ms, share, is_order in trips:
+        now_ns += wait_ms * NS_PER_MS
+        for answered_ns, was_order in sorted(item for item in flying if item[0] <= now_ns):
+            budget.on_request_landed(answered_ns)
+            if was_order:
+                budget.on_order_landed(answered_ns)
+        flying = [item for item in flying if item[0] > now_ns]
+        if not (budget.try_order(now_ns) if is_order else budget.try_read(1, now_ns)):
+            continue
+        budget.on_request_left()
+        if is_order:
+            budget.on_order_left()
+        flying.append((now_ns + trip_ms * NS_PER_MS, is_order))
+        arrivals[is_order].append(now_ns + int(trip_ms * share) * NS_PER_MS)
+    for arrived, most in ((arrivals[True], 12), (arrivals[True] + arrivals[False], 20)):
+        for at_ns in arrived:
+            assert sum(1 for other in arrived if 0 <= other - at_ns < NS_PER_S) <= most
+
+
+def test_request_that_nobody_asked_for_makes_the_next_ones_wait() -> None:
+    budget = RateBudget(BudgetSettings())
+    assert budget.try_read(1, 0)
+    for _ in range(4):
+        budget.owe(0)
+    now_ns = 200 * NS_PER_MS
+    assert not budget.try_order(now_ns)
+    assert budget.try_order(now_ns + budget.wait_ns(now_ns))
+
+
+def test_unanswered_orders_hold_the_next_ones_back_until_a_second_after_their_answer() -> None:
+    budget, sent, now_ns = RateBudget(BudgetSettings()), 0, 0
+    while now_ns < 5 * NS_PER_S:
+        if budget.try_order(now_ns):
+            budget.on_order_left()
+            sent += 1
+        now_ns += 10 * NS_PER_MS
+    assert sent == 12
+    for _ in range(sent):
+        budget.on_order_landed(now_ns)
+    assert not budget.try_order(now_ns + NS_PER_S)
+    assert budget.try_order(now_ns + budget.wait_ns(now_ns))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trading.adapters.clock import Clock
+from trading.engine.budget import RequestMeter
 from trading.engine.ports import OrderRecord
 from trading.model.errors import NotRunning, TradingError, VenueUnavailable
 from trading.model.orders import (
@@ -65,7 +66,7 @@ class PaperGateway:
         self._batches: dict[str, _Batch] = {}
         self._carriers: set[asyncio.Task[None]] = set()
 
-    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
+    async def start(self, sink: Callable[[VenueEvent], None], meter: RequestMeter | None = None) -> None:
         """Nothing to connect: executions come to the executor by themselves."""
 
     async def close(self) -> None:

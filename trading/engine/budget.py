@@ -3,18 +3,20 @@
 Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` through in any window of t seconds. Waiting
 requests are served by priority (cancel, then what reduces, then what opens) and, within one, by turns among symbols.
 Source of the defaults: mexc-protocol §5 (12 order operations/s, 20 requests/s in all, read 2026-11-22); burst + rate
-stays a tenth below those for every window of one second, since requests that leave evenly may arrive bunched. A 429
-stops everything for as long as the venue asks, and slows the account down for half a minute after it.
+stays a tenth below those for every window of one second. What leaves evenly may arrive bunched, where a network or the
+venue itself stands still: `Landings` bounds what may arrive within a second, however late. A 429 stops everything for
+as long as the venue asks, and slows the account down for half a minute after it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from trading.model.units import NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S
 
 T = TypeVar("T")
 
@@ -37,8 +39,12 @@ class BudgetSettings:
     request_burst: float = 3.0
 
 
+# A debt that nothing can run up while the loop of a private stream has a back-off.
+DEBT_MAX = 20.0
+
+
 class TokenBucket:
-    """A bucket that fills with time. Invariant: 0 <= tokens <= burst."""
+    """A bucket that fills with time. Invariant: -DEBT_MAX <= tokens <= burst."""
 
     def __init__(self, rate_per_s: float, burst: float, now_ns: int = 0) -> None:
         """Args: rate_per_s: tokens a second, 0 for no limit. burst: the most that can gather."""
@@ -70,10 +76,15 @@ class TokenBucket:
         missing = min(weight, self.burst) - self._tokens
         return 0 if missing <= 0 else int(missing / self.rate_per_s * NS_PER_S) + 1
 
+    def owe(self, weight: float, now_ns: int) -> None:
+        """Take tokens that may not be there: for a request that goes out in any case. The next ones wait for it."""
+        self._fill(now_ns)
+        self._tokens = max(self._tokens - weight, -DEBT_MAX)
+
     def drain(self, now_ns: int) -> None:
         """Empty the bucket: the venue said that we were too fast."""
         self._fill(now_ns)
-        self._tokens = 0.0
+        self._tokens = min(0.0, self._tokens)
 
     def _fill(self, now_ns: int) -> None:
         if now_ns < self._filled_ns:  # the clock was set back: go on from here, or nothing would fill for so long
@@ -83,11 +94,61 @@ class TokenBucket:
             self._filled_ns = now_ns
 
 
+# The venue counts a second; its clock ticks in milliseconds, and a busy one looks at it before it counts.
+LANDING_WINDOW_NS = 1_050 * NS_PER_MS
+
+
+class Landings:
+    """Bounds how many requests may reach the venue within one second, whatever delays them on the way.
+
+    A request arrives between its leaving and its answer. So it counts from the first until a second after the second:
+    at the moment when one leaves, every other that can arrive within the same second counts. Invariant: who leaves only
+    while there is room never lets more than `most` arrive in any second.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Args: most: 0 for no limit."""
+        self._most = most
+        self._flying = 0
+        self._landed: deque[int] = deque()
+
+    def has_room(self, now_ns: int) -> bool:
+        """Tell whether one more may leave."""
+        self._look(now_ns)
+        return not self._most or self._flying + len(self._landed) < self._most
+
+    def wait_ns(self, now_ns: int) -> int:
+        """Return how long until there may be room: a moment while the answers are what is waited for."""
+        if self.has_room(now_ns):
+            return 0
+        return self._landed[0] + LANDING_WINDOW_NS - now_ns if self._landed else LANDING_STEP_NS
+
+    def on_left(self) -> None:
+        """Count one that leaves."""
+        self._flying += 1
+
+    def on_landed(self, now_ns: int) -> None:
+        """Take the answer of one that left; one that will not be answered counts as landed now."""
+        self._flying = max(0, self._flying - 1)
+        if self._most:
+            self._landed.append(now_ns)
+
+    def _look(self, now_ns: int) -> None:
+        if self._landed and self._landed[-1] > now_ns:  # the clock was set back
+            self._landed = deque(min(at_ns, now_ns) for at_ns in self._landed)
+        while self._landed and self._landed[0] <= now_ns - LANDING_WINDOW_NS:
+            self._landed.popleft()
+
+
 # After a 429: how much slower, and for how long.
 SLOW_SHARE = 0.75
 SLOW_NS = 30 * NS_PER_S
 # Requests that a query leaves to the orders, which go first.
 KEPT_FOR_ORDERS = 2
+# How many may arrive in a second, of what may leave in one: 12 order operations of 10, and 18 requests of 12, so that
+# two of the venue's 20 are left to others of this address. Binds when round trips take longer than 150 ms and 450 ms.
+ORDERS_LANDING, REQUESTS_LANDING = 1.2, 1.5
+LANDING_STEP_NS = 5 * NS_PER_MS
 
 
 class RateBudget:
@@ -96,6 +157,8 @@ class RateBudget:
     def __init__(self, settings: BudgetSettings, now_ns: int = 0) -> None:
         self._orders = TokenBucket(settings.orders_per_s, settings.order_burst, now_ns)
         self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
+        self._order_landings = Landings(int(settings.orders_per_s * ORDERS_LANDING))
+        self._landings = Landings(int(settings.requests_per_s * REQUESTS_LANDING))
         self._settings = settings
         self._now_ns = now_ns
         self._blocked_until_ns = 0
@@ -106,7 +169,8 @@ class RateBudget:
     def try_order(self, now_ns: int) -> bool:
         """Take what one place or cancel costs."""
         self._look(now_ns)
-        is_blocked = now_ns < self._blocked_until_ns
+        is_blocked = now_ns < self._blocked_until_ns or not self._order_landings.has_room(now_ns)
+        is_blocked |= not self._landings.has_room(now_ns)
         if is_blocked or self._orders.tokens(now_ns) < 1 or not self._requests.try_take(1, now_ns):
             self.refused += 1
             return False
@@ -115,7 +179,7 @@ class RateBudget:
     def try_read(self, weight: float, now_ns: int) -> bool:
         """Take what a query costs; leaves two requests to the orders, which go first."""
         self._look(now_ns)
-        is_blocked = now_ns < self._blocked_until_ns
+        is_blocked = now_ns < self._blocked_until_ns or not self._landings.has_room(now_ns)
         if (
             is_blocked
             or self._requests.tokens(now_ns) < weight + KEPT_FOR_ORDERS
@@ -129,12 +193,38 @@ class RateBudget:
         """Return how long until one order operation can be taken."""
         self._look(now_ns)
         blocked = max(0, self._blocked_until_ns - now_ns)
-        return max(blocked, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
+        landings = max(self._order_landings.wait_ns(now_ns), self._landings.wait_ns(now_ns))
+        return max(blocked, landings, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
 
     def read_wait_ns(self, weight: float, now_ns: int) -> int:
         """Return how long until a query of this weight may be asked, if nobody is faster."""
         blocked = max(0, self._blocked_until_ns - now_ns)
-        return max(blocked, self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns))
+        wait_ns = self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns)
+        return max(blocked, self._landings.wait_ns(now_ns), wait_ns)
+
+    # --- on the way -----------------------------------------------------------------------------------------------
+
+    def on_order_left(self) -> None:
+        """Count an order operation that has its token; `on_order_landed` must follow, whatever comes of it."""
+        self._order_landings.on_left()
+
+    def on_order_landed(self, now_ns: int) -> None:
+        """Take the end of an order operation: its answer, or that it was not sent after all."""
+        self._order_landings.on_landed(now_ns)
+
+    def on_request_left(self) -> None:
+        """Count a request on the wire; `on_request_landed` must follow."""
+        self._landings.on_left()
+
+    def on_request_landed(self, now_ns: int) -> None:
+        """Take the answer of a request, or that there is none."""
+        self._landings.on_landed(now_ns)
+
+    def owe(self, now_ns: int) -> None:
+        """Take a token for a request that goes out in any case; the next ones wait for it."""
+        self._requests.owe(1, now_ns)
+
+    # --- refusals ---------------------------------------------------------------------------------------------------
 
     def on_rate_limited(self, retry_after_s: float, now_ns: int) -> None:
         """Obey a 429: nothing goes out before `retry_after_s` has passed."""
@@ -168,6 +258,26 @@ class RateBudget:
         """Return how many order operations could go out now."""
         self._look(now_ns)
         return 0.0 if now_ns < self._blocked_until_ns else self._orders.tokens(now_ns)
+
+
+class RequestMeter:
+    """Tells a budget of each request that is really sent, whoever sends it. Given to a gateway by its executor."""
+
+    def __init__(self, budget: RateBudget, now_ns: Callable[[], int]) -> None:
+        self._budget = budget
+        self._now_ns = now_ns
+
+    def owe(self) -> None:
+        """Take a token: this request was not asked for by anybody who took one (listen keys, clock, repeats, pages)."""
+        self._budget.owe(self._now_ns())
+
+    def left(self) -> None:
+        """Note that a request goes out."""
+        self._budget.on_request_left()
+
+    def landed(self) -> None:
+        """Note that its answer is here, or that there will be none."""
+        self._budget.on_request_landed(self._now_ns())
 
 
 class FairQueue(Generic[T]):

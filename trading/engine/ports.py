@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from trading.engine.budget import RequestMeter
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.message import Message
@@ -253,10 +254,8 @@ class Journal(Protocol):
     async def save_halt(
         self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
     ) -> None:
-        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt.
-
-        is_flattening: what is held is to be sold, then the scope is HALTED; it is true until the next state is saved.
-        """
+        """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt. is_flattening:
+        what is held is to be sold, then the scope is HALTED; it is true until the next state is saved."""
         ...
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
@@ -281,8 +280,8 @@ class Gateway(Protocol):
 
     venue: str
 
-    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
-        """Connect and begin to push events into `sink` (never blocks, never raises).
+    async def start(self, sink: Callable[[VenueEvent], None], meter: RequestMeter | None = None) -> None:
+        """Connect and begin to push events into `sink` (never blocks, never raises). `meter` hears of each request.
 
         An unreachable venue does not fail it (the sink hears VenueStreamLost). Raises: ConfigError for a refused key.
         """

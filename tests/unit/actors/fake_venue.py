@@ -13,6 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.adapters.clock import Clock
+from trading.engine.budget import RequestMeter
 from trading.engine.ports import OrderRecord
 from trading.model.errors import VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
@@ -79,7 +80,7 @@ class FakeVenue:
         self.prices: dict[str, Decimal] = {}
         self._sink: Callable[[VenueEvent], None] | None = None
 
-    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
+    async def start(self, sink: Callable[[VenueEvent], None], meter: RequestMeter | None = None) -> None:
         self._sink = sink
 
     async def close(self) -> None:

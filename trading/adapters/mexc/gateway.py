@@ -27,6 +27,7 @@ from trading.adapters.mexc.private_codec import (
 )
 from trading.adapters.mexc.rest import Params, RestCounters, RestSettings, SignedRest
 from trading.adapters.mexc.user_stream import UserStream, UserStreamSettings, UserStreamStatus
+from trading.engine.budget import RequestMeter
 from trading.engine.ports import OrderRecord
 from trading.model.errors import ConfigError, DecodeError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
@@ -127,12 +128,13 @@ class MexcGateway:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    async def start(self, sink: Callable[[VenueEvent], None]) -> None:
+    async def start(self, sink: Callable[[VenueEvent], None], meter: RequestMeter | None = None) -> None:
         """Learn the venue's clock, try the key, connect the private stream; push events into `sink` from then on.
 
         An unreachable venue does not fail the start: the stream says VenueStreamLost and goes on trying.
         Raises: ConfigError when the venue refuses the key: a person must act.
         """
+        self._rest.meter = meter
         try:
             await self._rest.ask_clock()
             await self._rest.listen_keys()
@@ -314,9 +316,11 @@ class MexcGateway:
         """
         found: dict[str, Any] = {}
         windows = [(since_ms, max(since_ms, self.now_ms() + 1_000))]
-        for _ in range(_PAGES_MAX):
+        for number in range(_PAGES_MAX):
             if not windows:
                 return list(found.values())
+            if number:
+                self._rest.owe()  # whoever asked took the token of one page
             start_ms, end_ms = windows.pop()
             window = [("startTime", str(start_ms)), ("endTime", str(end_ms)), ("limit", str(page))]
             items = await self._unless_absent("GET", path, [*params, *window])

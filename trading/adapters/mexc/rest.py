@@ -18,6 +18,7 @@ from trading.adapters.mexc.clock import VenueClock
 from trading.adapters.mexc.errors import ErrorClass, classify, read_answer
 from trading.adapters.mexc.rest_codec import is_whole
 from trading.adapters.mexc.signing import signed_query
+from trading.engine.budget import RequestMeter
 from trading.model.errors import ConfigError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.units import MS_MAX
 
@@ -78,6 +79,7 @@ class SignedRest:
         self._is_closed = False
         self._bound_s = settings.connect_timeout_s + settings.request_timeout_s
         self.counters = RestCounters()
+        self.meter: RequestMeter | None = None
         self._client = httpx.AsyncClient(
             headers={
                 "X-MEXC-APIKEY": credentials.api_key,
@@ -130,24 +132,32 @@ class SignedRest:
             await self.ask_clock(is_refused=True)
         except (VenueUnavailable, OutcomeUnknown):
             self.counters.repeats += 1
+        self.owe()
         try:
             return await self._signed_now(method, path, params)
         except OutcomeUnknown as error:
             raise VenueUnavailable(str(error))
+
+    def owe(self) -> None:
+        """Let the next request take a token of the budget: whoever sends it has none for it."""
+        if self.meter is not None:
+            self.meter.owe()
 
     async def ask_clock(self, is_refused: bool = False) -> None:
         """Take a sample of the venue's clock. `is_refused`: it has just refused our time, so old samples are worthless.
 
         Raises: VenueUnavailable.
         """
+        self.owe()
         await self._clock.ask(self._server_time_ms)
         if is_refused:
             self._clock.forget()
 
-    # --- listen keys (the port of user_stream) ----------------------------------------------------------------------
+    # --- listen keys (the port of user_stream); each takes a token --------------------------------------------------
 
     async def create_listen_key(self) -> str:
         """Make a listen key, valid for 60 minutes. Raises: VenueUnavailable, VenueRejected."""
+        self.owe()
         answer = await self.repeatable("POST", _STREAM)
         key = answer.get("listenKey") if isinstance(answer, dict) else None
         if not isinstance(key, str) or not key:
@@ -156,10 +166,12 @@ class SignedRest:
 
     async def renew_listen_key(self, key: str) -> None:
         """Extend a listen key by 60 minutes. Raises: VenueUnavailable, VenueRejected (it is none any more)."""
+        self.owe()
         await self.repeatable("PUT", _STREAM, [("listenKey", key)])
 
     async def listen_keys(self) -> tuple[str, ...]:
         """List the account's valid listen keys. Raises: VenueUnavailable, VenueRejected."""
+        self.owe()
         answer = await self.repeatable("GET", _STREAM)
         keys = answer.get("listenKey") if isinstance(answer, dict) else None
         if not isinstance(keys, list):
@@ -168,6 +180,7 @@ class SignedRest:
 
     async def delete_listen_key(self, key: str) -> None:
         """End a listen key. Raises: VenueUnavailable, VenueRejected."""
+        self.owe()
         await self.repeatable("DELETE", _STREAM, [("listenKey", key)])
 
     # --- one request ------------------------------------------------------------------------------------------------
@@ -190,6 +203,8 @@ class SignedRest:
         if self._is_closed:
             raise VenueUnavailable("not sent: the connection to the venue is closed")
         self.counters.requests += 1
+        if self.meter is not None:
+            self.meter.left()
         try:
             async with asyncio.timeout(self._bound_s):
                 response = await self._client.request(method, self._base + path_and_query)
@@ -211,3 +226,6 @@ class SignedRest:
         except VenueRejected:
             self.counters.rejected += 1
             raise
+        finally:
+            if self.meter is not None:
+                self.meter.landed()

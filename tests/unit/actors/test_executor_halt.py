@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 
-from actors.executor_halt import CALLER_PATIENCE_NS
 from actors.executor_sweep import STEP_S
 from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.engine.ports import Submission
@@ -39,8 +38,7 @@ async def test_halt_waits_for_sends_in_flight_and_ends_them(system: System) -> N
     assert not halting.done()
     system.venue.gate.set()
     async with asyncio.timeout(5):
-        report = await halting
-    assert report.confirmed
+        assert (await halting).confirmed
     assert system.venue.cancelled == [f"mx-1-{system.epoch}-1"]
 
 
@@ -400,68 +398,3 @@ async def test_flatten_that_is_interrupted_ends_in_halted(system: System) -> Non
         await halting
     assert await system.journal.halts() == (("account", HaltState.HALTED, "sell; the sale was interrupted"),)
     assert system.executor.core.account.halt_state()[0] is HaltState.HALTED
-
-
-async def interrupted_sale(system: System) -> None:
-    """Hold something, begin a flatten, and let the process die in the middle of it (kill -9: no finally runs)."""
-    await submit(system, system.intent(1))
-    system.venue.fill(f"mx-1-{system.epoch}-1", 1000)
-    await settle()
-    await system.journal.save_halt("account", HaltState.REDUCING, "sell", 1, True)
-    await system.crash()
-
-
-async def until_halted(system: System) -> None:
-    async with asyncio.timeout(10):
-        while (await system.journal.halts())[0][1] is not HaltState.HALTED:  # noqa: ASYNC110
-            await asyncio.sleep(STEP_S)
-
-
-async def test_flatten_that_was_killed_goes_on_in_the_next_life_and_ends_halted(system: System) -> None:
-    await interrupted_sale(system)
-    await system.executor.core.reconciler.round()
-    await system.attach()
-    async with asyncio.timeout(10):
-        while not (sales := [name for name in system.venue.book if name.startswith("mx-x")]):  # noqa: ASYNC110
-            await asyncio.sleep(STEP_S)
-    system.venue.fill(sales[0], 1000)
-    await until_halted(system)
-    assert system.executor.core.account.position("BTCUSDT").qty == 0
-    assert await system.journal.flattening() == ()
-    assert [name for _, name, *_ in system.journal.alerts].count("flatten_resumed") == 1
-
-
-async def test_flatten_that_was_killed_ends_halted_also_where_nothing_can_be_sold(system: System) -> None:
-    await interrupted_sale(system)
-    await system.executor.core.reconciler.round()
-    async with asyncio.timeout(10):
-        while (await system.journal.halts())[0][1] is not HaltState.HALTED:
-            system.clock.advance(NS_PER_S)  # nobody tells a bid: the patience for it runs out
-            await asyncio.sleep(0.01)
-    reason = (await system.journal.halts())[0][2]
-    assert "still held: 0.1 BTCUSDT" in reason
-    assert await system.journal.flattening() == ()
-
-
-async def test_flatten_stored_by_an_api_that_died_is_carried_out_after_a_while(system: System) -> None:
-    await system.journal.save_halt("symbol:BTCUSDT", HaltState.REDUCING, "by the API", 1, True)
-    control = system.executor.core.halts
-    await control.poll()
-    await settle()
-    assert (await system.journal.halts())[0][1] is HaltState.REDUCING, "its caller may still come"
-    system.clock.advance(CALLER_PATIENCE_NS)
-    await system.executor.core.keeper.renew()
-    await control.poll()
-    await until_halted(system)
-    assert await system.journal.flattening() == ()
-
-
-async def test_person_who_resumes_ends_a_sale_that_was_cut_short(system: System) -> None:
-    await interrupted_sale(system)
-    await system.executor.resume("account", None)
-    await system.executor.core.reconciler.round()
-    await system.attach()
-    for _ in range(4):
-        await asyncio.sleep(STEP_S)
-    assert await system.journal.halts() == (("account", HaltState.ACTIVE, ""),)
-    assert [name for name in system.venue.book if name.startswith("mx-x")] == []

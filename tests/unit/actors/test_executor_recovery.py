@@ -313,36 +313,6 @@ async def test_cancel_that_did_not_get_through_is_repeated(system: System) -> No
     assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLED
 
 
-async def test_symbol_whose_open_orders_are_refused_holds_up_no_other(system: System) -> None:
-    await system.executor.attach_symbol("ETHUSDT", "run-2", 1, "test")
-    await system.executor.mark("ETHUSDT", BID, system.clock.now_ns())
-    system.venue.unlisted = {"ETHUSDT"}
-    await system.crash()
-    await rounds(system, 0)
-    await system.attach()
-    attached = await system.executor.attach_symbol("ETHUSDT", "run-2", 2, "test")
-    await system.executor.mark("ETHUSDT", BID, system.clock.now_ns())
-
-    def elsewhere(number: int) -> Submission:
-        name = f"mx-2-{attached.owner_epoch}-{number}"
-        intent = replace(system.intent(1), client_order_id=name, symbol="ETHUSDT", owner_epoch=attached.owner_epoch)
-        return Submission("ETHUSDT", attached.owner_epoch, "run-2", (intent,), ())
-
-    await submit(system, system.intent(1))
-    assert (await row(system, f"mx-1-{system.epoch}-1")).status is OrderStatus.OPEN
-    assert (await system.executor.submit(elsewhere(1))).durable == ()
-    await settle()
-    assert (await row(system, f"mx-2-{attached.owner_epoch}-1")).reason.startswith("not_ready")
-    for _ in range(3):
-        await pass_time(system, 61 * NS_PER_S)
-    assert [name for _, name, *_ in system.journal.alerts].count("orders_not_listed") == 1
-    system.venue.unlisted = set()
-    await pass_time(system, 61 * NS_PER_S)
-    await system.executor.core.keeper.renew()
-    await system.executor.mark("ETHUSDT", BID, system.clock.now_ns())
-    assert len((await system.executor.submit(elsewhere(2))).durable) == 1
-
-
 async def test_account_is_not_ready_before_the_venue_was_compared() -> None:
     system = System()
     system.venue.is_down = True

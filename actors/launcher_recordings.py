@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from trading.adapters.recording.sealer import seal_apart
-from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX
+from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX, is_empty, remove_unnamed
 
 SEGMENTS_A_PROCESS = 50
 
@@ -24,6 +25,9 @@ async def seal_recordings(folder: Path, at_once: asyncio.Event, say: Callable[[s
     found = sorted(
         path for path in folder.rglob(f"*{SEGMENT_SUFFIX}*") if path.name.endswith((SEGMENT_SUFFIX, OPEN_SUFFIX))
     )
+    with suppress(OSError):
+        remove_unnamed(folder)
+    kept = sum(not _is_empty(path) for path in found)
     hurry = asyncio.create_task(at_once.wait())
     try:
         for begin in range(0, len(found), SEGMENTS_A_PROCESS):
@@ -41,7 +45,14 @@ async def seal_recordings(folder: Path, at_once: asyncio.Event, say: Callable[[s
     finally:
         await _end(hurry)
     if found:
-        say(f"recordings: {len(found)} sealed in {folder}")
+        say(f"recordings: {kept} sealed in {folder}" if kept else f"recordings: nothing was left to seal in {folder}")
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return is_empty(path)
+    except OSError:
+        return True
 
 
 async def _end(task: asyncio.Task[Any] | None) -> None:

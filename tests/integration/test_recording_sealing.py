@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,32 @@ def test_recording_damaged_byte_ends_the_segment_there(tmp_path: Path) -> None:
     assert sealed.kept == tmp_path / "a.damaged"
     assert sealed.kept.read_bytes() == content, "what could not be read is not thrown away"
     assert recover(tmp_path) == RecoverReport((), ()), "nor looked at again"
+
+
+@pytest.mark.parametrize("content", [b"", MAGIC])
+def test_recording_that_died_before_it_had_its_name_leaves_nothing_behind(tmp_path: Path, content: bytes) -> None:
+    for name in ("old", "young", "locked"):
+        (tmp_path / f"{name}.segment.new").write_bytes(content)
+    (tmp_path / "full.segment.new").write_bytes(MAGIC + b"no row, but bytes")
+    for name in ("old", "locked", "full"):
+        os.utime(tmp_path / f"{name}.segment.new", (1.0, 1.0))
+    with claimed(tmp_path / "locked.segment.new") as is_ours:
+        assert is_ours
+        assert recover(tmp_path) == RecoverReport((), ())
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.segment.new" for name in ("young", "locked", "full")}
+
+
+async def test_recordings_without_a_row_are_not_counted_as_sealed(tmp_path: Path) -> None:
+    said: list[str] = []
+    for name in ("a", "b"):
+        SegmentWriter(tmp_path / f"{name}.segment").close()
+    await seal_recordings(tmp_path, asyncio.Event(), said.append)
+    assert said == [f"recordings: nothing was left to seal in {tmp_path}"]
+    SegmentWriter(tmp_path / "a.segment").close()
+    write_segment(tmp_path / "c.segment", rows(3))
+    await seal_recordings(tmp_path, asyncio.Event(), said.append)
+    assert said[1:] == [f"recordings: 1 sealed in {tmp_path}"]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.parquet"]
 
 
 @pytest.mark.parametrize("content", [b"", MAGIC])

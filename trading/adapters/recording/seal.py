@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, zip_longest
 from pathlib import Path
@@ -19,6 +20,7 @@ from trading.adapters.recording.segments import (
     SEGMENT_SUFFIX,
     SegmentReader,
     claimed,
+    remove_unnamed,
     sealed_path,
 )
 from trading.model.errors import ConfigError
@@ -103,6 +105,8 @@ def recover(directory: Path | str) -> RecoverReport:
     if not directory.is_dir():
         raise ConfigError(f"no folder at {directory}; give the folder that --record or mexcbot record wrote into")
     sealed, busy = [], []
+    with suppress(OSError):
+        remove_unnamed(directory)
     found = (path for path in directory.rglob(f"*{SEGMENT_SUFFIX}*") if path.is_file())
     for path in sorted(path for path in found if path.name.endswith((SEGMENT_SUFFIX, SEGMENT_SUFFIX + OPEN_SUFFIX))):
         done = seal_segment(path)

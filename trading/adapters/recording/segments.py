@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOENT
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +33,9 @@ OPEN_SUFFIX = ".open"
 SEALED_SUFFIX = ".parquet"
 DAMAGED_SUFFIX = ".damaged"
 SEGMENT_SUFFIX = ".segment"
+UNNAMED_SUFFIX = ".new"
+UNNAMED_AGE_S = 10.0
+"""A file that still waits for its name after so long belongs to nobody: naming takes a millisecond."""
 RECORD_BYTES_MAX = 16 << 20
 """A longer record is none: the largest real one is a depth answer of some hundred kilobytes."""
 
@@ -54,7 +58,7 @@ class SegmentWriter:
             if taken.exists():
                 raise FileExistsError(EEXIST, "the segment exists already", str(taken))
         # Under its own name it is locked from the first moment on: nobody takes it for a dead one.
-        unnamed = path.with_name(path.name + ".new")
+        unnamed = path.with_name(path.name + UNNAMED_SUFFIX)
         self._file: BinaryIO = unnamed.open("xb", buffering=_BUFFER_BYTES)
         if sys.platform != "win32":
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,6 +138,24 @@ def claimed(path: Path) -> Iterator[bool]:
         if is_ours and not os.path.samestat(os.fstat(file.fileno()), path.stat()):
             raise FileNotFoundError(ENOENT, "another file has taken its place", str(path))
         yield is_ours
+
+
+def is_empty(path: Path) -> bool:
+    """True when a segment holds no byte of a row. Raises: OSError."""
+    return path.stat().st_size <= len(MAGIC)
+
+
+def remove_unnamed(directory: Path) -> int:
+    """Remove below `directory` what recorders left that were killed before they gave a segment its name: no row was in
+    it. Returns: how many. Raises: OSError."""
+    oldest_s = time.time() - UNNAMED_AGE_S
+    gone = 0
+    for path in directory.rglob(f"*{SEGMENT_SUFFIX}{UNNAMED_SUFFIX}"):
+        with suppress(FileNotFoundError), claimed(path) as is_ours:
+            if is_ours and is_empty(path) and path.stat().st_mtime < oldest_s:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 def is_being_written(path: Path) -> bool:

@@ -18,7 +18,7 @@ import typer
 from actors.cli_api import data_dir_of
 from actors.cli_fleet import DataDir
 from actors.cli_output import FAILED, OK, answer, answer_json, assignments, say, stdout_for_answers_only, without_none
-from actors.runfile import RunFile, find_instance, is_process_alive, read_run_file, write_private
+from actors.runfile import RunFile, find_instance, is_process_alive, read_run_file, starting_pid, write_private
 from trading.model.errors import ConfigError, NotRunning
 
 if TYPE_CHECKING:
@@ -100,27 +100,28 @@ def down(
 ) -> int:
     """Drain and stop the running instance. Exit code 1 when open orders were NOT CONFIRMED as 0."""
     folder = data_dir_of(data_dir)
-    run = find_instance(folder)
+    run = None if (starting := starting_pid(folder)) is not None else find_instance(folder)
+    pid = run.pid if run is not None else starting or 0
     report = folder / "last_shutdown.json"
     report.unlink(missing_ok=True)
-    if is_process_alive(run.pid):
+    if run is not None and not is_process_alive(pid):
+        text = _down_detached(folder, run, flatten)
+    else:
         write_private(folder / "down.request", "flatten\n" if flatten else "drain\n")
         with contextlib.suppress(ProcessLookupError):
-            os.kill(run.pid, signal.SIGTERM)
-        _await_end(folder, run)
+            os.kill(pid, signal.SIGTERM)
+        _await_end(folder, pid)
         text = report.read_text(encoding="utf-8").strip() if report.exists() else ""
-    else:
-        text = _down_detached(folder, run, flatten)
     if not text:
         raise NotRunning(f"{folder} was stopped before its fleet was up: nothing was drained")
     return _show_report(text, json)
 
 
-def _await_end(folder: Path, run: RunFile) -> None:
+def _await_end(folder: Path, pid: int) -> None:
     deadline = time.monotonic() + DOWN_TIMEOUT_S
-    while is_process_alive(run.pid):
+    while is_process_alive(pid):
         if time.monotonic() > deadline:
-            raise NotRunning(f"{folder} (pid {run.pid}) has not ended within {DOWN_TIMEOUT_S:g} s: see its logs")
+            raise NotRunning(f"{folder} (pid {pid}) has not ended within {DOWN_TIMEOUT_S:g} s: see its logs")
         time.sleep(0.1)
 
 

@@ -300,12 +300,13 @@ class Launcher:
         self._stop_child("simulator")
         with contextlib.suppress(StoreError, NotRunning):
             self._database.stop()
-        if not is_left:
-            with contextlib.suppress(ConfigError):
-                remove_run_file(self._dir.path, self._guard.pid)
         with contextlib.suppress(OSError):
             (self._dir.path / "down.request").unlink(missing_ok=True)
         self._guard.stop()
+        # Last, and the lock at once after it: a lock without a run file means a start.
+        if not is_left:
+            with contextlib.suppress(ConfigError):
+                remove_run_file(self._dir.path, self._guard.pid)
         self._dir.release()
 
     def _stop_child(self, name: str) -> None:

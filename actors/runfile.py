@@ -7,10 +7,12 @@ absent.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from trading.model.errors import ConfigError, NotRunning
 
@@ -102,9 +104,36 @@ def is_process_alive(pid: int) -> bool:
         return True
 
 
+def starting_pid(data_dir: Path) -> int | None:
+    """Return the pid of an `up` that has the directory but has not published itself yet; None when there is none.
+
+    Raises: ConfigError when the run file is unreadable or not ours.
+    """
+    run = read_run_file(data_dir)
+    try:
+        with (data_dir / "lock").open(encoding="utf-8") as lock:
+            holder = lock.read().strip()
+            if not holder.isdigit() or not is_process_alive(int(holder)) or _is_lockable(lock):
+                return None
+    except OSError:
+        return None
+    is_published = run is not None and (run.pid == int(holder) or run.is_fleet_detached)
+    return None if is_published else int(holder)
+
+
+def _is_lockable(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def find_instance(data_dir: Path) -> RunFile:
     """Return the running instance of a data directory. Raises: NotRunning when there is none."""
     run = read_run_file(data_dir)
+    if (pid := starting_pid(data_dir)) is not None:
+        raise NotRunning(f"the instance of {data_dir} (pid {pid}) is still starting: wait until it says that it is up")
     if run is None:
         raise NotRunning(f"nothing runs in {data_dir}: start it with mexcbot up, or name its --data-dir")
     if not run.is_fleet_detached and not is_process_alive(run.pid):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from actors.data_dir import VERSION, DataDir
-from actors.runfile import RunFile, find_instance, read_run_file, remove_run_file, write_run_file
+from actors.runfile import RunFile, find_instance, read_run_file, remove_run_file, starting_pid, write_run_file
 from trading.model.errors import ConfigError, NotRunning
 
 RUN = RunFile(os.getpid(), "http://127.0.0.1:1", None, "control.token", "read.token", "s1", "mexcbot-x")
@@ -36,6 +36,21 @@ def test_run_file_of_a_detached_fleet_is_found_after_its_up_has_ended(tmp_path: 
     run = RunFile(DEAD_PID, "http://x", None, "t", "r", "s", "n", "127.0.0.1:6379", True)
     write_run_file(tmp_path, run)
     assert find_instance(tmp_path) == run
+
+
+def test_instance_that_has_the_directory_but_no_run_file_yet_is_starting(tmp_path: Path) -> None:
+    directory = DataDir(tmp_path)
+    assert starting_pid(tmp_path) is None
+    directory.take()
+    assert starting_pid(tmp_path) == os.getpid()
+    with pytest.raises(NotRunning, match=f"pid {os.getpid()}. is still starting"):
+        find_instance(tmp_path)
+    write_run_file(tmp_path, RUN)
+    assert starting_pid(tmp_path) is None
+    assert find_instance(tmp_path) == RUN
+    remove_run_file(tmp_path, RUN.pid)
+    directory.release()
+    assert starting_pid(tmp_path) is None, "the pid of the last start stands in the lock, but nobody holds it"
 
 
 def test_run_file_is_removed_by_its_owner_only(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ class ExecutorCore:
         self.crashpoints = crashpoints
         self._crash = crash
         self._tasks: set[asyncio.Task[None]] = set()
+        self._released: dict[str, int] = {}  # symbols whose positions shrink, with the epoch that fenced their owner
         now_ns = clock.now_ns()
         self.account = Account(AccountLimits(), instruments)
         self.state = ExecutorState(self.account, instruments)
@@ -188,7 +189,7 @@ class ExecutorCore:
             # A limit stored by another version: safe defaults, and people are told.
             self.account.limits = parse(AccountLimits, dict(self.settings.limits))
             self.alerts.raise_alert("alert", "limits_unreadable", str(error))
-        self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl)
+        self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl, loaded.departed_pnl)
         self.account.restore_streak(loaded.streak)
         for scope, halt_state, reason in loaded.halts:
             self.account.set_halt(scope, halt_state, reason)
@@ -261,11 +262,15 @@ class ExecutorCore:
                 self.spawn(self._end_late(symbol, epoch), "late")
 
     async def _release(self, symbol: str, reason: str) -> bool:
-        """Allow exits only of a symbol; fence its owner once no order of it is open, which is then True.
+        """Allow exits only of a symbol, fence its owner, and cancel what it has open; True once nothing is.
 
         The owner comes back with the position as it is then. Raises: StoreError, FencedOut.
         """
         await self.halts.reduce(symbol, reason)
+        # Fenced first: an owner that goes on would put its exit back as often as it is cancelled here.
+        if self._released.get(symbol) != self.state.epochs.get(symbol):
+            await self.retire(symbol)
+            self._released[symbol] = self.state.epochs[symbol]
         live = self.state.orders.live(symbol)
         for tracker in live:
             self.sends.request_cancel(
@@ -273,8 +278,7 @@ class ExecutorCore:
             )
         if live or self.outcomes.pending_of(symbol):
             return False
-        await self.retire(symbol)
-        return True
+        return self._released.pop(symbol) == self.state.epochs[symbol]
 
     def _is_writing(self, symbol: str) -> bool:
         return bool(self.outcomes.pending_of(symbol))

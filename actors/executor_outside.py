@@ -79,8 +79,8 @@ class OutsideKeeper:
         release: Callable[[str, str], Awaitable[bool]],
         is_writing: Callable[[str], bool],
     ) -> None:
-        """Args: release: allows exits only of a symbol, with a reason, and fences its owner once no order is open;
-        True when that is done. is_writing: tells whether steps of a symbol are still on their way into the journal.
+        """Args: release: allows exits only of a symbol, with a reason, fences its owner and ends its orders; True
+        when that is done. is_writing: tells whether steps of a symbol are still on their way into the journal.
         """
         self._account = settings.account
         self._cause_kept_ns = settings.patience.query_lag_ms * NS_PER_MS + CONFIRM_NS
@@ -252,7 +252,8 @@ class OutsideKeeper:
         if any(self._is_writing(symbol) for symbol in booking.symbols):
             return
         positions = tuple(self._state.account.position(symbol) for symbol in booking.symbols)
-        await self._journal.append_ledger(self._keeper.lease, booking.lines, positions)
+        departed_pnl = self._state.account.departed_pnl() if positions else None
+        await self._journal.append_ledger(self._keeper.lease, booking.lines, positions, departed_pnl)
         self._unsure = None
         log.info("ledger_adjusted", lines=booking.lines)
         if booking.alert is not None:

@@ -273,7 +273,10 @@ async def test_audit_counts_adjustments_of_a_position(journal: Journal, lease: L
     after = withdraw(booked, booked.qty / 2, 9)
     line = LedgerLine("adjustment", SYMBOL, "BTC", after.qty - booked.qty, 9, "WITHDRAW/9")
     # What nobody holds moves by others too, and is of no position.
-    await journal.append_ledger(lease, [line, LedgerLine("adjustment", "", "USDT", D(5), 9, "DEPOSIT/9")], [after])
+    deposit = LedgerLine("adjustment", "", "USDT", D(5), 9, "DEPOSIT/9")
+    await journal.append_ledger(lease, [line, deposit], [after], D("-1.5"))
+    await journal.append_ledger(lease, [line, deposit], [after], D("-7"))
+    assert (await journal.load("main")).departed_pnl == D("-1.5"), "a repeat writes nothing"
     assert await journal.audit() == ()
     await journal.append_ledger(lease, [replace(line, reference="again")], [after])
     assert any(SYMBOL in text for text in await journal.audit())

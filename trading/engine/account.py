@@ -128,18 +128,22 @@ class Account:
     def withdraw(self, position: Position) -> None:
         """Take a position that is smaller by what left the account outside of our orders.
 
-        Its gain or loss so far leaves with it; daily loss and drawdown count on as if it had not: a loss is not
+        Its gain or loss so far leaves the books with it, and stays in the P&L as `departed_pnl`: a loss is not
         forgotten because its coins are gone.
         """
         before = self._net()
         self.set_position(position)
-        change = self._net() - before
-        self._day_open += change
-        self._last_net += change
-        self._peak += change
+        self._departed += before - self._net()
 
-    def restore_pnl(self, day_open: EquityPoint | None, peak_net_pnl: Decimal | None) -> None:
+    def departed_pnl(self) -> Decimal:
+        """Return the unrealised P&L of what has left the account outside of our orders, in quote units."""
+        return self._departed
+
+    def restore_pnl(
+        self, day_open: EquityPoint | None, peak_net_pnl: Decimal | None, departed_pnl: Decimal = ZERO
+    ) -> None:
         """Bring back the day's opening P&L and the peak, so that daily loss and drawdown survive restarts."""
+        self._departed = departed_pnl
         self._day_open = self._last_net = day_open.net_pnl if day_open is not None else ZERO
         self._peak = peak_net_pnl if peak_net_pnl is not None else ZERO
 
@@ -315,7 +319,7 @@ class Account:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _net(self) -> Decimal:
-        return self._realized - self._fees + self._held_value - self._held_cost
+        return self._realized - self._fees + self._held_value - self._held_cost + self._departed
 
     def _revalue(self, symbol: str) -> None:
         position = self.position(symbol)

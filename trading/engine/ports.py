@@ -104,8 +104,9 @@ class JournalEntry(Message):
 class EquityPoint:
     """One point of the account's P&L curve, all in the reporting quote asset since the account began.
 
-    `net_pnl` is `realized - fees + unrealized`; `unrealized` is marked at the bid; `exposure` is the sum of positions
-    at the bid. Daily loss and drawdown are differences of `net_pnl`, so that deposits never look like gains.
+    `net_pnl` is `realized - fees + unrealized`, with the P&L that left with coins (`JournalState.departed_pnl`);
+    `unrealized` is marked at the bid, `exposure` the sum of positions at it. Daily loss and drawdown are differences of
+    `net_pnl`, so that deposits never look like gains, and no loss is forgotten.
     """
 
     at_ns: int
@@ -131,6 +132,7 @@ class JournalState:
     ledger_totals: (asset, sum of all ledger lines): the balances of the account. has_opening: its opening is booked.
     symbol_epochs: (symbol, current owner epoch). day_open: the last equity point before 00:00 UTC of today (database
     clock), else the first of today, else None. peak_net_pnl: the highest `net_pnl` ever stored; None without points.
+    departed_pnl: the unrealised P&L of coins that left by no order of ours.
     short: finished orders of the last 7 days of which the venue has told more executions than are booked.
     """
 
@@ -149,6 +151,7 @@ class JournalState:
     streak: LossStreak = LossStreak()
     has_opening: bool = False
     short: tuple[OrderRecord, ...] = ()
+    departed_pnl: Decimal = Decimal(0)
 
 
 class Journal(Protocol):
@@ -178,10 +181,8 @@ class Journal(Protocol):
         ...
 
     async def next_symbol_epoch(self, lease: Lease, symbol: str, owner: str) -> int:
-        """Make `owner` the symbol's owner under a new epoch and return it; older epochs are fenced from now on.
-
-        At least the time in ms (database clock): order ids carry it, and differ from those of any other database.
-        """
+        """Make `owner` the symbol's owner under a new epoch and return it; older ones are fenced from now on. At least
+        the time in ms (database clock): order ids carry it, and differ from those of any other database."""
         ...
 
     async def load(self, account: str) -> JournalState:
@@ -202,12 +203,14 @@ class Journal(Protocol):
         ...
 
     async def append_ledger(
-        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+        self,
+        lease: Lease,
+        lines: Sequence[LedgerLine],
+        positions: Sequence[Position] = (),
+        departed_pnl: Decimal | None = None,
     ) -> None:
-        """Add lines that belong to no order (opening, adjustment) and the positions after them, in one transaction.
-
-        Idempotent by (kind, asset, reference): where no line is new, no position is written either.
-        """
+        """Add lines of no order (opening, adjustment) and what stands after them, in one transaction. Idempotent by
+        (kind, asset, reference): where no line is new, nothing else is written either."""
         ...
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
@@ -296,10 +299,8 @@ class Gateway(Protocol):
         ...
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:
-        """Ask for a cancel; True when the venue took it, False when it does not know such an open order.
-
-        Repeating it is harmless. Raises: VenueUnavailable (RateLimited).
-        """
+        """Ask for a cancel; True when the venue took it, False when it does not know such an open order. Repeating it
+        is harmless. Raises: VenueUnavailable (RateLimited)."""
         ...
 
     async def cancel_all(self, symbols: Sequence[str]) -> None:
@@ -380,9 +381,7 @@ class Crashpoint(StrEnum):
 class Crashpoints(Protocol):
     """What happens at the named places: nothing outside of tests."""
 
-    def reach(self, point: Crashpoint) -> None:
-        """Pass the point, or die there."""
-        ...
+    def reach(self, point: Crashpoint) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

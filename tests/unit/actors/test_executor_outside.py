@@ -9,11 +9,12 @@ import pytest
 
 from actors.executor_outside import CONFIRM_NS
 from tests.unit.actors.executor_fakes import BID, System, settle
+from tests.unit.actors.outside_scenes import assert_books_hold, bought, compared, pass_time, submit
 from trading.adapters.store.memory_journal import MemoryJournal
-from trading.engine.ports import LedgerLine, Submission
+from trading.engine.ports import LedgerLine
 from trading.model.errors import FencedOut
 from trading.model.market import Side
-from trading.model.orders import Fill, OrderIntent, VenueBalance, VenueTrade
+from trading.model.orders import Fill, VenueBalance, VenueTrade
 from trading.model.position import Position
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_S
@@ -29,45 +30,6 @@ async def system() -> AsyncIterator[System]:
     yield made
     await made.executor.close()
     assert made.crashes == []
-
-
-async def submit(system: System, *intents: OrderIntent) -> None:
-    await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))
-    await settle()
-
-
-async def bought(system: System, lots: int = 1000) -> None:
-    """Hold some lots of our own, at the bid."""
-    intent = system.intent(1, lots=lots)
-    await submit(system, intent)
-    system.venue.fill(intent.client_order_id, lots)
-    await settle()
-
-
-async def pass_time(system: System, ns: int) -> None:
-    """Let time pass under a renewed lease."""
-    system.clock.advance(ns)
-    await system.executor.core.keeper.renew()
-
-
-async def compared(system: System, times: int = 2) -> list[LedgerLine]:
-    """Compare with the venue as the minutes pass; return the adjustments in the journal."""
-    for _ in range(times):
-        await pass_time(system, CONFIRM_NS)
-        system.executor.core.desk.is_reconcile_wanted = True
-        await system.executor.core.reconciler.round()
-        await settle()
-    return [line for line in system.journal.ledger if line.kind == "adjustment"]
-
-
-async def assert_books_hold(system: System) -> None:
-    """The equations hold in memory and in the journal, and the ledger is what the venue holds."""
-    await system.executor.core.books.round()
-    assert await system.journal.audit() == ()
-    assert system.executor.core.account.halt_state()[0] is HaltState.ACTIVE
-    held = {asset: amount for asset, amount in system.venue.free.items() if amount}
-    totals = dict((await system.journal.load("main")).ledger_totals)
-    assert {asset: total for asset, total in totals.items() if total} == held
 
 
 def push_deposit(system: System, asset: str, amount: str, cause: str = "DEPOSIT") -> None:
@@ -92,10 +54,14 @@ class WithoutOpening(MemoryJournal):
     is_dying = True
 
     async def append_ledger(
-        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+        self,
+        lease: Lease,
+        lines: Sequence[LedgerLine],
+        positions: Sequence[Position] = (),
+        departed_pnl: Decimal | None = None,
     ) -> None:
         if not self.is_dying:
-            await super().append_ledger(lease, lines, positions)
+            await super().append_ledger(lease, lines, positions, departed_pnl)
 
 
 async def test_execution_on_its_way_is_no_part_of_the_opening() -> None:
@@ -316,12 +282,16 @@ class BusyJournal(MemoryJournal):
         self.meanwhile: Callable[[], object] | None = None
 
     async def append_ledger(
-        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+        self,
+        lease: Lease,
+        lines: Sequence[LedgerLine],
+        positions: Sequence[Position] = (),
+        departed_pnl: Decimal | None = None,
     ) -> None:
         if positions and self.meanwhile is not None:
             happen, self.meanwhile = self.meanwhile, None
             happen()
-        await super().append_ledger(lease, lines, positions)
+        await super().append_ledger(lease, lines, positions, departed_pnl)
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -202,12 +202,18 @@ class PostgresJournal:
     # --- the account -----------------------------------------------------------------------------------------------
 
     async def append_ledger(
-        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+        self,
+        lease: Lease,
+        lines: Sequence[LedgerLine],
+        positions: Sequence[Position] = (),
+        departed_pnl: Decimal | None = None,
     ) -> None:
-        """Add lines that belong to no order, with the positions after them. Idempotent by (kind, asset, reference)."""
+        """Add lines that belong to no order, with what stands after them. Idempotent by (kind, asset, reference)."""
         rows = to_json([ledger_row(index, line, None) for index, line in enumerate(lines)])
         held = to_json([position_row(item) for item in positions])
-        await self._leased(self._steps, lease, sql.APPEND_LEDGER, self._values(lease, ledger=rows, positions=held))
+        departed = None if departed_pnl is None else str(departed_pnl)
+        values = self._values(lease, ledger=rows, positions=held, departed=departed)
+        await self._leased(self._steps, lease, sql.APPEND_LEDGER, values)
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
         """Replace the stored balances of these assets."""
@@ -259,6 +265,7 @@ class PostgresJournal:
         last_seq = await self._reads.read(sql.READ_LAST_SEQ, key)
         limits = await self._reads.read(sql.READ_RISK, {**key, "kind": "limit"})
         streak = await self._reads.read(sql.READ_RISK, {**key, "kind": "streak"})
+        pnl = await self._reads.read(sql.READ_RISK, {**key, "kind": "pnl"})
         balances = await self._reads.read(sql.READ_BALANCES, key)
         ledger_totals = await self._reads.read(sql.READ_LEDGER_TOTALS, key)
         symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
@@ -282,6 +289,7 @@ class PostgresJournal:
             streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
             has_opening=has_opening,
             short=tuple(order_from_row(row) for row in short),
+            departed_pnl=next((Decimal(value) for name, value, _ in pnl if name == "departed"), Decimal(0)),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

@@ -161,6 +161,11 @@ WITH {LEASE}, wrote AS (
     ON CONFLICT (account, symbol) DO UPDATE SET
         qty = excluded.qty, cost = excluded.cost, realized_pnl = excluded.realized_pnl, fees = excluded.fees,
         updated_ns = excluded.updated_ns
+), wrote_pnl AS (
+    INSERT INTO risk_state (account, kind, name, value, reason, updated_ns)
+    SELECT %(account)s, 'pnl', 'departed', %(departed)s::text, '', (extract(epoch FROM now()) * 1e9)::bigint
+    WHERE EXISTS (SELECT FROM wrote) AND %(departed)s::text IS NOT NULL
+    ON CONFLICT (account, kind, name) DO UPDATE SET value = excluded.value, updated_ns = excluded.updated_ns
 )
 SELECT EXISTS (SELECT FROM lease)"""
 

@@ -57,6 +57,7 @@ class MemoryJournal:
         self._limits: dict[str, str] = {}
         self._halts: dict[str, tuple[HaltState, str]] = {}
         self._flattening: set[str] = set()
+        self._departed = ZERO
         self._equity: list[EquityPoint] = []
         self._streaks: list[LossStreak] = []
 
@@ -205,15 +206,20 @@ class MemoryJournal:
     # --- the account -----------------------------------------------------------------------------------------------
 
     async def append_ledger(
-        self, lease: Lease, lines: Sequence[LedgerLine], positions: Sequence[Position] = ()
+        self,
+        lease: Lease,
+        lines: Sequence[LedgerLine],
+        positions: Sequence[Position] = (),
+        departed_pnl: Decimal | None = None,
     ) -> None:
-        """Add lines that belong to no order, with the positions after them. Idempotent by (kind, asset, reference)."""
+        """Add lines that belong to no order, with what stands after them. Idempotent by (kind, asset, reference)."""
         self._check_lease(lease)
         fresh = [line for line in lines if (line.kind, line.asset, line.reference) not in self._standing]
         self._standing.update((line.kind, line.asset, line.reference) for line in fresh)
         self._ledger += fresh
         if fresh:
             self._positions.update({item.symbol: item for item in positions})
+            self._departed = self._departed if departed_pnl is None else departed_pnl
         self._answer()
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
@@ -270,6 +276,7 @@ class MemoryJournal:
             streak=self._streaks[-1] if self._streaks else LossStreak(),
             has_opening=any(line.kind == "opening" for line in self._ledger),
             short=tuple(order for order in over if order.venue_filled_lots > order.filled_lots),
+            departed_pnl=self._departed,
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

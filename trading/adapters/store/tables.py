@@ -271,6 +271,7 @@ equity = Table(
 
 # kind "halt": name is the scope ("account", "symbol:BTCUSDT"), value the state. kind "flatten": the same names, value
 # "under way" while a halt is to end in a sale and then in HALTED. kind "limit": a limit and its value.
+# kind "pnl": name "departed", the unrealised P&L of coins that left by no order of ours.
 risk_state = Table(
     "risk_state",
     metadata,

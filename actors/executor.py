@@ -244,7 +244,8 @@ class ExecutorActor:
         core = self.core
         # Arrival counts, not the sender's clock: a node with a slow clock must not look stale.
         core.account.on_mark(symbol, bid_ticks, self._clock.now_ns())
-        return MarkAnswer(core.state.committed_seq.get(symbol, 0), core.account.halt_state(symbol)[0])
+        halt = core.account.halt_state(symbol)[0]
+        return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders())
 
     # --- control --------------------------------------------------------------------------------------------------
 

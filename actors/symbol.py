@@ -19,6 +19,7 @@ from actors.fleet import DrainReport
 from actors.recipes import SymbolSpec
 from actors.symbol_gate import TradingGate
 from actors.symbol_heartbeat import NO_FEED, book_body, running_heartbeat, starting_heartbeat
+from actors.symbol_link import ExecutorLink
 from actors.symbol_outbox import Outbox
 from actors.symbol_ports import Clock, ExecutorPort, FeedPort, SupervisorPort, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
@@ -41,7 +42,7 @@ from trading.engine.messages import (
 )
 from trading.engine.ports import OrderRecord
 from trading.engine.strategy.registry import parse_parameters
-from trading.model.errors import FencedOut, NotRunning, TradingError
+from trading.model.errors import NotRunning, TradingError
 from trading.model.market import BookState
 from trading.model.orders import Delivery, OrderNotSent, PlaceAnswer, PlaceRejected, PlaceUnknown, VenueOrder
 from trading.model.session import Heartbeat, RunState
@@ -49,7 +50,7 @@ from trading.model.units import plain
 
 TIMER_S = 0.1
 HEARTBEAT_S = 1.0
-ATTACH_RETRY_MAX_S = 2.0
+ATTACH_RETRY_MAX_S = 0.5
 log = structlog.get_logger("symbol")
 
 
@@ -81,7 +82,7 @@ class SymbolActor:
         self._attachment: SymbolAttachment | None = None
         self._outbox: Outbox | None = None
         self._feed: FeedPort | None = None
-        self._is_rereading = False
+        self._link: ExecutorLink | None = None
         self._gate = TradingGate(spec.is_paused)
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -95,7 +96,6 @@ class SymbolActor:
         """Begin: attach to the executor, then run the loops. Returns at once."""
         self._spawn(self._boot(), "boot")
         self._spawn(self._beat(), "heartbeat")
-        self._spawn(self._marks(), "marks")
 
     async def ping(self) -> str:
         """Return the process id."""
@@ -130,7 +130,12 @@ class SymbolActor:
             attachment.bootstrap,
         )
         run_id, epoch, filters = self._spec.run_id, attachment.owner_epoch, attachment.instrument.filters
-        self._outbox = Outbox(self._spec.symbol, run_id, epoch, self._executor, self._on_buried, filters)
+        outbox = Outbox(self._spec.symbol, run_id, epoch, self._executor, self._bury, filters)
+        self._outbox = outbox
+        self._link = ExecutorLink(
+            self._spec.symbol, self._engine, self._executor, outbox, self._gate, self._clock, self._step, self._spawn,
+            self._bury,
+        )  # fmt: skip
         self._snapshots = self._make_snapshots(attachment, self._step)
         self._set_state(RunState.SYNCING)
         self._gate.take_halt(attachment.bootstrap.halt)
@@ -139,6 +144,7 @@ class SymbolActor:
         self._feed = self._make_feed(attachment)
         for name, loop in self._outbox.loops():
             self._spawn(loop, name)
+        self._spawn(self._link.run(), "marks")
         self._spawn(self._tick(), "timer")
         self._spawn(self._feed.run(self._step), "feed")
 
@@ -192,7 +198,8 @@ class SymbolActor:
         fields = {"symbol": self._spec.symbol, **dict(note.fields)}
         {"alert": log.error, "warning": log.warning}.get(note.level, log.info)(note.name, **fields)
         if note.name == "delivery_gap":
-            self._reread()
+            assert self._link is not None
+            self._link.reread()
 
     async def _tick(self) -> None:
         while True:
@@ -210,25 +217,7 @@ class SymbolActor:
         for delivery in deliveries:
             self._step(delivery)
 
-    def _reread(self) -> None:
-        if not self._is_rereading:
-            self._is_rereading = True
-            self._spawn(self._read_events(), "reread")
-
-    async def _read_events(self) -> None:
-        engine = self._engine
-        assert engine is not None
-        try:
-            for delivery in await self._executor.read_events(self._spec.symbol, engine.last_seq):
-                self._step(delivery)
-        except FencedOut:
-            raise
-        except TradingError as error:
-            log.warning("reread_failed", symbol=self._spec.symbol, reason=str(error))
-        finally:
-            self._is_rereading = False
-
-    def _on_buried(self, ids: tuple[str, ...]) -> None:
+    def _bury(self, ids: tuple[str, ...]) -> None:
         """The executor never journaled these and never will: sequence 0 marks an event that is not from the journal."""
         now_ns = self._clock.now_ns()
         for order_id in ids:
@@ -330,44 +319,6 @@ class SymbolActor:
             except TradingError as error:
                 log.debug("heartbeat_lost", symbol=self._spec.symbol, reason=str(error))
             await asyncio.sleep(HEARTBEAT_S)
-
-    async def _marks(self) -> None:
-        """Keep the executor's mark fresh, whoever else is away."""
-        while True:
-            await self._mark()
-            await asyncio.sleep(HEARTBEAT_S)
-
-    async def _mark(self) -> None:
-        engine = self._engine
-        if engine is None:
-            return
-        view = engine.view()
-        bid_ticks = view.bid[0] if view.book_state is BookState.PROVEN and view.bid is not None else 0
-        try:
-            answer = await self._executor.mark(self._spec.symbol, bid_ticks, self._clock.now_ns())
-        except FencedOut:
-            raise
-        except TradingError as error:
-            log.debug("mark_lost", symbol=self._spec.symbol, reason=str(error))
-            return
-        if self._gate.take_halt(answer.halt):
-            self._step(self._gate.event(self._clock.now_ns()))
-        if answer.last_seq > engine.last_seq:
-            self._reread()
-        if view.unanswered:
-            await self._ask(view.unanswered)
-
-    async def _ask(self, ids: tuple[str, ...]) -> None:
-        """Ask what became of intents past their age; the executor knows them, or buries them for good."""
-        try:
-            known = await self._executor.lookup(self._spec.symbol, ids)
-        except FencedOut:
-            raise
-        except TradingError as error:
-            log.warning("lookup_failed", symbol=self._spec.symbol, reason=str(error))
-            return
-        found = {record.client_order_id for record in known}
-        self._on_buried(tuple(order_id for order_id in ids if order_id not in found))
 
     def _heartbeat(self) -> Heartbeat:
         now_ns, engine, attachment = self._clock.now_ns(), self._engine, self._attachment

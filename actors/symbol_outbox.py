@@ -9,6 +9,7 @@ told. Paper reports: repeated until journaled, in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -52,7 +53,17 @@ class Outbox:
         self._intents_wait = {purpose: asyncio.Event() for purpose in Purpose}
         self._cancels_wait = asyncio.Event()
         self._reports_wait = asyncio.Event()
+        self._back = asyncio.Event()
         self.retries = 0
+
+    def wake(self) -> None:
+        """The executor is back: what waits to be repeated waits no longer."""
+        self._back.set()
+        self._back.clear()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._back.wait(), seconds)
 
     def place(self, intent: OrderIntent) -> None:
         """Queue an intent."""
@@ -120,7 +131,7 @@ class Outbox:
                     raise
                 except TradingError:
                     self.retries += 1
-                    await asyncio.sleep(delay)
+                    await self._pause(delay)
                     delay = min(delay * 2, RETRY_MAX_S)
                     continue
                 delay = RETRY_FIRST_S
@@ -150,7 +161,7 @@ class Outbox:
             except FencedOut:
                 raise
             except TradingError:
-                await asyncio.sleep(delay)
+                await self._pause(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
                 continue
             found = {record.client_order_id for record in known}

@@ -36,10 +36,13 @@ class SubmitReceipt:
 
 @dataclass(frozen=True, slots=True)
 class MarkAnswer:
-    """What a symbol hears once a second: its last delivery's sequence, and the stricter of the halts that bind it."""
+    """What a symbol hears once a second: its last delivery's sequence, the stricter of the halts that bind it, and
+    whether orders are taken: not before the account is compared with the venue.
+    """
 
     last_seq: int
     halt: HaltState
+    is_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.messages import (
     DrainRequested,
     EngineEvent,
+    OrdersReopened,
     PaperCancelRequested,
     PaperOrderPlaced,
     ParametersChanged,
@@ -214,6 +215,7 @@ def test_every_input_of_the_engine_is_read_back_equal() -> None:
         ParametersChanged((("a", "1"),), 7),
         TradingSwitched(False, "p", 8),
         DrainRequested(True, 9),
+        OrdersReopened(9),
         Delivery(3, OrderDenied("A", "id", Refusal.BALANCE, "t", 10)),
         (config, SymbolBootstrap(Position("A", Decimal("0.10")))),
     ]

@@ -25,6 +25,7 @@ from trading.engine.messages import (
     EngineEvent,
     FetchSnapshot,
     NoteRaised,
+    OrdersReopened,
     PaperCancelRequested,
     PaperOrderPlaced,
     ParametersChanged,
@@ -156,6 +157,9 @@ class SymbolEngine:
                 return False
             case ParametersChanged() | TradingSwitched() | DrainRequested():
                 self._on_command(event, now_ns, actions)
+                return True
+            case OrdersReopened():
+                self._decider.quoting.forget_pauses()
                 return True
             case _:
                 assert_never(event)

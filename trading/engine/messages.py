@@ -63,6 +63,13 @@ class DrainRequested:
     recv_ts_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class OrdersReopened:
+    """The executor takes orders again after it was away or not ready: what it refused meanwhile says nothing."""
+
+    recv_ts_ns: int
+
+
 EngineEvent = (
     MarketEvent
     | Delivery
@@ -72,6 +79,7 @@ EngineEvent = (
     | ParametersChanged
     | TradingSwitched
     | DrainRequested
+    | OrdersReopened
 )
 
 

@@ -23,7 +23,8 @@ CANCEL_RETRY_NS = 3 * NS_PER_S
 """A cancel without an answer is asked for again; a repeated cancel is harmless."""
 
 PAUSE_AFTER_END_NS = 200 * NS_PER_MS
-"""After an order ended by itself (post-only that would take, remainder of an IOC) the same is not tried at once."""
+"""After an order ended by itself (post-only that would take, remainder of an IOC) the same is not tried at once; nor
+after one that got lost on its way to the executor, which has said neither yes nor no."""
 
 OPS_OF_A_MOVE = 2
 """A cancel and a placement."""
@@ -126,7 +127,8 @@ class Quoting:
     def on_change(self, before: OwnOrder, after: OwnOrder, now_ns: int) -> None:
         """Learn from an order's change of state: a no makes its slot wait, an acceptance ends the waiting."""
         pause = self._pause_of((after.side, after.purpose))
-        if after.status in (OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.NOT_SENT):
+        is_lost = before.status is OrderStatus.PENDING and after.status is OrderStatus.NOT_SENT
+        if not is_lost and after.status in (OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.NOT_SENT):
             if before.status is after.status:
                 return
             wait_ns = min(PAUSE_NO_NS[after.purpose] << min(pause.noes, 16), PAUSE_NO_MAX_NS[after.purpose])
@@ -139,7 +141,7 @@ class Quoting:
             pause.noes = 0
 
     def forget_pauses(self) -> None:
-        """Try again at once: trading was switched on."""
+        """Try again at once: trading was switched on, or the executor is back."""
         self._pauses.clear()
 
     def _pause_of(self, slot: Slot) -> _SlotPause:

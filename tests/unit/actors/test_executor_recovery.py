@@ -350,6 +350,14 @@ def _record(system: System, name: str) -> OrderRecord:
     )
 
 
+async def test_restarted_executor_says_that_it_takes_orders_once_it_has_compared_the_account(system: System) -> None:
+    assert (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
+    await system.crash()
+    assert not (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
+    await system.executor.core.reconciler.round()
+    assert (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
+
+
 async def test_restarted_executor_takes_orders_of_a_symbol_that_had_none_open(system: System) -> None:
     await system.crash()
     await system.executor.core.reconciler.round()

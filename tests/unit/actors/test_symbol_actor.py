@@ -15,8 +15,9 @@ from actors.symbol_ports import FeedStats, MarkAnswer, SymbolAttachment, SymbolS
 from tests.unit.actors.executor_fakes import BID, BTC, settle
 from trading.adapters.clock import ManualClock
 from trading.engine.bootstrap import SymbolBootstrap
+from trading.engine.messages import EngineEvent, OrdersReopened
 from trading.engine.ports import OrderRecord, Submission
-from trading.model.errors import InvariantViolated
+from trading.model.errors import InvariantViolated, NotRunning, TradingError
 from trading.model.market import MarketEvent, Side
 from trading.model.orders import (
     Delivery,
@@ -48,6 +49,8 @@ class FakeExecutor:
         self.open_orders = open_orders
         self.marks = 0
         self.halt = HaltState.ACTIVE
+        self.is_ready = True
+        self.mark_errors: list[TradingError] = []
 
     async def attach_symbol(self, symbol: str, run_id: str, run_number: int, owner: str) -> SymbolAttachment:
         bootstrap = SymbolBootstrap(Position("BTCUSDT"), self.open_orders, 0, HaltState.ACTIVE)
@@ -61,7 +64,9 @@ class FakeExecutor:
 
     async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
         self.marks += 1
-        return MarkAnswer(0, self.halt)
+        if self.mark_errors:
+            raise self.mark_errors.pop(0)
+        return MarkAnswer(0, self.halt, self.is_ready)
 
 
 class HungSupervisor:
@@ -165,13 +170,13 @@ async def test_halted_symbol_proposes_no_entries_until_the_halt_is_lifted(halt: 
         actor: Any = shell.actor
         assert actor._engine.view().is_enabled
         shell.executor.halt = halt
-        await actor._mark()
+        await actor._link.mark()
         assert not actor._engine.view().is_enabled
         await actor.resume()  # of a pause, not of the halt
         assert not actor._engine.view().is_enabled
         assert (await actor.view()).state is RunState.SYNCING  # a halt is no pause of the run
         shell.executor.halt = HaltState.ACTIVE
-        await actor._mark()
+        await actor._link.mark()
         assert actor._engine.view().is_enabled
 
 
@@ -181,6 +186,30 @@ async def test_pause_outlasts_a_halt() -> None:
         await actor.pause("by hand")
         for halt in (HaltState.HALTED, HaltState.ACTIVE):
             shell.executor.halt = halt
-            await actor._mark()
+            await actor._link.mark()
             assert not actor._engine.view().is_enabled
         assert (await actor.view()).state is RunState.PAUSED
+
+
+async def test_executor_that_takes_orders_again_is_told_to_the_engine_once() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+        told: list[EngineEvent] = []
+        step = actor._engine.step
+
+        def listen(event: EngineEvent, now_ns: int) -> Any:
+            told.append(event)
+            return step(event, now_ns)
+
+        actor._engine.step = listen
+        await actor._link.mark()
+        assert told == []  # it was never away
+        shell.executor.mark_errors = [NotRunning("gone"), NotRunning("starting")]
+        shell.executor.is_ready = False
+        for _ in range(3):
+            await actor._link.mark()
+        assert told == []  # it answers, but takes no orders before it has compared the account
+        shell.executor.is_ready = True
+        await actor._link.mark()
+        await actor._link.mark()
+        assert [type(event) for event in told] == [OrdersReopened]

@@ -174,6 +174,28 @@ def test_outbox_batch_that_never_arrived_is_buried_not_sent_again() -> None:
     _run(scene)
 
 
+def test_outbox_that_waits_to_ask_again_asks_at_once_when_the_executor_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbol_outbox, "RETRY_FIRST_S", 3600.0)
+
+    async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
+        executor.submit_errors = [(NotRunning("gone"), False)]
+        executor.lookup_errors = [NotRunning("gone")]
+        executor.report_errors = [NotRunning("gone")]
+        outbox.place(_intent(1))
+        outbox.report((_event(1),))
+        tasks = [asyncio.create_task(work) for _, work in outbox.loops()]
+        await _turns()
+        assert (buried, executor.reports) == ([], [])
+        outbox.wake()
+        await _turns()
+        assert (buried, executor.reports) == (["mx-1-1-1"], [_event(1)])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    _run(scene)
+
+
 def test_outbox_cancel_of_a_lost_batch_is_repeated() -> None:
     async def scene(executor: FakeExecutor, outbox: Outbox, buried: list[str]) -> None:
         executor.submit_errors = [(OutcomeUnknown("no answer"), False)]

@@ -15,6 +15,7 @@ from trading.engine.messages import (
     CancelOrder,
     DrainRequested,
     NoteRaised,
+    OrdersReopened,
     ParametersChanged,
     PlaceOrder,
     TimerFired,
@@ -210,6 +211,17 @@ def test_denial_is_counted_and_makes_the_slot_wait() -> None:
     assert not any(isinstance(action, PlaceOrder) for action in actions)
     assert ("daily_loss", 1) in made.view().refusals
     assert any(isinstance(action, PlaceOrder) for action in made.step(TimerFired(2 * S), 2 * S))
+
+
+def test_slot_waits_no_longer_when_the_executor_takes_orders_again() -> None:
+    made = engine()
+    made.step(FeedConnected(SYMBOL, S), S)
+    made.step(snapshot(BIDS, ASKS, version=1, at_ns=S), S)
+    (place,) = [action for action in made.step(delta(2, at_ns=S), S) if isinstance(action, PlaceOrder)]
+    denied = OrderDenied(SYMBOL, place.intent.client_order_id, Refusal.NOT_READY, "not reconciled yet", S)
+    actions = [*made.step(Delivery(1, denied), S), *made.step(TimerFired(S + 1), S + 1)]
+    assert not any(isinstance(action, PlaceOrder) for action in actions)
+    assert any(isinstance(action, PlaceOrder) for action in made.step(OrdersReopened(S + 2), S + 2))
 
 
 # --- one fault, one symbol ------------------------------------------------------------------------------------------

@@ -157,6 +157,18 @@ def test_order_that_ended_by_itself_is_not_repeated_at_once() -> None:
     assert planner.plan((TAKE,), (), 200 * MS).places == (TAKE,)
 
 
+def test_order_that_got_lost_on_its_way_is_no_refusal() -> None:
+    planner = quoting()
+    pending = working(BUY, status=OrderStatus.PENDING)
+    for now_ns in (0, S, 2 * S, 3 * S):
+        planner.on_change(pending, replace(pending, status=OrderStatus.NOT_SENT), now_ns)
+        assert planner.plan((BUY,), (), now_ns + 199 * MS).places == ()
+        assert planner.plan((BUY,), (), now_ns + 200 * MS).places == (BUY,)
+    unknown = working(BUY, status=OrderStatus.UNKNOWN)  # the venue never had it: whoever asked waited for that
+    planner.on_change(unknown, replace(unknown, status=OrderStatus.NOT_SENT), 4 * S)
+    assert planner.plan((BUY,), (), 5 * S - 1).places == ()
+
+
 def test_pauses_are_forgotten_when_trading_is_switched_on() -> None:
     planner = quoting()
     pending = working(BUY, status=OrderStatus.PENDING)

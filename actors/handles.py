@@ -17,6 +17,8 @@ import contextlib
 import gc
 import os
 import pickle
+import random
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,15 @@ from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 import ray
+from ray._private import node as ray_node
+from ray._private.utils import get_dashboard_dependency_error
+from ray._raylet import (  # type: ignore[attr-defined]  # compiled
+    DASHBOARD_AGENT_LISTEN_PORT_NAME,
+    METRICS_AGENT_PORT_NAME,
+    METRICS_EXPORT_PORT_NAME,
+    RUNTIME_ENV_AGENT_PORT_NAME,
+    persist_port,
+)
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -45,6 +56,8 @@ SUPERVISOR = "supervisor"
 SLOT = "symbol_slot"
 # ray refuses less; actors pass small messages only (docs/field notes: minimum object store 75 MiB).
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
+# Above the ports of Ray's workers, below those that systems give to outgoing connections.
+AGENT_PORTS = range(20_000, 32_000)
 CONTROL_CALLS_MAX = 16
 DATA_CALLS_MAX = 1000
 # Messages travel as bytes: the C pickler knows what we pass, while Ray's own asks Python about each object.
@@ -126,6 +139,54 @@ _HOST = ray.remote(concurrency_groups={"control": CONTROL_CALLS_MAX})(_Host)
 # --- the cluster ----------------------------------------------------------------------------------------------------
 
 
+class _LocalNode(ray_node.Node):  # type: ignore[misc]  # Ray's own classes are untyped
+    """A node of our own Ray without the processes that serve nobody there, and that does not wait for its agents.
+
+    API server, autoscaler and log tailer cost three interpreters, and a start stood still until the first had imported
+    its libraries. The raylet then waits until its two agents have written down their ports, up to Ray's own limit of
+    30 s, which a busy machine passes. What they write is known before: a minimal agent serves no port (-1), and the
+    other takes the one it is given. The agents are the usual ones and come up beside the actors.
+    """
+
+    def start_monitor(self) -> None:
+        """Start no autoscaler: this cluster has one node."""
+
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        """Start no API server: ours is another."""
+
+    def start_log_monitor(self) -> None:
+        """Start nobody who carries the workers' logs here: actors write theirs to files."""
+
+    def start_raylet(self, *args: Any, **options: Any) -> None:
+        """Start the raylet."""
+        if get_dashboard_dependency_error() is not None:
+            port = _free_port()
+            self._ray_params.runtime_env_agent_port = port
+            persist_port(self._session_dir, self._node_id, RUNTIME_ENV_AGENT_PORT_NAME, port)
+            for name in (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME):
+                persist_port(self._session_dir, self._node_id, name, -1)
+        super().start_raylet(*args, **options)
+
+
+@contextlib.contextmanager
+def _nodes_of(kind: type) -> Iterator[None]:
+    """Let `ray.init` make its node of this class."""
+    usual, ray_node.Node = ray_node.Node, kind
+    try:
+        yield
+    finally:
+        ray_node.Node = usual
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on, and that no outgoing connection will be given before the agent takes it."""
+    for port in random.sample(AGENT_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise NotRunning(f"no free port in {AGENT_PORTS.start} to {AGENT_PORTS.stop - 1} for Ray's agent")
+
+
 def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = None) -> str:
     """Start a Ray of our own on 127.0.0.1, a child of this process that dies with it; return its address.
 
@@ -134,18 +195,19 @@ def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = 
     Raises: NotRunning when Ray does not start.
     """
     try:
-        context = ray.init(
-            address="local",
-            namespace=namespace,
-            num_cpus=cores or max(4, os.cpu_count() or 1),
-            resources={SLOT: slots},
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            configure_logging=False,
-            _temp_dir=str(temp_dir),
-            _node_ip_address="127.0.0.1",
-        )
+        with _nodes_of(_LocalNode):
+            context = ray.init(
+                address="local",
+                namespace=namespace,
+                num_cpus=cores or max(4, os.cpu_count() or 1),
+                resources={SLOT: slots},
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=str(temp_dir),
+                _node_ip_address="127.0.0.1",
+            )
     except Exception as error:  # a node that is too slow to start is a bare Exception of Ray's
         raise NotRunning(f"a local Ray did not start: {_first_line(error)}") from error
     return str(context.address_info["address"])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -137,6 +139,7 @@ class Launcher:
             dashboard_url = f"http://127.0.0.1:{ports[1]}"
             self._children["dashboard"] = dashboard_child(self._dir, api_url, ports[1])
             self._children["dashboard"].start()
+        self._load_ray()
         url = url or self._open_database()
         await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
         venue, symbols = joined or await self._open_venue(await await_simulator(self._children["simulator"]))
@@ -200,10 +203,15 @@ class Launcher:
         self._progress.say(f"venue {venue.rest}: {', '.join(symbols[:8])}{' …' if len(symbols) > 8 else ''}")
         return venue, symbols
 
+    def _load_ray(self) -> None:
+        """Begin to import Ray and what we call it with, while the database and the venue come up."""
+        # Ray reads its authentication mode when it is imported; on an existing cluster it is the user's to set.
+        ray_environment.prepare(None if self._settings.ray_address else self._dir.ray_token_file)
+        # Whoever imports it next waits for it, and sees its error if there is one.
+        threading.Thread(target=_import_quietly, args=("actors.launcher_fleet",), name="import", daemon=True).start()
+
     async def _start_fleet(self, url: str, venue: Venue) -> None:
         settings = self._settings
-        # Ray reads its authentication mode when it is imported; on an existing cluster it is the user's to set.
-        ray_environment.prepare(None if settings.ray_address else self._dir.ray_token_file)
         from actors.launcher_fleet import LauncherFleet
 
         namespace = f"mexcbot-{self._dir.instance()}"
@@ -337,6 +345,11 @@ class Launcher:
         if self._fleet is None:
             raise NotRunning("the fleet was not started")
         return self._fleet
+
+
+def _import_quietly(module: str) -> None:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(module)
 
 
 def run_up(settings: Settings, progress: Progress) -> int:

@@ -245,7 +245,7 @@ class ExecutorActor:
         # Arrival counts, not the sender's clock: a node with a slow clock must not look stale.
         core.account.on_mark(symbol, bid_ticks, self._clock.now_ns())
         halt = core.account.halt_state(symbol)[0]
-        return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders())
+        return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders(symbol))
 
     # --- control --------------------------------------------------------------------------------------------------
 
@@ -287,11 +287,13 @@ class ExecutorActor:
         """Tell whether it holds its lease and takes orders."""
         return self._is_started and self._takes_orders()
 
-    def _takes_orders(self) -> bool:
+    def _takes_orders(self, symbol: str | None = None) -> bool:
+        """Tell whether orders are taken: of a symbol, or (None) of all that were open at the start."""
         core = self._core
         state = core.state
         is_hindered = state.is_journal_down or state.is_venue_down
-        return core.keeper.is_valid() and not is_hindered and state.is_reconciled
+        is_own_turn = state.has_balances and symbol not in state.unready
+        return core.keeper.is_valid() and not is_hindered and (is_own_turn if symbol else state.is_reconciled)
 
     async def status(self) -> ExecutorStatus:
         """Return what the executor knows of itself."""

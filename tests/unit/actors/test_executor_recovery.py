@@ -331,37 +331,16 @@ async def test_account_is_not_ready_before_the_venue_was_compared() -> None:
 def _record(system: System, name: str) -> OrderRecord:
     intent = system.intent()
     return OrderRecord(
-        name,
-        "BTCUSDT",
-        "r",
-        1,
-        1,
-        intent.side,
-        intent.type,
-        intent.price_ticks,
-        intent.qty_lots,
-        intent.purpose,
-        "s",
-        OrderStatus.SENT,
-        1,
-        2,
-        3,
-        2000,
-    )
-
-
-async def test_restarted_executor_says_that_it_takes_orders_once_it_has_compared_the_account(system: System) -> None:
-    assert (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
-    await system.crash()
-    assert not (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
-    await system.executor.core.reconciler.round()
-    assert (await system.executor.mark("BTCUSDT", BID, 0)).is_ready
+        name, "BTCUSDT", "r", 1, 1, intent.side, intent.type, intent.price_ticks, intent.qty_lots, intent.purpose, "s",
+        OrderStatus.SENT, 1, 2, 3, 2000,
+    )  # fmt: skip
 
 
 async def test_restarted_executor_takes_orders_of_a_symbol_that_had_none_open(system: System) -> None:
     await system.crash()
+    assert not (await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())).is_ready
     await system.executor.core.reconciler.round()
-    await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())
+    assert (await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())).is_ready
     intent = system.intent()
     await submit(system, intent)  # its actor lived on, and attaches only when it starts
     assert system.crashes == []

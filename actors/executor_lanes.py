@@ -42,7 +42,7 @@ class CommitOutcome(Enum):
 @dataclass(slots=True)
 class _WaitingIntent:
     record: OrderRecord
-    done: asyncio.Future[CommitOutcome]
+    then: Callable[[CommitOutcome], None]
 
 
 class IntentLane:
@@ -56,12 +56,10 @@ class IntentLane:
         self._queue: deque[_WaitingIntent] = deque()
         self._wake = asyncio.Event()
 
-    async def commit(self, record: OrderRecord) -> CommitOutcome:
-        """Write one intent with whatever else gathers; returns after the commit."""
-        waiting = _WaitingIntent(record, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+    def commit(self, record: OrderRecord, then: Callable[[CommitOutcome], None]) -> None:
+        """Write one intent with whatever else gathers; `then` is told of the commit, in order, and may not raise."""
+        self._queue.append(_WaitingIntent(record, then))
         self._wake.set()
-        return await waiting.done
 
     async def run(self) -> None:
         """Commit batch after batch, for ever. Raises: FencedOut."""
@@ -90,8 +88,7 @@ class IntentLane:
         self._crashpoints.reach(Crashpoint.INTENT_AFTER_COMMIT)
         for item in batch:
             is_taken = item.record.client_order_id in taken
-            if not item.done.done():
-                item.done.set_result(CommitOutcome.CONFLICT if is_taken else CommitOutcome.COMMITTED)
+            item.then(CommitOutcome.CONFLICT if is_taken else CommitOutcome.COMMITTED)
 
 
 async def _confirm_lease(keeper: LeaseKeeper) -> None:
@@ -106,8 +103,7 @@ async def _confirm_lease(keeper: LeaseKeeper) -> None:
 
 def _answer(batch: list[_WaitingIntent], outcome: CommitOutcome) -> None:
     for item in batch:
-        if not item.done.done():
-            item.done.set_result(outcome)
+        item.then(outcome)
 
 
 class OutcomeLane:

@@ -215,12 +215,14 @@ class SendPath:
         )
         self._state.account.on_order(job.tracker.record)
         self._state.sending.add(job.tracker.record.client_order_id)
-        self._spawn(self._commit_and_send(job), "send")
+        self._intents.commit(job.tracker.record, lambda outcome: self._go_on(job, outcome))
 
-    async def _commit_and_send(self, job: Waiting) -> None:
+    def _go_on(self, job: Waiting, outcome: CommitOutcome) -> None:
+        self._spawn(self._send(job, outcome), "send")
+
+    async def _send(self, job: Waiting, outcome: CommitOutcome) -> None:
         tracker, name = job.tracker, job.tracker.record.client_order_id
         try:
-            outcome = await self._intents.commit(tracker.record)
             if outcome is not CommitOutcome.COMMITTED:
                 await self._not_committed(job, outcome)
                 return

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from bench.depth_frames import INSTRUMENT, MID_TICKS
 from bench.figures import Benchmark, CannotRunError, Effort, Figure, percentile
+from trading.adapters.event_loop import run
 from trading.adapters.store.database_url import parse_url
 from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.fleet import FleetStore
@@ -148,7 +149,7 @@ async def _timed(url: str, effort: Effort) -> dict[str, tuple[int, list[float]]]
 def measure(effort: Effort) -> Iterator[Figure]:
     """Run a server of our own, write, and take it away."""
     with _server() as url:
-        found = asyncio.run(_timed(url, effort))
+        found = run(_timed(url, effort))
     for name, (rows, times) in found.items():
         note = f"{len(times)} commits one after the other, fsync on, rows in each: {rows}"
         yield Figure(f"{name}_p50", "ms", percentile(times, 50), note=note)
@@ -191,7 +192,7 @@ async def _split(url: str, effort: Effort) -> dict[str, list[float]]:
 def measure_commit(effort: Effort) -> Iterator[Figure]:
     """What committing before the send adds to an order that meets an idle lane, and what it goes into."""
     with _server() as url:
-        found = asyncio.run(_split(url, effort))
+        found = run(_split(url, effort))
     middle = {name: percentile(times, 50) for name, times in found.items()}
     note = f"{len(found['durable'])} commits of one intent with 20 pairs of its decision, idle lane, fsync on"
     yield Figure("commit_adds_p50", "ms", middle["durable"], COMMIT_TARGET_MS, note)

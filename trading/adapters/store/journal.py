@@ -323,7 +323,7 @@ class PostgresJournal:
 
     async def _write_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         # Of several steps of one order in a batch the last row stands; every event is kept.
-        orders = {entry.order.client_order_id: order_row(entry.order, self._instruments) for entry in entries}
+        orders = {entry.order.client_order_id: order_row(entry.order, self._instruments, True) for entry in entries}
         events = [_event_row(entry.delivery) for entry in entries if entry.delivery is not None]
         fills: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         ledger = []

@@ -36,8 +36,11 @@ def to_json(rows: object) -> str:
     return raw.decode()
 
 
-def order_row(order: OrderRecord, instruments: Mapping[str, Instrument]) -> dict[str, Any]:
-    """Return an order as JSON values, with the NUMERIC twins of its ticks and lots."""
+def order_row(order: OrderRecord, instruments: Mapping[str, Instrument], is_step: bool = False) -> dict[str, Any]:
+    """Return an order as JSON values, with the NUMERIC twins of its ticks and lots.
+
+    is_step: a step of an order. What a sent one was decided on stands since the commit of its intent: it is left out.
+    """
     instrument = _instrument(order.symbol, instruments)
     return {
         "client_order_id": order.client_order_id,
@@ -68,7 +71,7 @@ def order_row(order: OrderRecord, instruments: Mapping[str, Instrument]) -> dict
         "price": str(instrument.price(order.price_ticks)),
         "qty": str(instrument.qty(order.qty_lots)),
         "filled_qty": str(instrument.qty(order.filled_lots)),
-        "decision": order.decision,
+        "decision": () if is_step and order.sent_ns else order.decision,
     }
 
 

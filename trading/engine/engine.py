@@ -307,6 +307,11 @@ class SymbolEngine:
         return self._sync.book
 
     @property
+    def own_orders(self) -> tuple[OwnOrder, ...]:
+        """Our orders that are not over, oldest first."""
+        return self._decider.orders.active
+
+    @property
     def book_state(self) -> BookState:
         """What is known of the book."""
         return self._sync.state

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeVar, assert_never
 
-from trading.engine.book import Book
 from trading.engine.matching_models import (
     DEFAULT_LATENCY,
     DEFAULT_RULES,
@@ -18,7 +17,7 @@ from trading.engine.matching_models import (
     MatchingRules,
     QueueModel,
 )
-from trading.engine.matching_orders import Consumption, PaperOrder
+from trading.engine.matching_orders import Consumption, MatchedBook, PaperOrder
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
 from trading.model.market import MarketTrade, Side
@@ -66,7 +65,7 @@ class PaperVenue:
         self._owner_epoch = owner_epoch
         self._venue = venue
         self._rules = rules
-        self._book: Book | None = None  # None while nobody vouches for it
+        self._book: MatchedBook | None = None  # None while nobody vouches for it
         self._orders: dict[str, PaperOrder] = {}  # not over, oldest first
         self._done: dict[str, VenueOrder] = {}
         self._refused: dict[str, PlaceRejected] = {}
@@ -141,7 +140,7 @@ class PaperVenue:
         if self._under_way or self._reports:
             self._advance(now_ns)
 
-    def on_book(self, book: Book, now_ns: int) -> None:
+    def on_book(self, book: MatchedBook, now_ns: int) -> None:
         """Take the book after a change. It must be proven; it is kept by reference and read until the next call."""
         was_without = self._book is None
         self._book = book
@@ -285,7 +284,7 @@ class PaperVenue:
         order.place = QueuePlace(displayed, is_known, self.queue_model, self._rules)
         order.market_ns = book.exch_ts_ns
 
-    def _walk(self, order: PaperOrder, book: Book, now_ns: int) -> None:
+    def _walk(self, order: PaperOrder, book: MatchedBook, now_ns: int) -> None:
         side = order.intent.side
         for price_ticks, offered_lots in self._consumption.offered(book, side, order.intent.price_ticks):
             lots = min(offered_lots, order.open_lots)
@@ -294,7 +293,7 @@ class PaperVenue:
             self._consumption.take(book, side.opposite, price_ticks, lots)
             self._fill(order, price_ticks, lots, False, now_ns)
 
-    def _cross(self, resting: list[PaperOrder], side: Side, book: Book, now_ns: int) -> None:
+    def _cross(self, resting: list[PaperOrder], side: Side, book: MatchedBook, now_ns: int) -> None:
         """Fill orders that the opposite best has come to (or past), at their own price, as the maker."""
         best = book.best_ask if side is Side.BUY else book.best_bid
         for order in resting:

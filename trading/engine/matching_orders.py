@@ -1,14 +1,14 @@
 """The paper venue's own records: an order's state, and what of the displayed size our takers have used. Pure.
 
-May import `trading.model` and `trading.engine.book`.
+May import `trading.model` and `trading.engine.matching_queue`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
-from trading.engine.book import Book
 from trading.engine.matching_queue import QueuePlace
 from trading.model.market import Level, Side
 from trading.model.orders import OrderIntent, OrderStatus
@@ -16,6 +16,41 @@ from trading.model.units import ZERO
 
 WALK_DEPTH_MAX = 200
 """Levels a taker order may walk; the remainder of a larger one ends unfilled."""
+
+
+class MatchedBook(Protocol):
+    """What a paper venue reads of a book: `book.Book`, or `others_book.BookOfOthers`."""
+
+    @property
+    def exch_ts_ns(self) -> int:
+        """Venue time of the last change, ns."""
+        ...
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid."""
+        ...
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask."""
+        ...
+
+    def bids(self, depth: int) -> list[Level]:
+        """Best (highest) first, at most `depth`."""
+        ...
+
+    def asks(self, depth: int) -> list[Level]:
+        """Best (lowest) first, at most `depth`."""
+        ...
+
+    def qty_at(self, side: Side, price_ticks: int) -> int:
+        """Lots resting at a price."""
+        ...
+
+    def is_known(self, side: Side, price_ticks: int) -> bool:
+        """True when a missing level at this price is empty, not merely untold."""
+        ...
 
 
 @dataclass(slots=True)
@@ -56,7 +91,7 @@ class Consumption:
         self._is_shared = is_shared
         self._used: dict[tuple[Side, int], tuple[int, int]] = {}  # (book side, price) -> (displayed then, used)
 
-    def offered(self, book: Book, taker: Side, limit_ticks: int) -> list[Level]:
+    def offered(self, book: MatchedBook, taker: Side, limit_ticks: int) -> list[Level]:
         """Return what a taker may still take up to its limit, best level first.
 
         Args: taker: the taking order's side; limit_ticks: its price, inclusive.
@@ -72,7 +107,7 @@ class Consumption:
                 offered.append((price_ticks, lots))
         return offered
 
-    def take(self, book: Book, side: Side, price_ticks: int, lots: int) -> None:
+    def take(self, book: MatchedBook, side: Side, price_ticks: int, lots: int) -> None:
         """Use up `lots` at a level of the book's `side`."""
         if not self._is_shared:
             return
@@ -80,7 +115,7 @@ class Consumption:
         used = self._used_of(side, price_ticks, displayed)
         self._used[(side, price_ticks)] = (displayed, used + lots)
 
-    def on_book(self, book: Book) -> None:
+    def on_book(self, book: MatchedBook) -> None:
         """Drop what a change of the book has refreshed: a level that was away for a while is another one."""
         if self._used:
             self._used = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}

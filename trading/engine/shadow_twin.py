@@ -6,7 +6,8 @@ result of this symbol can be believed, and where between the two queue models th
 
 What is compared: an order counts once it is over at the venue. Its twins live exactly as long (and `GRACE_NS` more, for
 reports under way), so that a twin is never given more time than the order had. Orders that the venue never held
-(denied, rejected, not sent) do not count. Our own live order shows in the public book; the twins see it behind them.
+(denied, rejected, not sent) do not count. Our own live orders show in the public book; the twins stand in their place
+and see the book without them (`others_book`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, assert_never
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
 from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder
+from trading.engine.others_book import BookOfOthers
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconnected, MarketTrade, Side
 from trading.model.orders import (
@@ -82,6 +84,7 @@ class ShadowTwin:
             model.value: PaperVenue(instrument, model, latency, venue=f"twin-{model}", rules=rules)
             for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC)
         }
+        self._others = BookOfOthers(instrument.symbol)
         self._mirrored: dict[str, _Mirrored] = {}
         self._ending: deque[tuple[int, str]] = deque()
         self._sums = {side: _Sums() for side in SIDES}
@@ -108,12 +111,16 @@ class ShadowTwin:
 
     def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
         """Mirror what happened: market, order events, orders and cancels."""
+        for action in actions:
+            if isinstance(action, PlaceOrder):
+                self._others.expect(action.intent, engine.book)
         if isinstance(event, MarketTrade):
             for venue in self._venues.values():
                 venue.on_trade(event, now_ns)
         elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
             self._on_book(engine, now_ns)
         elif isinstance(event, Delivery):
+            self._others.look(engine.book, engine.own_orders, now_ns)
             self._on_delivery(event, now_ns)
         for action in actions:
             if isinstance(action, PlaceOrder):
@@ -126,12 +133,13 @@ class ShadowTwin:
             self._settle(self._ending.popleft()[1], now_ns)
 
     def _on_book(self, engine: SymbolEngine, now_ns: int) -> None:
-        bid, ask = engine.book.best_bid, engine.book.best_ask
-        is_proven = engine.book_state is BookState.PROVEN and bid is not None and ask is not None
+        self._others.look(engine.book, engine.own_orders, now_ns)
+        bid, ask = self._others.best_bid, self._others.best_ask
+        is_proven = engine.book_state is BookState.PROVEN
         self._mid = (bid[0] + ask[0]) / 2 if is_proven and bid is not None and ask is not None else 0.0
         for venue in self._venues.values():
-            if is_proven:
-                venue.on_book(engine.book, now_ns)
+            if self._mid:
+                venue.on_book(self._others, now_ns)
             else:
                 venue.on_book_lost(now_ns)
 

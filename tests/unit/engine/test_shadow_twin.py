@@ -11,7 +11,7 @@ from tests.engine_desk import EAGER
 from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trade
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
-from trading.engine.matching_models import NO_LATENCY, PLAIN_RULES
+from trading.engine.matching_models import NO_LATENCY, PLAIN_RULES, LatencyModel
 from trading.engine.messages import Action, CancelOrder, EngineEvent, NoteRaised, PlaceOrder, TimerFired
 from trading.engine.shadow_twin import GRACE_NS, ShadowTwin
 from trading.engine.watched_engine import WatchedEngine
@@ -36,10 +36,10 @@ PARAMS = {**EAGER, "order_quote": "25", "cooldown_s": "600", "min_depth_quote": 
 class Desk:
     """A live engine with its twin, at a market by hand."""
 
-    def __init__(self, with_twin: bool = True) -> None:
+    def __init__(self, with_twin: bool = True, latency: LatencyModel = NO_LATENCY) -> None:
         pair = instrument()
         config = self.config = SymbolConfig(pair, "spread_capture", tuple(PARAMS.items()), 1, 1, False, Decimal(500))
-        self.twin = ShadowTwin(pair, NO_LATENCY, PLAIN_RULES) if with_twin else None
+        self.twin = ShadowTwin(pair, latency, PLAIN_RULES) if with_twin else None
         self.engine = WatchedEngine(config, SymbolBootstrap(Position(SYMBOL)), (), self.twin)
         self.placed: list[OrderIntent] = []
         self.log: list[Action] = []
@@ -80,7 +80,11 @@ def test_optimism_says_which_queue_model_the_venue_was_like(is_filled: bool) -> 
     entry = desk.open()
     # 1000 lots are ahead of us, 1000 more join behind, 1000 are cancelled somewhere, 1000 trade: the pessimistic twin
     # is just not reached, the probabilistic one is.
-    desk.feed(delta(3, bids=[(9_990, 2_000)], at_ns=2 * S), delta(4, bids=[(9_990, 1_000)], at_ns=2 * S + 1))
+    own = entry.qty_lots
+    desk.feed(delta(3, bids=[(9_990, 1_000 + own)], at_ns=S + 30 * MS))
+    desk.feed(
+        delta(4, bids=[(9_990, 2_000 + own)], at_ns=2 * S), delta(5, bids=[(9_990, 1_000 + own)], at_ns=2 * S + 1)
+    )
     desk.feed(trade(9_990, 1_000, Side.SELL, 3 * S))
     if is_filled:
         desk.tell(filled(entry, entry.qty_lots, 3 * S + 2))
@@ -117,6 +121,39 @@ def test_twin_is_filled_by_the_trade_that_passed_the_live_order_by() -> None:
     assert desk.twin is not None
     found = desk.twin.report()
     assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("arrives_ms", [0, 30], ids=["before_our_order_shows", "after_our_order_shows"])
+@pytest.mark.parametrize("joins", [0, 700], ids=["alone", "with_another"])
+def test_twin_queues_where_the_live_order_does_and_not_behind_it(arrives_ms: int, joins: int) -> None:
+    desk = Desk(latency=LatencyModel(0, arrives_ms * MS, 0))
+    entry = desk.open()
+    own = entry.qty_lots
+    # The book shows our own order, then perhaps another behind it; then all but our last ten lots trade away.
+    desk.feed(delta(3, bids=[(9_990, 1_000 + own)], at_ns=S + 21 * MS), TimerFired(S + 40 * MS))
+    desk.feed(delta(4, bids=[(9_990, 1_000 + own + joins)], at_ns=S + 60 * MS))
+    desk.feed(trade(9_990, 1_000 + own - 10, Side.SELL, 2 * S))
+    desk.tell(filled(entry, own - 10, 2 * S + 1))
+    desk.feed(delta(5, bids=[(9_990, 10 + joins)], at_ns=2 * S + 2))
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, own - 10, "", 3 * S))
+    desk.feed(TimerFired(3 * S + GRACE_NS))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert found.live.fill_rate == pytest.approx(1 - 10 / own)
+    assert (found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (found.live.fill_rate,) * 2
+
+
+def test_twin_is_not_moved_on_by_the_end_of_the_order_it_stands_for() -> None:
+    desk = Desk(latency=LatencyModel(0, 30 * MS, 0))
+    entry = desk.open()
+    desk.feed(delta(3, bids=[(9_990, 1_000 + entry.qty_lots)], at_ns=S + 21 * MS), TimerFired(S + 60 * MS))
+    # Our order leaves, as the private line says first; what stood before it stands before the twin still.
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "", 2 * S))
+    desk.feed(delta(4, bids=[(9_990, 1_000)], at_ns=2 * S + 1), trade(9_990, 1_000, Side.SELL, 2 * S + 2))
+    desk.feed(TimerFired(2 * S + GRACE_NS))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert (found.live.fill_rate, found.pessimistic.fill_rate) == (0.0, 0.0)
 
 
 def test_order_that_the_venue_never_held_does_not_count() -> None:

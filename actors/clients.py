@@ -131,6 +131,10 @@ class ExecutorHandle:
         answer: MarkAnswer = await self._handle.call("mark", symbol, bid_ticks, at_ns)
         return answer
 
+    async def forgive_losses(self, symbol: str) -> None:
+        """See `ExecutorActor.forgive_losses`."""
+        await self._handle.call("forgive_losses", symbol)
+
     async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
         """See `ExecutorActor.halt`."""
         report: HaltReport = await self._handle.control("halt", scope, symbol, is_flatten, reason, timeout_s=60.0)

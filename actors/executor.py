@@ -247,6 +247,11 @@ class ExecutorActor:
         halt = core.account.halt_state(symbol)[0]
         return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders(symbol))
 
+    async def forgive_losses(self, symbol: str) -> None:
+        """Forget a symbol's losses in a row, durably: a person let it trade again. Idempotent."""
+        self.core.account.forgive_losses(symbol)
+        await self.core.guard.save_trips()
+
     # --- control --------------------------------------------------------------------------------------------------
 
     async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:

@@ -191,6 +191,7 @@ class ExecutorCore:
             self.alerts.raise_alert("alert", "limits_unreadable", str(error))
         self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl, loaded.departed_pnl)
         self.account.restore_streak(loaded.streak)
+        self.account.restore_trips(loaded.trips)
         for scope, halt_state, reason in loaded.halts:
             self.account.set_halt(scope, halt_state, reason)
         for position in loaded.positions:

@@ -13,7 +13,8 @@ May import `trading.model`, `trading.engine` and the executor's pieces. Each tri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -72,6 +73,7 @@ class Guard:
         self._since_ns: dict[str, int] = {}
         self._told: set[str] = set()
         self._saved = state.account.streak()
+        self._saved_trips = dict(state.account.trips())
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -88,6 +90,7 @@ class Guard:
         await self._positions()
         await self._drift()
         await self._save_streak()
+        await self.save_trips()
 
     # --- what stops it ------------------------------------------------------------------------------------------------
 
@@ -158,16 +161,31 @@ class Guard:
                 f"no entries until {streak.cooldown_until_ns}: {self._state.account.limits.loss_streak} losses in a row"
             )
             self._alerts.raise_alert("warning", "loss_streak", text)
-        try:
-            await self._journal.save_streak(self._keeper.lease, streak, self._clock.now_ns())
-        except FencedOut as error:
-            log.warning("streak_not_saved", reason=str(error))  # the lease's own loop tells a lapse from a loss
+        if await self._is_saved(self._journal.save_streak(self._keeper.lease, streak, self._clock.now_ns()), "streak"):
+            self._saved = streak
+
+    async def save_trips(self) -> None:
+        """Store how the symbols' round trips went, where it is not stored yet."""
+        trips = self._state.account.trips()
+        changed = tuple((symbol, record) for symbol, record in trips if self._saved_trips.get(symbol) != record)
+        if not changed or self._state.is_journal_down:
             return
+        if await self._is_saved(self._journal.save_trips(self._keeper.lease, changed, self._clock.now_ns()), "trips"):
+            self._saved_trips.update(changed)
+
+    async def _is_saved(self, write: Coroutine[Any, Any, None], what: str) -> bool:
+        try:
+            await write
+        except FencedOut as error:
+            log.warning(
+                "risk_not_saved", what=what, reason=str(error)
+            )  # the lease's own loop tells a lapse from a loss
+            return False
         except StoreError as error:
             self._state.is_journal_down = True
-            log.warning("streak_not_saved", reason=str(error))
-            return
-        self._saved = streak
+            log.warning("risk_not_saved", what=what, reason=str(error))
+            return False
+        return True
 
     # --- edges --------------------------------------------------------------------------------------------------------
 

@@ -273,6 +273,8 @@ class SymbolActor:
         self._gate.is_paused = False
         if self._engine is not None:
             self._step(self._gate.event(self._clock.now_ns()))
+            if self._link is not None:
+                self._spawn(self._link.forgive(), "forgive")
 
     async def set_params(self, values: dict[str, str]) -> None:
         """Change parameters, whole or not at all. Raises: ConfigError."""

@@ -85,8 +85,22 @@ class ExecutorLink:
         if answer.last_seq > self._engine.last_seq:
             self.reread()
         self._observe(answer.is_ready)
+        await self.forgive()
         if view.unanswered:
             await self._ask(view.unanswered)
+
+    async def forgive(self) -> None:
+        """Say that losses are forgiven, where that was not heard yet: with every mark until it is. Raises: FencedOut."""
+        if not self._gate.is_forgiveness_due:
+            return
+        try:
+            await self._executor.forgive_losses(self._symbol)
+        except FencedOut:
+            raise
+        except TradingError as error:
+            log.debug("forgiveness_lost", symbol=self._symbol, reason=str(error))
+            return
+        self._gate.is_forgiveness_due = False
 
     def reread(self) -> None:
         """Read the deliveries beyond the last one again; at most one such read is under way."""

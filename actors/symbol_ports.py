@@ -93,6 +93,10 @@ class ExecutorPort(Protocol):
         """Tell the price one could sell at now; hear where the symbol stands."""
         ...
 
+    async def forgive_losses(self, symbol: str) -> None:
+        """Say that a person let the symbol trade again: the next owner shall not be told of its losses."""
+        ...
+
 
 class SupervisorPort(Protocol):
     """The supervisor as a symbol sees it."""

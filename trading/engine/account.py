@@ -218,7 +218,7 @@ class Account:
         return self._positions.get(symbol) or Position(symbol)
 
     def trip_record(self, symbol: str) -> TripRecord:
-        """Return how a symbol's round trips went since this account was started."""
+        """Return how a symbol's round trips went."""
         return self._trips.get(symbol) or TripRecord()
 
     def positions(self) -> tuple[Position, ...]:
@@ -311,6 +311,18 @@ class Account:
     def restore_streak(self, streak: LossStreak) -> None:
         """Bring the loss streak back after a restart."""
         self._losses_in_row, self._cooldown_until_ns = streak.losses_in_row, streak.cooldown_until_ns
+
+    def trips(self) -> tuple[tuple[str, TripRecord], ...]:
+        """Return the record of every symbol that ever made a round trip, as it is stored."""
+        return tuple(self._trips.items())
+
+    def restore_trips(self, trips: Iterable[tuple[str, TripRecord]]) -> None:
+        """Bring the symbols' records back after a restart."""
+        self._trips.update(trips)
+
+    def forgive_losses(self, symbol: str) -> None:
+        """A person let the symbol trade again: its losses in a row and their pause are over; the running trip stays."""
+        self._trips[symbol] = TripRecord(gained=self.trip_record(symbol).gained)
 
     def cooldown_until_ns(self) -> int:
         """Return until when a loss streak stops entries; 0 when none did."""

@@ -30,7 +30,7 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState, Lease
 
 
@@ -149,6 +149,7 @@ class JournalState:
     day_open: EquityPoint | None = None
     peak_net_pnl: Decimal | None = None
     streak: LossStreak = LossStreak()
+    trips: tuple[tuple[str, TripRecord], ...] = ()
     has_opening: bool = False
     short: tuple[OrderRecord, ...] = ()
     departed_pnl: Decimal = Decimal(0)
@@ -219,6 +220,10 @@ class Journal(Protocol):
 
     async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
         """Replace the stored loss streak, so that a cooldown survives a restart."""
+        ...
+
+    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
+        """Replace the stored record of these symbols' round trips; those of other symbols stay."""
         ...
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:

@@ -221,3 +221,42 @@ async def test_next_owner_of_a_symbol_is_told_of_its_losses(system: System) -> N
     trips = (await system.executor.attach_symbol("BTCUSDT", "run-2", 2, "next")).bootstrap.trips
     assert (trips.losses_in_row, trips.gained) == (2, 0)
     assert 0 < trips.ended_ns <= system.clock.now_ns()
+
+
+async def lose(system: System, number: int) -> None:
+    """Buy, and sell lower."""
+    entry = system.intent(number)
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 1000)
+    await settle()
+    loss = replace(
+        system.intent(number + 1, Side.SELL, 1000, BID - 100, Purpose.EXIT), client_order_id=f"mx-l-{number}"
+    )
+    await submit(system, loss)
+    system.venue.fill(loss.client_order_id, 1000)
+    await settle()
+
+
+async def test_symbols_losses_survive_a_restart_of_the_executor_until_they_are_forgiven(system: System) -> None:
+    await lose(system, 1)
+    await lose(system, 3)
+    held = system.executor.core.account.trip_record("BTCUSDT")
+    await look(system)
+    await system.crash("owner-2")
+    trips = (await system.executor.attach_symbol("BTCUSDT", "run-2", 2, "next")).bootstrap.trips
+    assert trips == held
+    assert trips.losses_in_row == 2
+    await system.executor.forgive_losses("BTCUSDT")
+    await system.crash("owner-3")  # no look of the guard in between: it is stored at once
+    trips = (await system.executor.attach_symbol("BTCUSDT", "run-3", 3, "next")).bootstrap.trips
+    assert (trips.losses_in_row, trips.ended_ns) == (0, 0)
+
+
+async def test_record_of_round_trips_that_could_not_be_stored_is_stored_later(system: System) -> None:
+    await lose(system, 1)
+    system.journal.is_down = True
+    await look(system)
+    system.journal.is_down = False
+    await system.executor.core.halts.poll()
+    await look(system)
+    assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 1

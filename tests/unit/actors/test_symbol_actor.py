@@ -51,6 +51,8 @@ class FakeExecutor:
         self.halt = HaltState.ACTIVE
         self.is_ready = True
         self.mark_errors: list[TradingError] = []
+        self.is_away = False
+        self.forgiven: list[str] = []
 
     async def attach_symbol(self, symbol: str, run_id: str, run_number: int, owner: str) -> SymbolAttachment:
         bootstrap = SymbolBootstrap(Position("BTCUSDT"), self.open_orders, 0, HaltState.ACTIVE)
@@ -67,6 +69,11 @@ class FakeExecutor:
         if self.mark_errors:
             raise self.mark_errors.pop(0)
         return MarkAnswer(0, self.halt, self.is_ready)
+
+    async def forgive_losses(self, symbol: str) -> None:
+        if self.is_away:
+            raise NotRunning("the executor is away")
+        self.forgiven.append(symbol)
 
 
 class HungSupervisor:
@@ -178,6 +185,22 @@ async def test_halted_symbol_proposes_no_entries_until_the_halt_is_lifted(halt: 
         shell.executor.halt = HaltState.ACTIVE
         await actor._link.mark()
         assert actor._engine.view().is_enabled
+
+
+async def test_resume_tells_the_executor_that_losses_are_forgiven_again_until_it_has_heard() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+        await actor._link.mark()
+        assert shell.executor.forgiven == []  # nobody forgave anything: a start does not
+        await actor.pause("by hand")
+        shell.executor.is_away = True
+        await actor.resume()
+        await settle()
+        assert shell.executor.forgiven == []
+        shell.executor.is_away = False
+        await actor._link.mark()
+        await actor._link.mark()
+        assert shell.executor.forgiven == ["BTCUSDT"]
 
 
 async def test_pause_outlasts_a_halt() -> None:

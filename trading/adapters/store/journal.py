@@ -31,6 +31,8 @@ from trading.adapters.store.journal_rows import (
     position_row,
     storable_text,
     to_json,
+    trips_from_text,
+    trips_to_text,
     uncommitted,
 )
 from trading.adapters.store.lane import Lane, Rows
@@ -38,7 +40,7 @@ from trading.engine.ports import EquityPoint, JournalEntry, JournalState, Ledger
 from trading.model.errors import ConfigError, FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, VenueBalance
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState, Lease
 
 # An audit reads every fill of the account.
@@ -237,6 +239,10 @@ class PostgresJournal:
         """Replace the stored loss streak, so that a cooldown survives a restart."""
         await self._save_risk(lease, "streak", {name: str(value) for name, value in asdict(streak).items()}, now_ns)
 
+    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
+        """Replace the stored record of these symbols' round trips."""
+        await self._save_risk(lease, "trips", {symbol: trips_to_text(record) for symbol, record in trips}, now_ns)
+
     async def _save_risk(self, lease: Lease, kind: str, chosen: dict[str, str], now_ns: int) -> None:
         values = self._values(lease, kind=kind, names=list(chosen), values=list(chosen.values()), at_ns=now_ns)
         await self._leased(self._control, lease, sql.SAVE_RISK, values)
@@ -257,8 +263,7 @@ class PostgresJournal:
     async def load(self, account: str) -> JournalState:
         """Read the state of the account. Call it while holding the lease: then nobody writes between the queries."""
         key = {"account": account}
-        day_start_ns = int((await self._reads.read(sql.DAY_START_NS, {}))[0][0])
-        today = {**key, "day_start_ns": day_start_ns}
+        today = {**key, "day_start_ns": int((await self._reads.read(sql.DAY_START_NS, {}))[0][0])}
         unfinished = await self._reads.read(sql.READ_UNFINISHED, key)
         short = await self._reads.read(sql.READ_SHORT, key)
         positions = await self._reads.read(sql.READ_POSITIONS, key)
@@ -266,6 +271,7 @@ class PostgresJournal:
         limits = await self._reads.read(sql.READ_RISK, {**key, "kind": "limit"})
         streak = await self._reads.read(sql.READ_RISK, {**key, "kind": "streak"})
         pnl = await self._reads.read(sql.READ_RISK, {**key, "kind": "pnl"})
+        trips = await self._reads.read(sql.READ_RISK, {**key, "kind": "trips"})
         balances = await self._reads.read(sql.READ_BALANCES, key)
         ledger_totals = await self._reads.read(sql.READ_LEDGER_TOTALS, key)
         symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
@@ -287,6 +293,7 @@ class PostgresJournal:
             day_open=EquityPoint(*day_open[0]) if day_open else None,
             peak_net_pnl=peak_net_pnl,
             streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
+            trips=tuple((symbol, trips_from_text(value)) for symbol, value, _ in trips),
             has_opening=has_opening,
             short=tuple(order_from_row(row) for row in short),
             departed_pnl=next((Decimal(value) for name, value, _ in pnl if name == "departed"), Decimal(0)),

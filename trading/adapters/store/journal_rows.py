@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from trading.model.errors import InvariantViolated
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState
 
 # What the statements select of an order, in this order; the fields of `OrderRecord` but for the decision.
@@ -218,3 +219,14 @@ def instrument_row(item: Instrument) -> dict[str, Any]:
         "taker_fee_rate": str(item.taker_fee_rate),
         "exclusion": item.exclusion,
     }
+
+
+def trips_to_text(record: TripRecord) -> str:
+    """Return a record of round trips as one text, the way it is stored."""
+    return f"{record.losses_in_row} {record.ended_ns} {record.gained}"
+
+
+def trips_from_text(text: str) -> TripRecord:
+    """Read what `trips_to_text` wrote."""
+    losses, ended_ns, gained = text.split()
+    return TripRecord(int(losses), int(ended_ns), Decimal(gained))

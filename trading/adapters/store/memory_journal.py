@@ -21,7 +21,7 @@ from trading.engine.ports import EquityPoint, JournalEntry, JournalState, Ledger
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, OrderStatus, Purpose, VenueBalance
-from trading.model.position import Position
+from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, day_start_ns
 
@@ -60,6 +60,7 @@ class MemoryJournal:
         self._departed = ZERO
         self._equity: list[EquityPoint] = []
         self._streaks: list[LossStreak] = []
+        self._trips: dict[str, TripRecord] = {}
 
     @property
     def ledger(self) -> tuple[LedgerLine, ...]:
@@ -240,6 +241,12 @@ class MemoryJournal:
         self._streaks.append(streak)
         self._answer()
 
+    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
+        """Replace the stored record of these symbols' round trips."""
+        self._check_lease(lease)
+        self._trips.update(trips)
+        self._answer()
+
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:
         """Append a point to the P&L curve."""
         self._check_lease(lease)
@@ -274,6 +281,7 @@ class MemoryJournal:
             day_open=self._day_open(day_start),
             peak_net_pnl=max((point.net_pnl for point in self._equity), default=None),
             streak=self._streaks[-1] if self._streaks else LossStreak(),
+            trips=tuple(sorted(self._trips.items())),
             has_opening=any(line.kind == "opening" for line in self._ledger),
             short=tuple(order for order in over if order.venue_filled_lots > order.filled_lots),
             departed_pnl=self._departed,

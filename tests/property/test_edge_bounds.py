@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.engine.edge import EdgeTerms, RoundTrip, entry_edge, leg_edge
+from trading.engine.edge import EdgeTerms, RoundTrip, entry_edge, leg_edge, taker_exit_share
 
 EPSILON = 1e-9
 
@@ -130,3 +130,18 @@ def test_round_trip_that_ends_passively_is_the_sum_of_its_legs(
         leg_edge(whole.quoted, depth, fee, cost) for depth, cost in zip(depths, (adverse, exit_adverse), strict=True)
     ]
     assert abs(whole.net - sum(leg.net for leg in legs)) <= EPSILON * (1.0 + abs(whole.quoted) + abs(whole.net))
+
+
+POSITIVE = st.floats(0.0, 1_000.0)
+
+
+@given(st.floats(0.0, 1.0), POSITIVE, POSITIVE, POSITIVE, POSITIVE, POSITIVE, st.floats(0.0, 100.0))
+def test_share_of_taker_exits_is_a_share_and_falls_with_distance_and_flow_and_rises_with_volatility(
+    most: float, stop: float, volatility: float, patience: float, rate: float, timeout: float, more: float
+) -> None:
+    share = taker_exit_share(most, stop, volatility, patience, rate, timeout)
+    assert 0.0 <= share <= most
+    if volatility > 0.0 and stop > 0.0:  # below, nothing is known, and the most is assumed
+        assert close_or_less(taker_exit_share(most, stop + more, volatility, patience, rate, timeout), share)
+        assert close_or_less(taker_exit_share(most, stop, volatility, patience, rate + more, timeout), share)
+        assert close_or_less(share, taker_exit_share(most, stop, volatility + more, patience, rate, timeout))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from math import inf
+from math import exp, inf
 from typing import NamedTuple
 
 from trading.model.market import Side
@@ -126,6 +126,27 @@ def leg_edge(
     )
 
 
+def taker_exit_share(
+    most: float, stop_bps: float, volatility_bps: float, patience_s: float, trades_per_s: float, timeout_s: float
+) -> float:
+    """Return the share of exits expected to be a taker's before there is evidence, 0..`most`.
+
+    A passive exit fails when the mid falls to the stop first, or nobody comes in time. By Kolmogorov's inequality a
+    random walk reaches a distance d within T with a chance of at most sigma^2 T / d^2; that no buyer comes until the
+    timeout, of those who come as a Poisson flow, has the chance exp(-rate * timeout).
+
+    Args:
+        most: the answer where the bound says more, or volatility is not known (0). stop_bps: distance of the stop.
+        volatility_bps: of the mid over one second. patience_s: how long the exit may wait at its price, T.
+        trades_per_s: market trades that could fill it. timeout_s: after it the position is sold to the bid.
+    """
+    if volatility_bps <= 0.0 or stop_bps <= 0.0:
+        return most
+    distance = stop_bps / volatility_bps  # in standard deviations of a second
+    reached = patience_s / (distance * distance) if distance > 1e-9 else most
+    return min(most, reached + exp(-trades_per_s * timeout_s))
+
+
 class Markout(NamedTuple):
     """Mean move of the mid against a passive fill, bps, and the weight of evidence behind it (decayed samples)."""
 
@@ -144,8 +165,6 @@ class MarkoutEstimator:
     """
 
     PENDING_MAX = 1024
-    OWN_WEIGHT = 5.0
-    """An own fill says more of our own fills than a stranger's trade does."""
 
     def __init__(self, half_life: float = 200.0, gap_ns: int = 100 * NS_PER_MS) -> None:
         self._decay = 0.5 ** (1.0 / half_life)
@@ -226,13 +245,12 @@ class MarkoutEstimator:
         return Markout(worst_bps, worst_evidence)
 
     def _open(self, side: Side, mid_ticks: float, is_own: bool, now_ns: int) -> None:
-        weight = self.OWN_WEIGHT if is_own else 1.0
         since_ns = now_ns - self._last_open_ns[(side, is_own)]
         self._last_open_ns[(side, is_own)] = now_ns
         for horizon in HORIZONS_NS:
             pending = self._pending[(side, horizon)]
             if len(pending) < self.PENDING_MAX:
-                pending.append((now_ns + horizon, mid_ticks, weight * min(1.0, since_ns / horizon)))
+                pending.append((now_ns + horizon, mid_ticks, min(1.0, since_ns / horizon)))
                 self._count += 1
         first_due = now_ns + HORIZONS_NS[0]
         if self._count <= len(HORIZONS_NS) or first_due < self._next_due_ns:

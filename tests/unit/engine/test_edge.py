@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import exp
+
 import pytest
 
-from trading.engine.edge import HORIZONS_NS, ExitMix, MarkoutEstimator, RoundTrip, entry_edge
+from trading.engine.edge import HORIZONS_NS, ExitMix, MarkoutEstimator, RoundTrip, entry_edge, taker_exit_share
 from trading.model.market import Side
 
 MS = 1_000_000
@@ -39,14 +41,16 @@ def test_markout_of_a_market_sell_that_was_followed_by_a_fall_is_adverse_to_a_bu
     assert estimator.estimate(Side.SELL, HORIZONS_NS[2]).weight == 0.0
 
 
-def test_markout_of_an_own_fill_weighs_more_than_a_strangers() -> None:
+def test_own_fills_are_not_diluted_by_the_many_trades_of_strangers_at_a_long_horizon() -> None:
     estimator = MarkoutEstimator(half_life=1e9)
-    estimator.on_own_fill(Side.BUY, 10_000.0, 0)
-    estimator.advance(9_988.0, S)
-    assert estimator.estimate(Side.BUY, HORIZONS_NS[1]).weight == pytest.approx(estimator.OWN_WEIGHT)
-    estimator.on_market_trade(Side.SELL, 10_000.0, 2 * S)
-    estimator.advance(10_000.0, 3 * S)
-    assert estimator.estimate(Side.BUY, HORIZONS_NS[1]).mean_bps == pytest.approx(12.0 * 5 / 6)
+    for step in range(1_000):  # strangers trade ten times a second, we are filled every ten seconds
+        if step % 100 == 0:
+            estimator.on_own_fill(Side.BUY, 10_000.0, step * 100 * MS)
+        estimator.on_market_trade(Side.SELL, 10_000.0, step * 100 * MS)
+    estimator.advance(9_990.0, 200 * S)
+    own, strangers = 10.0, [1 + 999 * part for part in (1.0, 0.1, 0.01)]
+    weights = [estimator.estimate(Side.BUY, horizon).weight for horizon in HORIZONS_NS]
+    assert weights == pytest.approx([own + number for number in strangers])
 
 
 def test_markouts_with_overlapping_windows_weigh_only_what_is_new() -> None:
@@ -91,14 +95,14 @@ def test_exit_mix_counts_parts_of_an_exit_as_parts() -> None:
     assert mix.maker_ratio(0.8, 10) == pytest.approx(8 / 11)
 
 
-def test_own_fill_weighs_its_full_weight_just_after_the_trade_that_made_it_and_starts_before_its_sweep() -> None:
+def test_own_fill_weighs_a_whole_sample_just_after_the_trade_that_made_it_and_starts_before_its_sweep() -> None:
     estimator = MarkoutEstimator(half_life=1e9)
     estimator.on_market_trade(Side.SELL, 10_000.0, S)
     estimator.on_own_fill(Side.BUY, 9_990.0, S + 5 * MS)  # told when the book has moved already
     estimator.advance(9_990.0, 60 * S)
     for horizon in HORIZONS_NS:
         found = estimator.estimate(Side.BUY, horizon)
-        assert found.weight == pytest.approx(1.0 + estimator.OWN_WEIGHT)
+        assert found.weight == pytest.approx(2.0)
         assert found.mean_bps == pytest.approx(10.0)
 
 
@@ -107,7 +111,7 @@ def test_own_fills_of_one_sweep_weigh_as_one() -> None:
     for part in range(5):
         estimator.on_own_fill(Side.BUY, 10_000.0, S + part * MS)
     estimator.advance(10_000.0, 60 * S)
-    assert estimator.estimate(Side.BUY, HORIZONS_NS[2]).weight == pytest.approx(estimator.OWN_WEIGHT, rel=1e-3)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[2]).weight == pytest.approx(1.0, rel=1e-2)
 
 
 def test_own_fill_without_a_trade_of_late_starts_from_the_mid_as_it_is() -> None:
@@ -116,4 +120,11 @@ def test_own_fill_without_a_trade_of_late_starts_from_the_mid_as_it_is() -> None
     estimator.advance(10_500.0, 20 * S)
     estimator.on_own_fill(Side.BUY, 10_000.0, 20 * S)
     estimator.advance(9_990.0, 60 * S)
-    assert estimator.estimate(Side.BUY, HORIZONS_NS[0]).mean_bps == pytest.approx(10.0 * 5 / 6)
+    assert estimator.estimate(Side.BUY, HORIZONS_NS[0]).mean_bps == pytest.approx(10.0 / 2)
+
+
+def test_share_of_taker_exits_is_what_a_random_walk_and_an_empty_market_bring_and_at_most_what_is_assumed() -> None:
+    assert taker_exit_share(0.2, 8.0, 0.5, 6.0, 2.0, 45.0) == pytest.approx(0.25 * 6 / 64)
+    assert taker_exit_share(0.2, 8.0, 3.0, 6.0, 2.0, 45.0) == 0.2
+    assert taker_exit_share(0.2, 8.0, 0.1, 6.0, 0.1, 30.0) == pytest.approx(0.01 * 6 / 64 + exp(-3.0))
+    assert taker_exit_share(0.2, 8.0, 0.0, 6.0, 2.0, 45.0) == 0.2  # nothing is known yet

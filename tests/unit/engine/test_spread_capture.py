@@ -141,7 +141,7 @@ def test_entry_into_a_volatile_market_is_refused() -> None:
 def test_entry_after_bad_markouts_is_refused_by_the_edge() -> None:
     measures = warm_measures()
     for step in range(60):
-        now_ns = START + step * S
+        now_ns = START + step * 10 * S
         measures.markouts.on_own_fill(Side.BUY, 10_000.0, now_ns)
         measures.markouts.advance(9_980.0, now_ns + HORIZONS_NS[2])
     assert strategy().decide(view()).quotes
@@ -199,7 +199,7 @@ def test_exit_reason_is_the_first_in_order_of_priority(bid_ticks: int, spread: i
 
 def test_taker_exit_is_bounded_below_the_bid() -> None:
     quote = only(strategy(taker_bound_bps="20").decide(view(250, 9_991, now_ns=START + 46 * S)))
-    assert quote.price_ticks == int(9_990 * 0.998)
+    assert quote.price_ticks == 9_971  # 9970.02, rounded up
 
 
 def test_window_close_sells_at_once() -> None:

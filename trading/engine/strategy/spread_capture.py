@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
-from trading.engine.edge import BPS_PER_ONE, EdgeTerms, Markout, RoundTrip, entry_edge
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, Markout, RoundTrip, entry_edge, taker_exit_share
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
 from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_exits import (
@@ -233,12 +233,12 @@ class SpreadCapture:
 
     def _best_entry(self, view: StrategyView, floor_bps: float) -> _Entry | None:
         """Return the most aggressive price, inside or at the bid, whose net edge clears the floor."""
-        parameters, measures = self.parameters, view.measures
+        parameters = self.parameters
         bid_ticks, ask_ticks = view.bid[0], view.ask[0]
         room = (ask_ticks - bid_ticks - 1) // 2  # >= 0: the book is not crossed
         improve = min(parameters.entry_improve_ticks, room)
         exit_ticks = ask_ticks - min(parameters.exit_improve_ticks, room)
-        passive = measures.exit_mix.maker_ratio(parameters.maker_exit_prior, parameters.maker_exit_weight)
+        passive = self._maker_exit_ratio(view)
         adverse_bps, samples = self._adverse(view, Side.BUY)
         exit_adverse_bps, _ = self._adverse(view, Side.SELL)
         for entry_ticks in (bid_ticks + improve, bid_ticks) if improve else (bid_ticks,):
@@ -254,6 +254,19 @@ class SpreadCapture:
             if edge.net >= floor_bps:
                 return _Entry(entry_ticks, edge)
         return None
+
+    def _maker_exit_ratio(self, view: StrategyView) -> float:
+        """Return the share of exits expected to be passive: from the market at first, ever more from our own exits."""
+        parameters, measures = self.parameters, view.measures
+        taker = taker_exit_share(
+            1.0 - parameters.maker_exit_prior,
+            max(parameters.stop_loss_bps, parameters.stop_loss_spreads * measures.normal_spread_bps),
+            measures.volatility_bps,
+            parameters.patience_s,
+            measures.trades_per_minute(view.now_ns) / 120.0,  # half of them buy
+            parameters.timeout_s,
+        )
+        return measures.exit_mix.maker_ratio(1.0 - taker, parameters.maker_exit_weight)
 
     def _adverse(self, view: StrategyView, side: Side) -> Markout:
         """Return the expected adverse selection of a passive order, bps, and the evidence behind it."""

@@ -82,13 +82,19 @@ class SpreadCaptureParameters:
     streak_pause_s: float = parameter(300.0, "s", "the long pause", 0, 86_400)
     # --- what the edge assumes ---
     adverse_horizon: str = parameter(
-        "worst", "", "markout horizon in s that counts, or the worst of the three", choices=HORIZON_CHOICES
+        "10", "", "markout horizon in s that counts, or the worst of the three", choices=HORIZON_CHOICES
     )
     adverse_prior_spreads: float = parameter(
         0.25, "spreads", "adverse selection assumed before there is evidence, as a share of the quoted spread", 0, 10
     )
     adverse_prior_weight: float = parameter(20.0, "samples", "how many samples that assumption is worth", 0, 10_000)
-    maker_exit_prior: float = parameter(0.8, "ratio", "share of passive exits assumed at first", 0, 1)
+    maker_exit_prior: float = parameter(
+        0.8,
+        "ratio",
+        "least share of passive exits assumed at first; more where volatility hardly reaches the stop",
+        0,
+        1,
+    )
     maker_exit_weight: float = parameter(10.0, "exits", "how many exits that assumption is worth", 0, 10_000)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from trading.adapters.clock import Clock
 from trading.engine.reconcile import OUR_PREFIX
 from trading.model.market import Side
 from trading.model.orders import OrderIntent, OrderType, Purpose
-from trading.model.units import BPS, NS_PER_S, base36, ms_from_ns
+from trading.model.units import NS_PER_S, base36, lowest_sale_ticks, ms_from_ns
 
 # How often an unfilled rest is offered again, and the longest wait for one offer.
 ATTEMPTS_MAX = 3
@@ -118,7 +118,7 @@ class Flattener:
         account = self._state.account
         bid_ticks = account.bid_ticks(symbol, self._clock.now_ns()) or 1
         instrument = self._state.instruments[symbol]
-        price_ticks = _bounded(bid_ticks, self._settings.flatten_bound_bps)
+        price_ticks = lowest_sale_ticks(bid_ticks, self._settings.flatten_bound_bps)
         lots = instrument.qty_lots_floor(account.position(symbol).qty)
         return lots > 0 and (bid_ticks == 1 or lots >= instrument.min_lots(price_ticks))
 
@@ -144,7 +144,7 @@ class Flattener:
                     symbol=symbol,
                     side=Side.SELL,
                     type=OrderType.IOC,
-                    price_ticks=_bounded(bid_ticks, self._settings.flatten_bound_bps),
+                    price_ticks=lowest_sale_ticks(bid_ticks, self._settings.flatten_bound_bps),
                     qty_lots=lots,
                     purpose=Purpose.EXIT,
                     created_ns=now_ns,
@@ -156,7 +156,3 @@ class Flattener:
                 "",
             )
         return offered
-
-
-def _bounded(bid_ticks: int, bound_bps: int) -> int:
-    return max(1, int(bid_ticks * (BPS - bound_bps) / BPS))

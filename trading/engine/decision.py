@@ -24,7 +24,7 @@ from trading.engine.strategy.registry import SymbolParameters, build, parse_para
 from trading.model.market import BestQuote, BookState, Level, Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, Refusal
 from trading.model.position import Position
-from trading.model.units import BPS, NS_PER_S
+from trading.model.units import NS_PER_S, lowest_sale_ticks
 
 QUOTE_MAX_AGE_NS = 2 * NS_PER_S
 """How old a book-ticker quote may be to sell against while the book itself is not proven."""
@@ -276,12 +276,11 @@ class Decider:
         return ()
 
     def _flatten_quote(self, bid_ticks: int, reason: str) -> DesiredQuote:
-        bound = self.parameters.risk.risk_taker_bound_bps
         return DesiredQuote(
             side=Side.SELL,
             purpose=Purpose.EXIT,
             type=OrderType.IOC,
-            price_ticks=max(1, int(bid_ticks * (BPS - bound) / BPS)),
+            price_ticks=self._bound_ticks(bid_ticks),
             qty_lots=self.held_lots,
             reason=reason,
             requote=Requote(0, 1),
@@ -289,9 +288,10 @@ class Decider:
         )
 
     def _is_sellable(self, price_ticks: int) -> bool:
-        bound = self.parameters.risk.risk_taker_bound_bps
-        at_bound = max(1, int(price_ticks * (BPS - bound) / BPS))
-        return self.held_lots >= self._instrument.min_lots(at_bound)
+        return self.held_lots >= self._instrument.min_lots(self._bound_ticks(price_ticks))
+
+    def _bound_ticks(self, bid_ticks: int) -> int:
+        return lowest_sale_ticks(bid_ticks, float(self.parameters.risk.risk_taker_bound_bps))
 
     def _cost_ticks(self) -> int:
         return max(1, int(self.position.avg_price / self._instrument.tick_size))

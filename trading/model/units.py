@@ -7,6 +7,7 @@ Time inside is integer nanoseconds UTC. Money inside is `Decimal`; prices and qu
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from math import ceil
 
 from trading.model.errors import ConfigError
 
@@ -23,6 +24,7 @@ UNITS_MAX = 2**63 - 1
 ZERO = Decimal(0)
 ONE = Decimal(1)
 BPS = Decimal(10_000)
+_ROUNDING = 1e-9  # of float arithmetic, in ticks
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -39,6 +41,14 @@ def ms_from_ns(time_ns: int) -> int:
 def day_start_ns(now_ns: int) -> int:
     """Return the start of the UTC day that holds `now_ns`, in ns."""
     return now_ns - now_ns % NS_PER_DAY
+
+
+def lowest_sale_ticks(bid_ticks: int, bound_bps: float) -> int:
+    """Return the lowest price of a sale that may be at most `bound_bps` below the bid, rounded up: 1..bid_ticks.
+
+    Rounded down, a bound of 20 bps on a bid of ten ticks would give away a tenth.
+    """
+    return max(1, min(bid_ticks, ceil(bid_ticks * (1.0 - bound_bps * 1e-4) - _ROUNDING)))
 
 
 def parse_decimal(text: str, name: str) -> Decimal:

@@ -279,7 +279,7 @@ def test_drain_with_flatten_sells_by_a_bounded_taker_order() -> None:
     desk.play(TimerFired(2 * S + 300 * MS), 2 * S + 300 * MS)
     flatten = desk.intents[-1]
     assert (flatten.type, flatten.side, flatten.purpose) == (OrderType.IOC, Side.SELL, Purpose.EXIT)
-    assert flatten.price_ticks == int(9_990 * 0.995)
+    assert flatten.price_ticks == 9_941  # 9940.05, rounded up
     seen = desk.engine.view()
     assert (seen.held_lots, seen.is_drained) == (0, True)
 

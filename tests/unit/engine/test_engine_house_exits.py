@@ -40,7 +40,7 @@ def test_long_without_proof_sells_after_a_while_against_a_fresh_ticker_only() ->
     desk.play(BestQuote(SYMBOL, 0, (9_970, 5), (9_990, 5), 14 * S, 14 * S), 14 * S)
     actions = desk.engine.step(TimerFired(14 * S), 14 * S)
     (place,) = [action for action in actions if isinstance(action, PlaceOrder)]
-    assert (place.intent.type, place.intent.price_ticks) == (OrderType.IOC, int(9_970 * 0.995))
+    assert (place.intent.type, place.intent.price_ticks) == (OrderType.IOC, 9_921)
 
 
 def test_long_without_proof_holds_when_told_to() -> None:
@@ -64,7 +64,7 @@ def test_long_when_the_asks_vanish_is_sold_at_once_to_the_proven_bid(patience_s:
     order = desk.intents[-1]
     assert (order.side, order.type) == (Side.SELL, OrderType.IOC)
     assert dict(order.decision)["reason"] == "market_maker_gone"
-    assert order.price_ticks == int(9_990 * 0.995)
+    assert order.price_ticks == 9_941  # 9940.05, rounded up
     assert desk.engine.view().held_lots == 0
     assert desk.engine.view().current_refusals == ("one_sided_book",)
 

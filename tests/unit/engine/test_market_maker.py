@@ -257,7 +257,7 @@ def test_stop_sells_everything_by_a_bounded_taker_and_pauses_the_bids() -> None:
     stopped = machine.decide(view(300, avg_ticks=10_045))  # the bid is 55 bps below cost
     (quote,) = stopped.quotes
     assert (quote.type, quote.qty_lots, quote.is_urgent, quote.reason) == (OrderType.IOC, 300, True, "stop_loss")
-    assert quote.price_ticks == int(9_990 * 0.998)
+    assert quote.price_ticks == 9_971  # 9970.02, rounded up
     assert stopped.machine_state == "STOPPING"
     still = machine.decide(view(100, avg_ticks=9_995, now_ns=START + S))
     assert [item.reason for item in still.quotes] == ["stop_loss"]  # what was begun is ended

@@ -20,7 +20,7 @@ from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Re
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import OrderType, Purpose, Refusal
-from trading.model.units import NS_PER_MS, NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S, lowest_sale_ticks
 
 MIN_NOTIONALS_AT_STOP = 2
 """A bid is worth at least twice the minimum order at the stop, or what it buys could not be sold in two parts."""
@@ -211,7 +211,7 @@ class MarketMaker:
         return max(parameters.stop_loss_bps, parameters.stop_loss_spreads * view.measures.normal_spread_bps)
 
     def _bound_ticks(self, view: StrategyView) -> int:
-        return max(1, int(view.bid[0] * (1.0 - self.parameters.taker_bound_bps / BPS_PER_ONE)))
+        return lowest_sale_ticks(view.bid[0], self.parameters.taker_bound_bps)
 
     def _stop_quote(self, view: StrategyView) -> DesiredQuote:
         return DesiredQuote(

@@ -16,7 +16,7 @@ from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.market import Side
 from trading.model.orders import OrderType, Purpose
-from trading.model.units import NS_PER_MS, NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S, lowest_sale_ticks
 
 
 class ExitReason(StrEnum):
@@ -88,7 +88,7 @@ def exit_reason(parameters: SpreadCaptureParameters, holding: Holding, now_ns: i
 
 def taker_bound_ticks(parameters: SpreadCaptureParameters, bid_ticks: int) -> int:
     """Return the lowest price a taker exit accepts; what cannot be ordered at it cannot be stopped: it is dust."""
-    return max(1, int(bid_ticks * (1.0 - parameters.taker_bound_bps / BPS_PER_ONE)))
+    return lowest_sale_ticks(bid_ticks, parameters.taker_bound_bps)
 
 
 def exit_quote(

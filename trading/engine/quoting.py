@@ -31,6 +31,9 @@ OPS_OF_A_MOVE = 2
 
 _PURPOSES = (Purpose.EXIT, Purpose.ENTRY)
 
+SELF_TRADE_PATIENCE_NS = NS_PER_S
+"""How long an exit waits for the end of our own buy that it would meet, once that was asked for. Then it goes out."""
+
 PAUSE_NO_NS = {Purpose.ENTRY: NS_PER_S, Purpose.EXIT: 500 * NS_PER_MS}
 PAUSE_NO_MAX_NS = {Purpose.ENTRY: 15 * NS_PER_S, Purpose.EXIT: 4 * NS_PER_S}
 """After a no (denied or rejected) the slot waits, twice as long each time; exits are retried sooner."""
@@ -76,6 +79,7 @@ class Quoting:
         Args: desired: at most one per slot. orders: ours that are not over.
         Guarantees: what is not wanted is cancelled now, whatever the budget says; moves and placements wait for it,
         urgent ones excepted. While an exit waits for it, no entry takes from it: what reduces goes before what opens.
+        An exit that would meet our own buy has that cancelled first; no buy is placed beside an exit it would meet.
         """
         if not desired and not orders:
             return NOTHING
@@ -84,6 +88,7 @@ class Quoting:
         places: list[DesiredQuote] = []
         kept = 0  # operations that an entry has to leave to the exits
         is_held_back = False
+        in_the_way: set[str] = set()  # our own buys that an exit would meet
         for purpose in _PURPOSES:
             busy: set[Slot] = set()
             for order in orders:
@@ -93,7 +98,7 @@ class Quoting:
                 busy.add(slot)
                 if not order.is_resting_type:
                     continue  # it ends by itself
-                quote = wanted.get(slot)
+                quote = wanted.get(slot) if order.client_order_id not in in_the_way else None
                 if order.is_cancel_requested:
                     if self._is_cancel_due_again(order, now_ns):
                         cancels.append((order, "asked again"))
@@ -113,7 +118,11 @@ class Quoting:
             for slot, quote in wanted.items():
                 if slot[1] is not purpose or slot in busy or now_ns < self._pause_of(slot).until_ns:
                     continue
-                if quote.is_urgent:
+                if met := _own_met(quote, orders, now_ns):
+                    in_the_way |= met
+                elif any(_is_meeting(quote, placed.side, placed.price_ticks) for placed in places):
+                    continue
+                elif quote.is_urgent:
                     self._spend(1, now_ns)
                     places.append(quote)
                 elif self._bucket.tokens(now_ns) >= 1 + kept and self._bucket.try_take(1, now_ns):
@@ -183,3 +192,19 @@ def _move_reason(order: OwnOrder, quote: DesiredQuote, now_ns: int) -> str:
     if quote.requote.max_age_ns and age_ns >= quote.requote.max_age_ns:
         return "renewed"
     return ""
+
+
+def _own_met(quote: DesiredQuote, orders: tuple[OwnOrder, ...], now_ns: int) -> set[str]:
+    """Return our own orders that a quote would trade with, were it to arrive before their end; their ids."""
+    return {
+        order.client_order_id
+        for order in orders
+        if order.is_resting_type
+        and _is_meeting(quote, order.side, order.price_ticks)
+        and not 0 < order.cancel_requested_ns <= now_ns - SELF_TRADE_PATIENCE_NS
+    }
+
+
+def _is_meeting(quote: DesiredQuote, side: Side, price_ticks: int) -> bool:
+    """Return whether a quote would trade with an order of this side and price."""
+    return quote.side is not side and (quote.price_ticks - price_ticks) * quote.side.sign >= 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.market_scenes import MS, S
-from trading.engine.quoting import CANCEL_RETRY_NS, Quoting
+from trading.engine.quoting import CANCEL_RETRY_NS, SELF_TRADE_PATIENCE_NS, Quoting
 from trading.engine.risk import SymbolRiskLimits
 from trading.engine.strategy.protocol import DesiredQuote, OwnOrder, Requote
 from trading.model.market import Side
@@ -217,3 +217,33 @@ def test_exit_is_placed_before_an_entry_when_one_operation_is_left() -> None:
     planner = quoting(ops_per_s=0.5, burst=2)
     planner.plan((BUY,), (), 0)
     assert planner.plan((BUY, SELL), (), 0).places == (SELL,)
+
+
+@pytest.mark.parametrize("quote", [TAKE, SELL._replace(price_ticks=100)], ids=["taker", "passive"])
+def test_exit_that_would_meet_our_own_buy_waits_for_its_end(quote: DesiredQuote) -> None:
+    planner, entry = quoting(), working(BUY)
+    first = planner.plan((quote,), (entry,), 2 * S)
+    assert (first.cancels, first.places) == (((entry, "not wanted"),), ())
+    ending = replace(entry, status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S)
+    assert planner.plan((quote,), (ending,), 3 * S - 1).places == ()
+    assert planner.plan((quote,), (), 3 * S - 1).places == (quote,)
+
+
+def test_exit_does_not_wait_for_ever_for_our_own_buy() -> None:
+    entry = replace(working(BUY), status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S)
+    assert quoting().plan((TAKE,), (entry,), 2 * S + SELF_TRADE_PATIENCE_NS).places == (TAKE,)
+
+
+def test_buy_that_is_wanted_makes_way_for_an_exit_that_would_meet_it() -> None:
+    entry = working(BUY)
+    plan = quoting().plan((BUY, TAKE), (entry,), S)
+    assert [order for order, _ in plan.cancels] == [entry]
+    assert plan.places == ()
+
+
+def test_buy_is_not_placed_beside_an_exit_that_it_would_meet() -> None:
+    assert quoting().plan((BUY, TAKE), (), S).places == (TAKE,)
+
+
+def test_exit_above_our_own_buy_does_not_wait() -> None:
+    assert quoting().plan((BUY, SELL), (working(BUY),), S).places == (SELL,)

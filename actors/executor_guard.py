@@ -24,9 +24,10 @@ from actors.executor_state import ExecutorState
 from actors.executor_sweep import Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
-from trading.engine.ports import Gateway, Journal, LossStreak
+from trading.engine.ports import Gateway, Journal
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import Purpose
+from trading.model.position import LossStreak
 from trading.model.units import NS_PER_S, plain
 
 # Symbols report their bid about once a second; before the first one a position counts at cost, and so its loss as none.

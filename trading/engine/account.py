@@ -17,11 +17,11 @@ from trading.engine.account_limits import AccountLimits
 from trading.engine.account_rules import Denial, refuse_by_limits, refuse_entry, refuse_exit, refuse_shape
 from trading.engine.account_verdicts import verdicts
 from trading.engine.accounting import book_fill
-from trading.engine.ports import EquityPoint, LedgerLine, LossStreak, OrderRecord
+from trading.engine.ports import EquityPoint, LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
-from trading.model.position import Position, TripRecord
+from trading.model.position import LossStreak, Position, TripRecord
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S, ZERO, day_start_ns
 

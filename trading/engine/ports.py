@@ -30,7 +30,7 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
-from trading.model.position import Position, TripRecord
+from trading.model.position import LossStreak, Position, TripRecord
 from trading.model.session import HaltState, Lease
 
 
@@ -117,12 +117,7 @@ class EquityPoint:
     exposure: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class LossStreak:
-    """Losing round trips in a row, and until when the last streak stops entries (0: none did)."""
-
-    losses_in_row: int = 0
-    cooldown_until_ns: int = 0
+NO_STREAK = LossStreak()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +143,7 @@ class JournalState:
     symbol_epochs: tuple[tuple[str, int], ...] = ()
     day_open: EquityPoint | None = None
     peak_net_pnl: Decimal | None = None
-    streak: LossStreak = LossStreak()
+    streak: LossStreak = NO_STREAK
     trips: tuple[tuple[str, TripRecord], ...] = ()
     has_opening: bool = False
     short: tuple[OrderRecord, ...] = ()

@@ -63,3 +63,11 @@ class TripRecord:
     losses_in_row: int = 0
     ended_ns: int = 0
     gained: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class LossStreak:
+    """Losing round trips in a row of the whole account, and until when the last streak stops entries (0: none did)."""
+
+    losses_in_row: int = 0
+    cooldown_until_ns: int = 0

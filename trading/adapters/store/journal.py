@@ -20,6 +20,7 @@ from trading.adapters.store.database_url import GUARANTEES, check_guarantees, pa
 from trading.adapters.store.event_codec import decode_event, encode_event
 from trading.adapters.store.journal_audit import AUDIT
 from trading.adapters.store.journal_rows import (
+    balance_row,
     fill_from_row,
     fill_identity,
     fill_row,
@@ -219,16 +220,7 @@ class PostgresJournal:
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
         """Replace the stored balances of these assets."""
-        rows = [
-            {
-                "asset": item.asset,
-                "free": str(item.free),
-                "locked": str(item.locked),
-                "exch_ts_ns": item.exch_ts_ns,
-                "recv_ts_ns": item.recv_ts_ns,
-            }
-            for item in {item.asset: item for item in balances}.values()
-        ]
+        rows = [balance_row(item) for item in {item.asset: item for item in balances}.values()]
         await self._leased(self._steps, lease, sql.SAVE_BALANCES, self._values(lease, balances=to_json(rows)))
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:

@@ -17,7 +17,7 @@ from trading.engine.ports import JournalEntry, LedgerLine, OrderRecord
 from trading.model.errors import InvariantViolated
 from trading.model.instrument import Instrument
 from trading.model.market import Side
-from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
+from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, VenueBalance
 from trading.model.position import Position, TripRecord
 from trading.model.session import HaltState
 
@@ -230,3 +230,14 @@ def trips_from_text(text: str) -> TripRecord:
     """Read what `trips_to_text` wrote."""
     losses, ended_ns, gained = text.split()
     return TripRecord(int(losses), int(ended_ns), Decimal(gained))
+
+
+def balance_row(balance: VenueBalance) -> dict[str, Any]:
+    """Return the row of a balance, as `SAVE_BALANCES` reads it."""
+    return {
+        "asset": balance.asset,
+        "free": str(balance.free),
+        "locked": str(balance.locked),
+        "exch_ts_ns": balance.exch_ts_ns,
+        "recv_ts_ns": balance.recv_ts_ns,
+    }

@@ -90,7 +90,7 @@ class ExecutorLink:
             await self._ask(view.unanswered)
 
     async def forgive(self) -> None:
-        """Say that losses are forgiven, where that was not heard yet: with every mark until it is. Raises: FencedOut."""
+        """Say that losses are forgiven, if that was not heard yet: with every mark until it is. Raises: FencedOut."""
         if not self._gate.is_forgiveness_due:
             return
         try:

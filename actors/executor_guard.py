@@ -8,6 +8,7 @@ May import `trading.model`, `trading.engine` and the executor's pieces. Each tri
     negative position              halt, the symbol        (an invariant; broken books halt in `executor_books`)
     journal down                   nothing goes out but cancels; entries that rest are cancelled; lifts by itself
     venue down                     nothing new goes out, cancels are repeated; lifts by itself
+    venue wants a long pause       nothing goes out, no cancel either; lifts by itself
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ JOURNAL_PATIENCE_NS = 2 * NS_PER_S
 DRIFT_PATIENCE_NS = 75 * NS_PER_S
 # One sample of a clock may be off by its round trip.
 SKEW_PATIENCE_NS = 2 * NS_PER_S
+# A 429 asks for a second or two.
+PAUSE_PATIENCE_NS = 3 * NS_PER_S
 log = structlog.get_logger("executor")
 
 Stop = Callable[[str | None, str], Awaitable[None]]
@@ -86,6 +89,7 @@ class Guard:
         """Look once at everything that may stop the account."""
         await self._journal_down()
         self._venue_down()
+        self._venue_pause()
         await self._losses()
         await self._clock_skew()
         await self._positions()
@@ -153,6 +157,12 @@ class Guard:
             self._alerts.raise_alert("alert", "venue_down", text)
         self._tell_end("venue_down", is_down, "venue_back", "the venue answers again")
 
+    def _venue_pause(self) -> None:
+        why = self._sweeper.hindrance()
+        if self._begins("venue_pause", bool(why), PAUSE_PATIENCE_NS):
+            self._alerts.raise_alert("alert", "venue_pause", f"{why}: neither orders nor cancels go out")
+        self._tell_end("venue_pause", bool(why), "venue_pause_over", "the venue's pause is over")
+
     async def _save_streak(self) -> None:
         streak: LossStreak = self._state.account.streak()
         if streak == self._saved or self._state.is_journal_down:
@@ -208,10 +218,13 @@ class Guard:
         return since_ns is not None and self._clock.monotonic_ns() - since_ns >= patience_ns
 
     def _tell_end(self, name: str, is_on: bool, alert: str, text: str) -> None:
-        if not is_on and name in self._told:
-            lasted_s = (self._clock.monotonic_ns() - self._since_ns.pop(name)) / NS_PER_S
+        if is_on:
+            return
+        since_ns = self._since_ns.pop(name, None)
+        if since_ns is not None and name in self._told:
+            lasted_s = (self._clock.monotonic_ns() - since_ns) / NS_PER_S
             self._told.discard(name)
             self._alerts.raise_alert("info", alert, f"{text} after {lasted_s:.1f} s")
 
 
-_TOLD_AT_END = frozenset({"journal_down", "venue_down"})
+_TOLD_AT_END = frozenset({"journal_down", "venue_down", "venue_pause"})

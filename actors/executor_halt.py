@@ -313,8 +313,10 @@ class HaltControl:
             await sleep(STEP_S)
         known = None if shown is None and not ours else max(ours, shown or 0)
         named = next(iter(scope)) if scope is not None and len(scope) == 1 else None
-        self._alerts.raise_alert("alert", "halt_not_confirmed", f"{known} orders may still be open", named)
-        return HaltReport(state, False, known, 0, reason)
+        why = self._sweeper.hindrance()
+        text = "; ".join(filter(None, (f"{'some' if known is None else known} orders may still be open", why)))
+        self._alerts.raise_alert("alert", "halt_not_confirmed", text, named)
+        return HaltReport(state, False, known, 0, "; ".join(filter(None, (reason, why))))
 
     def _still(self, scope: Scope) -> tuple[Scope, HaltState]:
         """Return what of the scope is still halted, and how strictly; ACTIVE when a person has resumed all of it."""

@@ -93,6 +93,11 @@ class Sweeper:
             before = now
             await asyncio.sleep(STEP_S)
 
+    def hindrance(self) -> str:
+        """Say what keeps cancels from going out; empty when nothing does."""
+        pause_ns = self._budget.pause_ns(self._clock.now_ns())
+        return f"the venue lets nothing in for {pause_ns / NS_PER_S:.0f} s more (429 or 403)" if pause_ns else ""
+
     def cancel_singly(self, records: Iterable[OrderRecord]) -> None:
         """Withdraw what was not sent of these, and cancel the others one by one; harmless to repeat."""
         for record in records:

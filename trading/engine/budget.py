@@ -251,8 +251,12 @@ class RateBudget:
 
     def is_paused(self, now_ns: int) -> bool:
         """Tell whether the pause of a 429 is still on."""
+        return self.pause_ns(now_ns) > 0
+
+    def pause_ns(self, now_ns: int) -> int:
+        """Return how long nothing may go out, since the venue said so; 0 when it did not."""
         self._look(now_ns)
-        return now_ns < self._blocked_until_ns
+        return max(0, self._blocked_until_ns - now_ns)
 
     def order_tokens(self, now_ns: int) -> float:
         """Return how many order operations could go out now."""

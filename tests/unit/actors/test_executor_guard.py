@@ -260,3 +260,20 @@ async def test_record_of_round_trips_that_could_not_be_stored_is_stored_later(sy
     await system.executor.core.halts.poll()
     await look(system)
     assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 1
+
+
+async def test_long_pause_that_the_venue_wants_is_told_and_its_end_too(system: System) -> None:
+    core = system.executor.core
+    core.budget.on_rate_limited(1.0, system.clock.now_ns())
+    assert "venue_pause" not in await look(system)
+    system.clock.advance(2 * NS_PER_S)
+    await look(system)
+    core.budget.on_rate_limited(90.0, system.clock.now_ns())
+    assert "venue_pause" not in await look(system), "the short pause of before does not count"
+    system.clock.advance(5 * NS_PER_S)
+    await core.keeper.renew()
+    assert (await look(system)).count("venue_pause") == 1
+    assert "lets nothing in for 85 s more" in core.halts._sweeper.hindrance()
+    system.clock.advance(90 * NS_PER_S)
+    await core.keeper.renew()
+    assert (await look(system)).count("venue_pause_over") == 1

@@ -49,9 +49,12 @@ def _check_quote(quote: object) -> None:
         raise InvariantViolated(f"expected whole ticks and lots, was {quote.price_ticks!r}, {quote.qty_lots!r}")
     if max(abs(quote.price_ticks), abs(quote.qty_lots)) > WHOLE_MAX:
         raise InvariantViolated(f"expected ticks and lots of at most {WHOLE_MAX}, was a larger number")
-    for value, kind in ((quote.side, Side), (quote.purpose, Purpose), (quote.type, OrderType), (quote.is_urgent, bool)):
-        if not isinstance(value, kind):
-            raise InvariantViolated(f"expected {kind.__name__}, was {value!r}")
+    if not (type(quote.side) is Side and type(quote.purpose) is Purpose and type(quote.type) is OrderType):
+        kinds = ((quote.side, Side), (quote.purpose, Purpose), (quote.type, OrderType))
+        value, kind = next((value, kind) for value, kind in kinds if type(value) is not kind)
+        raise InvariantViolated(f"expected {kind.__name__}, was {value!r}")
+    if type(quote.is_urgent) is not bool:
+        raise InvariantViolated(f"expected bool, was {quote.is_urgent!r}")
     _check_requote(quote.requote)
     if quote.edge is not None:
         _check_edge(quote.edge)

@@ -53,12 +53,19 @@ def _measure(
 
 
 def measure_generated(effort: Effort) -> Iterator[Figure]:
-    """The simulator's market, decoded before: the engine alone."""
+    """The simulator's market from its frames, and decoded before: the engine alone."""
     exchange = VirtualExchange(2, "100ms")
-    events = list(exchange.events(SYMBOL, effort.choose(600, 60)))
+    opening = exchange.opening(SYMBOL)
+    frames = list(exchange.frames(SYMBOL, effort.choose(600, 60)))
     rounds = effort.choose(5, 2)
     instrument = exchange.instrument(SYMBOL)
-    yield from _measure("generated", instrument, lambda: events, ReplaySettings(), rounds, "decoded before")
+
+    def events() -> Events:
+        return exchange.decoded(SYMBOL, opening, frames)
+
+    yield from _measure("generated_frames", instrument, events, ReplaySettings(), rounds, "decoded on the way")
+    decoded = list(events())
+    yield from _measure("generated", instrument, lambda: decoded, ReplaySettings(), rounds, "decoded before")
 
 
 def measure_sample(effort: Effort) -> Iterator[Figure]:

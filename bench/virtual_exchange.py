@@ -5,7 +5,7 @@ May import simulator and trading.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from simulator.exchange.pair import Pair
@@ -108,16 +108,32 @@ class VirtualExchange:
 
     def events(self, symbol: str, seconds: int) -> Iterator[tuple[int, MarketEvent]]:
         """Give (recv_ts_ns, event) of one symbol, beginning with the connection and a snapshot."""
-        codec = PublicCodec(self.instrument(symbol))
+        opening = self.opening(symbol)
+        return self.decoded(symbol, opening, self.frames(symbol, seconds))
+
+    def opening(self, symbol: str) -> list[tuple[int, MarketEvent]]:
+        """Return what comes before the first frame: the connection, and a snapshot as of now."""
         now_ns = self._now_ms * NS_PER_MS
         book = self.pair(symbol).book
-        yield now_ns, FeedConnected(symbol, now_ns)
         bids, asks = tuple(book.bids.top(SNAPSHOT_DEPTH)), tuple(book.asks.top(SNAPSHOT_DEPTH))
-        yield now_ns, BookSnapshot(symbol, book.version, bids, asks, now_ns, now_ns)
+        snapshot = BookSnapshot(symbol, book.version, bids, asks, now_ns, now_ns)
+        return [(now_ns, FeedConnected(symbol, now_ns)), (now_ns, snapshot)]
+
+    def frames(self, symbol: str, seconds: int) -> Iterator[tuple[int, bytes]]:
+        """Let time pass, and give (recv_ts_ns, payload) of one symbol."""
         for now_ms in self.beats(seconds):
             for frame in self.sinks[symbol].take():
-                for event in codec.decode(payload_of(frame), now_ms * NS_PER_MS):
-                    yield now_ms * NS_PER_MS, event
+                yield now_ms * NS_PER_MS, payload_of(frame)
+
+    def decoded(
+        self, symbol: str, opening: Iterable[tuple[int, MarketEvent]], frames: Iterable[tuple[int, bytes]]
+    ) -> Iterator[tuple[int, MarketEvent]]:
+        """Give the opening, and the events of the frames, decoded on the way."""
+        codec = PublicCodec(self.instrument(symbol))
+        yield from opening
+        for now_ns, payload in frames:
+            for event in codec.decode(payload, now_ns):
+                yield now_ns, event
 
 
 def payload_of(frame: bytes) -> bytes:

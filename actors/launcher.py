@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from actors.launcher_fleet import LauncherFleet
 
 READY_TIMEOUT_S = 90.0
+# SQLAlchemy, Alembic and Ray, in the order in which they are needed.
+SLOW_IMPORTS = ("trading.adapters.store.migrations", "actors.launcher_fleet")
 KEEP_INTERVAL_S = 0.25
 # An instance whose parent died has to be gone within 10 s (contract.md).
 HASTY_DRAIN_S = 3.0
@@ -139,7 +141,7 @@ class Launcher:
             dashboard_url = f"http://127.0.0.1:{ports[1]}"
             self._children["dashboard"] = dashboard_child(self._dir, api_url, ports[1])
             self._children["dashboard"].start()
-        self._load_ray()
+        self._load_libraries()
         url = url or self._open_database()
         await asyncio.sleep(0)  # A signal that came meanwhile is heard now.
         venue, symbols = joined or await self._open_venue(await await_simulator(self._children["simulator"]))
@@ -203,12 +205,12 @@ class Launcher:
         self._progress.say(f"venue {venue.rest}: {', '.join(symbols[:8])}{' …' if len(symbols) > 8 else ''}")
         return venue, symbols
 
-    def _load_ray(self) -> None:
-        """Begin to import Ray and what we call it with, while the database and the venue come up."""
+    def _load_libraries(self) -> None:
+        """Begin to import the schema's tools and Ray, while the database and the venue come up."""
         # Ray reads its authentication mode when it is imported; on an existing cluster it is the user's to set.
         ray_environment.prepare(None if self._settings.ray_address else self._dir.ray_token_file)
         # Whoever imports it next waits for it, and sees its error if there is one.
-        threading.Thread(target=_import_quietly, args=("actors.launcher_fleet",), name="import", daemon=True).start()
+        threading.Thread(target=_import_quietly, args=SLOW_IMPORTS, name="import", daemon=True).start()
 
     async def _start_fleet(self, url: str, venue: Venue) -> None:
         settings = self._settings
@@ -347,9 +349,10 @@ class Launcher:
         return self._fleet
 
 
-def _import_quietly(module: str) -> None:
-    with contextlib.suppress(ImportError):
-        importlib.import_module(module)
+def _import_quietly(*modules: str) -> None:
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def run_up(settings: Settings, progress: Progress) -> int:

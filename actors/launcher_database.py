@@ -10,7 +10,6 @@ import time
 from actors.data_dir import DataDir
 from trading.adapters.settings import Settings
 from trading.adapters.store.embedded import EmbeddedPostgres
-from trading.adapters.store.migrations import migrate
 from trading.model.errors import ConfigError, NotRunning
 
 # A server that does not come up is tried again, but not at the pace of the launcher's loop.
@@ -32,6 +31,9 @@ class LauncherDatabase:
         Raises: NotRunning within 5 s when it is out of reach; ConfigError when its server, schema or folder is not fit.
         """
         url = self._server.start() if self._server is not None else str(self._url)
+        # Alembic and SQLAlchemy are most of what the launcher loads: it does that while the server comes up.
+        from trading.adapters.store.migrations import migrate
+
         migrate(url)
         self._is_started = True
         return url

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from trading.model.errors import NotRunning, OutcomeUnknown, Refused, TradingError
@@ -23,6 +26,22 @@ def echo_name(ray_namespace: str) -> Iterator[str]:
     handles.spawn(name, EchoRecipe(), handles.SHARED_PLACEMENT)
     yield name
     handles.kill(name)
+
+
+def test_local_ray_runs_its_agents_and_nobody_who_serves_no_one(ray_namespace: str) -> None:
+    def names() -> set[str]:
+        found = set()
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {Path(word).name for word in process.cmdline()[:4]} | {process.name()}
+        return found
+
+    deadline = time.monotonic() + 60
+    agents = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+    while not agents <= names() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert {"raylet", "gcs_server", *agents} <= names()
+    assert not {"dashboard.py", "monitor.py", "log_monitor.py"} & names()
 
 
 def test_handle_call_reaches_the_plain_actor(echo_name: str) -> None:

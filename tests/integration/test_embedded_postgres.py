@@ -51,13 +51,13 @@ def server(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 def _value(url: str, query: str) -> object:
-    with psycopg.connect(plain_url(url), connect_timeout=5) as link:
+    with psycopg.connect(plain_url(url), connect_timeout=30) as link:
         row = link.execute(query.encode()).fetchone()
         assert row is not None
         return row[0]
 
 
-def _eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def _eventually(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -190,7 +190,7 @@ def test_orphan_without_an_owner_is_ended_at_the_next_start(server: EmbeddedPost
     try:
         assert _eventually(lambda: any(item.pid == orphan.pid for item in servers_of(folder / "cluster")))
         url = server.start()
-        assert orphan.wait(5) is not None
+        assert orphan.wait(60) is not None
         assert _value(url, "SELECT 1") == 1
     finally:
         orphan.kill()

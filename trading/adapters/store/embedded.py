@@ -107,6 +107,7 @@ class EmbeddedPostgres:
         try:
             self._run_as = self._run_as or choose_run_as(binaries() / "postgres")
             end_orphans(self._cluster, STOP_TIMEOUT_S)
+            self._clear_scratch()
             self._check_version()
             if not self._cluster.exists():
                 self._create_cluster(self._run_as)
@@ -184,9 +185,18 @@ class EmbeddedPostgres:
                 f"Postgres {expected}: choose another --data-dir, or move the data over with that version's pg_dump"
             )
 
+    def _clear_scratch(self) -> None:
+        """Remove what owners left that were killed while they made a cluster. Their initdb may still be writing to it
+        for a moment; what cannot be removed is tried again at the next start."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while left := list(self._dir.glob("cluster.new-*")):
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True)
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+
     def _create_cluster(self, run_as: RunAs) -> None:
-        for left in self._dir.glob("cluster.new-*"):
-            shutil.rmtree(left, ignore_errors=True)
         scratch = self._dir / f"cluster.new-{os.getpid()}"
         scratch.mkdir(mode=0o700)
         _write_private(self._dir / "password", secrets.token_urlsafe(24))

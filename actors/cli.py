@@ -1,94 +1,57 @@
-"""`mexcbot`: the command line. Also `python -m actors.cli`. May import typer and, lazily, everything below floor 4.
+"""`mexcbot`: the command line. Also `python -m actors.cli`. Imports next to nothing at first: see `main`.
 
-Whatever goes wrong ends here: one sentence on stderr, the contract's exit code, no traceback. Heavy libraries are
-imported by the verb that needs them, so that `--help` and the client verbs are quick.
+The verbs are in `cli_verbs`.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import Any
+from types import FrameType
 
-import typer
-from typer.exceptions import TyperException
+from actors.foreground import SIGNALS, become_foreground, is_launcher
 
-from actors import (
-    cli_backup,
-    cli_explain,
-    cli_fleet,
-    cli_lists,
-    cli_record,
-    cli_risk,
-    cli_scan,
-    cli_shadow,
-    cli_strategies,
-    cli_sweep,
-    cli_tools,
-    cli_up,
-)
-from actors.cli_output import FAILED, OK, USAGE, exit_code, keep_traceback, say, sentence
-from actors.foreground import become_foreground, is_launcher
-from trading.model.errors import TradingError
-
-# 128 + SIGINT, as shells count it: a client verb was interrupted. (`up` drains and returns 0.)
-INTERRUPTED = 130
-
-app = typer.Typer(
-    help="Trade many symbols on MEXC spot, on paper or live: one actor a symbol, one journal, one switch.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-cli_up.register(app)
-cli_fleet.register(app)
-cli_lists.register(app)
-cli_risk.register(app)
-cli_explain.register(app)
-cli_tools.register(app)
-cli_record.register(app)
-cli_backup.register(app)
-cli_scan.register(app)
-cli_sweep.register(app)
-cli_shadow.register(app)
-cli_strategies.register(app)
-
-
-def run(arguments: list[str], program: Callable[..., Any] = app) -> int:
-    """Run one verb and return its exit code. Never raises for what a person, a file or the network does."""
-    try:
-        result = program(arguments or ["--help"], standalone_mode=False, prog_name="mexcbot")
-    except TyperException as error:
-        say(f"mexcbot: {_usage(error)}")
-        return USAGE
-    except TradingError as error:
-        say(f"mexcbot: {sentence(error)}")
-        return exit_code(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our answer (head, less) has gone; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except Exception as error:  # noqa: BLE001 - the last handler: a bug must not look like a traceback to a person
-        path = keep_traceback(error)
-        what = f"{type(error).__name__}: {sentence(error)[:200]}"
-        say(f"mexcbot: an unexpected error ({what}); its traceback is in {path}")
-        return FAILED
-    return int(result) if result is not None else OK
-
-
-def _usage(error: TyperException) -> str:
-    text = " ".join(error.format_message().split()).rstrip(".")
-    return f"{text[:1].lower()}{text[1:]} (see mexcbot --help)"
+# They run until a signal comes, so that it is their orderly end. Any other verb was interrupted: 128 + SIGINT.
+_ENDLESS = frozenset({"up", "record", "simulator"})
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """The console script. `up` becomes a small foreground process, which starts this program again as the launcher."""
-    if sys.argv[1:2] == ["up"] and not is_launcher() and "--help" not in sys.argv:
-        become_foreground(sys.argv[1:])
-    sys.exit(run(sys.argv[1:]))
+    """The console script. `up` becomes a small foreground process, which starts this program again as the launcher.
+
+    A signal that comes while the verbs are still being imported ends the process without a word: there is nothing to
+    give back yet. From then on it is the verb's.
+    """
+    arguments = sys.argv[1:]
+    is_up = arguments[:1] == ["up"]
+    if is_up and not is_launcher() and "--help" not in arguments:
+        # Held back until the foreground process can pass them on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        become_foreground(arguments)
+    is_endless = arguments[:1] != [] and arguments[0] in _ENDLESS
+    _end_at_once_with(0 if is_endless else _INTERRUPTED, SIGNALS if is_endless else {signal.SIGINT})
+    from actors.cli_verbs import run
+
+    if not is_endless:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = run(arguments)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    # The interpreter is taken down now; a second Ctrl-C would make a traceback of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def _end_at_once_with(code: int, numbers: frozenset[signal.Signals] | set[signal.Signals]) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(code)
+
+    for number in numbers:
+        signal.signal(number, end)
+    # The foreground process starts the launcher with these blocked, lest one come before this.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 if __name__ == "__main__":

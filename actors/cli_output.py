@@ -30,6 +30,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 REFUSED: Final = 4
+# 128 + SIGINT, as shells count it: a client verb was interrupted. (`up`, `record` and `simulator` return 0.)
+INTERRUPTED: Final = 130
 
 # First match wins. OutcomeUnknown: it may have happened, so it is neither "not running" nor a usage error.
 _CODES: tuple[tuple[type[TradingError], int], ...] = (

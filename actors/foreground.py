@@ -21,6 +21,8 @@ PID_NAME = "MEXCBOT_FOREGROUND_PID"
 EXIT_WITH_PARENT = "MEXCBOT_EXIT_WITH_PARENT"
 # To the launcher: nobody waits for you any more, be gone within 10 s.
 HASTY = signal.SIGUSR1
+# What is passed on to the launcher.
+SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 POLL_S = 0.25
 _SHELLS = frozenset({"sh", "dash", "bash", "ash", "ksh", "zsh"})
 # Asks the kernel for HASTY when this process dies, then becomes the launcher.
@@ -64,10 +66,14 @@ def main(arguments: Sequence[str]) -> int:
         if launcher is not None:
             launcher.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # Blocked until there is a launcher to pass them on to. It inherits the block, and lifts it once it can be ended in
+    # order: before that a signal would kill it, or make it print where in its imports it was struck.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:
         signal.signal(number, forward)
     ancestors = _ancestors() if environment.get(EXIT_WITH_PARENT) == "1" else ()
     launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     is_told = False
     while (code := launcher.poll()) is None:
         time.sleep(POLL_S)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from actors import ray_environment
 from actors.data_dir import DataDir
-from actors.foreground import HASTY
+from actors.foreground import HASTY, SIGNALS, is_launcher
 from actors.launcher_config import api_child, check_decisions, child_environment, dashboard_child, system_config
 from actors.launcher_database import LauncherDatabase
 from actors.launcher_guard import Guard, hide_keys
@@ -48,6 +48,8 @@ READY_TIMEOUT_S = 90.0
 # SQLAlchemy, Alembic and Ray, in the order in which they are needed.
 SLOW_IMPORTS = ("trading.adapters.store.migrations", "actors.launcher_fleet")
 KEEP_INTERVAL_S = 0.25
+# A step of the start that blocks hears a signal late: when it fails meanwhile, the wish to stop is what counts.
+HEARD_S = 0.05
 # An instance whose parent died has to be gone within 10 s (contract.md).
 HASTY_DRAIN_S = 3.0
 
@@ -103,6 +105,9 @@ class Launcher:
             code = await self._drain()
         finally:
             await self._take_down()
+            if is_launcher():
+                # All is down: what is left of this process ends with the exit code that it has now.
+                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return code
 
     # --- up ---------------------------------------------------------------------------------------------------------
@@ -115,6 +120,11 @@ class Launcher:
             if self._stop.is_set():
                 start.cancel()
                 await asyncio.gather(start, return_exceptions=True)
+                self._progress.say("interrupted while starting")
+                return False
+        if start.exception() is not None:
+            await asyncio.sleep(HEARD_S)
+            if self._stop.is_set():
                 self._progress.say("interrupted while starting")
                 return False
         start.result()
@@ -328,7 +338,7 @@ class Launcher:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(HASTY, self._on_orphaned)
 

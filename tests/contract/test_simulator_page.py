@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from simulator_process import ROOT, RunningSimulator, running
 
-from simulator.__main__ import _RULES, _parser
 from simulator.faults import FaultKind
+from simulator.flags import _RULES, _parser
 
 PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

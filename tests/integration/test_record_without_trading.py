@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from actors import cli
+from actors import cli_verbs
 from actors.cli_replay import run_replay
 from actors.launcher_venue import best_by_edge
 from tests.simulator_process import ROOT, SimulatorProcess, running_simulator
@@ -141,7 +141,7 @@ def test_record_killed_loses_at_most_the_last_second(
         killed_ns = time.time_ns()
         process.wait(PATIENCE_S)
     assert segment.name.endswith(".segment.open")
-    assert cli.run(["recover", str(folder), "--json"]) == 0
+    assert cli_verbs.run(["recover", str(folder), "--json"]) == 0
     (sealed,) = json.loads(capsys.readouterr().out)["sealed"]
     path = Path(sealed["recording"])
     assert [item.name for item in folder.iterdir()] == [path.name]
@@ -168,7 +168,7 @@ def test_record_of_bad_input_is_one_sentence_and_leaves_nothing(
         (3, "does not answer", ("BTCUSDT", "-o", here, *dead)),
         (3, "there is no market to record", ("BTCUSDT", "-o", here, "--data-dir", str(tmp_path / "none"))),
     ):
-        assert cli.run(["record", *arguments]) == code
+        assert cli_verbs.run(["record", *arguments]) == code
         out, err = capsys.readouterr()
         assert out == ""
         assert words in err
@@ -180,7 +180,7 @@ def test_scan_of_a_venue_ranks_by_net_edge_and_top_takes_that_order(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ("--venue-rest", simulator.rest, "--venue-ws", simulator.ws)
-    assert cli.run(["scan", "--top", "2", "--json", *place]) == 0
+    assert cli_verbs.run(["scan", "--top", "2", "--json", *place]) == 0
     body = json.loads(capsys.readouterr().out)
     assert (body["is_complete"], body["listed"]) == (True, 2)
     rows = body["items"]

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from actors import cli
+from actors import cli_verbs
 from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.importer import import_public
 from trading.adapters.recording.parquet import read_recording
@@ -280,7 +280,7 @@ def test_recording_import_onto_its_own_source_is_refused_and_touches_nothing(
     Path("hard").hardlink_to("in.jsonl")
     Path("sub").mkdir()
     before = source.read_bytes()
-    assert cli.run(["import", "in.jsonl", "-o", name]) == 2
+    assert cli_verbs.run(["import", "in.jsonl", "-o", name]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "is the file to be read itself" in err

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from actors import cli
+from actors import cli_verbs
 from tests.embedded_database import plain_url
 from tests.integration.api_system import api_system, client_of
 from trading.adapters.store.backup import back_up, read_manifest, restore
@@ -116,10 +116,10 @@ async def test_backup_verbs_say_where_the_books_are_and_refuse_with_the_contract
     await _trade(database_url)
     path = tmp_path / "books"
     capsys.readouterr()
-    assert cli.run(["backup", str(path), "--database-url", database_url, "--json"]) == 0
+    assert cli_verbs.run(["backup", str(path), "--database-url", database_url, "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
     assert (body["file"], body["rows"]) == (str(path), sum(read_manifest(path).rows.values()))
-    assert cli.run(["restore", str(path), "--database-url", empty_database_url]) == 0
+    assert cli_verbs.run(["restore", str(path), "--database-url", empty_database_url]) == 0
     assert f"{body['rows']} rows of" in capsys.readouterr().out
     for code, words, arguments in (
         (2, "exists already", ["backup", str(path), "--database-url", database_url]),
@@ -129,7 +129,7 @@ async def test_backup_verbs_say_where_the_books_are_and_refuse_with_the_contract
         (3, "not reachable", ["backup", str(tmp_path / "b"), "--database-url", "postgresql://u:p@127.0.0.1:1/x"]),
         (4, "is not empty", ["restore", str(path), "--database-url", empty_database_url]),
     ):
-        assert cli.run(arguments) == code
+        assert cli_verbs.run(arguments) == code
         out, err = capsys.readouterr()
         assert out == ""
         assert words in err

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from actors import cli
+from actors import cli_verbs
 from actors.cli_api import Address, ApiClient, find_api, symbol_path
 from actors.cli_output import assignments, check_symbols, exit_code
 from trading.model.errors import (
@@ -82,7 +82,7 @@ def test_bad_input_is_one_sentence_and_exit_code_two(
     monkeypatch.chdir(tmp_path)
     for name in ("MEXCBOT_API_KEY", "MEXCBOT_API_SECRET", "MEXCBOT_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
-    assert cli.run(arguments) == 2
+    assert cli_verbs.run(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("mexcbot: ")
@@ -97,7 +97,7 @@ def test_verb_without_an_instance_or_a_venue_is_not_running(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MEXCBOT_DATA_DIR", raising=False)
-    assert cli.run(arguments) == 3
+    assert cli_verbs.run(arguments) == 3
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert list(tmp_path.iterdir()) == []
@@ -110,10 +110,10 @@ def test_live_on_mexc_without_keys_is_usage_and_without_arming_is_refused(
     live = ["up", "--venue", "mexc", "--mode", "live", "--symbols", "BTCUSDT"]
     monkeypatch.delenv("MEXCBOT_API_KEY", raising=False)
     monkeypatch.delenv("MEXCBOT_API_SECRET", raising=False)
-    assert cli.run(live) == 2
+    assert cli_verbs.run(live) == 2
     monkeypatch.setenv("MEXCBOT_API_KEY", "k-of-the-test")
     monkeypatch.setenv("MEXCBOT_API_SECRET", "s-of-the-test")
-    assert cli.run(live) == 4
+    assert cli_verbs.run(live) == 4
     err = capsys.readouterr().err
     assert "--arm-live" in err
     assert "of-the-test" not in err
@@ -124,7 +124,7 @@ def test_live_on_mexc_without_keys_is_usage_and_without_arming_is_refused(
 def test_client_verb_without_an_instance_is_exit_code_three(
     verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run([*verb, "--data-dir", str(tmp_path)]) == 3
+    assert cli_verbs.run([*verb, "--data-dir", str(tmp_path)]) == 3
     out, err = capsys.readouterr()
     assert out == ""
     assert "mexcbot up" in err
@@ -132,7 +132,7 @@ def test_client_verb_without_an_instance_is_exit_code_three(
 
 
 def test_help_lists_every_verb_that_works(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["--help"]) == 0
+    assert cli_verbs.run(["--help"]) == 0
     text = capsys.readouterr().out
     for verb in VERBS:
         assert f"\n  {verb} " in text
@@ -142,7 +142,7 @@ def test_unexpected_error_is_one_sentence_with_the_place_of_its_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert cli.run(["status"], lambda *_, **__: 1 // 0) == 1
+    assert cli_verbs.run(["status"], lambda *_, **__: 1 // 0) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     path = Path(err.rpartition(" is in ")[2].strip())
@@ -305,5 +305,5 @@ def test_json_output_is_the_apis_body(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_no_verb_shows_the_whole_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run([]) == 0
+    assert cli_verbs.run([]) == 0
     assert "\nCommands:\n" in capsys.readouterr().out

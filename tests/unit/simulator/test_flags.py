@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from simulator.__main__ import UsageError, main, read_settings
+from simulator.__main__ import main
 from simulator.exchange.rules import CancelAnswer, FeeAsset
+from simulator.flags import UsageError, read_settings
 from simulator.wire.limits import LimitMode
 
 WRONG = [

@@ -36,7 +36,7 @@ from trading.model.orders import (
 
 E = TypeVar("E")
 _NUMBERS = itertools.count(1)
-QUICK = RestSettings(connect_timeout_s=1.0, request_timeout_s=1.0)
+QUICK = RestSettings(connect_timeout_s=2.0, request_timeout_s=2.0)
 
 
 def journaled(
@@ -63,7 +63,7 @@ def journaled(
     )
 
 
-async def wait_until(condition: Callable[[], E], what: str, timeout_s: float = 5.0) -> E:
+async def wait_until(condition: Callable[[], E], what: str, timeout_s: float = 60.0) -> E:
     """Wait for a condition to be truthy and return it; fails with `what` when it does not come true in time."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not (result := condition()):
@@ -126,7 +126,7 @@ class Account:
         """Return the losses and restorations of the private stream."""
         return [event for event in self.events if isinstance(event, VenueStreamLost | VenueStreamRestored)]
 
-    async def until(self, condition: Callable[[], E], what: str, timeout_s: float = 5.0) -> E:
+    async def until(self, condition: Callable[[], E], what: str, timeout_s: float = 60.0) -> E:
         """Wait for a condition to be truthy and return it."""
         return await wait_until(condition, what, timeout_s)
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
-STOP_PATIENCE_S = 12.0
+STOP_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SimulatorProcess:
 
     def get(self, path: str, **params: str | int) -> Any:
         """GET a route that needs no signature; the decoded body."""
-        answer = httpx.get(self.rest + path, params=params, timeout=10, trust_env=False)
+        answer = httpx.get(self.rest + path, params=params, timeout=30, trust_env=False)
         answer.raise_for_status()
         return answer.json()
 
@@ -42,18 +42,18 @@ class SimulatorProcess:
 
     def fault(self, kind: str, **body: Any) -> str:
         """Put a fault in force, once unless count or probability say otherwise; returns its id."""
-        answer = httpx.post(f"{self.rest}/sim/faults", json={"kind": kind, **body}, timeout=10, trust_env=False)
+        answer = httpx.post(f"{self.rest}/sim/faults", json={"kind": kind, **body}, timeout=30, trust_env=False)
         answer.raise_for_status()
         return str(answer.json()["id"])
 
     def clear_faults(self) -> None:
         """Lift all faults."""
-        httpx.delete(f"{self.rest}/sim/faults", timeout=10, trust_env=False).raise_for_status()
+        httpx.delete(f"{self.rest}/sim/faults", timeout=30, trust_env=False).raise_for_status()
 
     def transfer(self, account: str, asset: str, amount: str) -> None:
         """Let an asset come to an account from outside, or with a minus leave it."""
         body = {"account": account, "asset": asset, "amount": amount}
-        httpx.post(f"{self.rest}/sim/transfer", json=body, timeout=10, trust_env=False).raise_for_status()
+        httpx.post(f"{self.rest}/sim/transfer", json=body, timeout=30, trust_env=False).raise_for_status()
 
     def best(self, symbol: str) -> tuple[str, str]:
         """Return the best bid and ask prices."""

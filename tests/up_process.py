@@ -72,7 +72,7 @@ class UpProcess:
         """GET a route with the control token."""
         token = Path(self.ready["token_file"]).read_text(encoding="utf-8").strip()
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(self.ready["api"] + path, headers=headers, timeout=10, trust_env=False)
+        return httpx.get(self.ready["api"] + path, headers=headers, timeout=30, trust_env=False)
 
     def read(self, path: str) -> Any:
         """GET a route and decode its body; it must succeed. Quicker than a verb, for polling."""

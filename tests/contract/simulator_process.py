@@ -20,6 +20,9 @@ from trading.adapters.mexc.signing import encode_params, sign
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 30
+# A busy machine gives a process its quarter of a second late; no outcome depends on these.
+STOP_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 30
 
 
 @dataclass(slots=True)
@@ -31,7 +34,7 @@ class RunningSimulator:
     ws: str
     api_key: str
     secret: str
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=ANSWER_TIMEOUT_S))
 
     def get(self, path: str, **params: object) -> httpx.Response:
         """Send a public GET."""
@@ -68,7 +71,9 @@ class RunningSimulator:
     def stream(self, *topics: str, listen_key: str = "") -> Iterator[ClientConnection]:
         """Connect and subscribe; all topics must be accepted."""
         address = f"{self.ws}?listenKey={listen_key}" if listen_key else self.ws
-        with connect(address, compression=None, proxy=None, close_timeout=1, max_queue=4_096) as socket:
+        with connect(
+            address, compression=None, proxy=None, close_timeout=1, max_queue=4_096, open_timeout=ANSWER_TIMEOUT_S
+        ) as socket:
             if topics:
                 assert ask(socket, "SUBSCRIPTION", *topics)["msg"] == ",".join(topics)
             yield socket
@@ -83,7 +88,7 @@ def ask(socket: ClientConnection, method: str, *topics: str, **fields: object) -
     """Send a control message and return its answer; pushes before it are dropped."""
     socket.send(json.dumps({"method": method, "params": list(topics), **fields}))
     while True:
-        answer = socket.recv(timeout=10)
+        answer = socket.recv(timeout=ANSWER_TIMEOUT_S)
         if isinstance(answer, str):
             return json.loads(answer)
 
@@ -111,6 +116,7 @@ def start(*flags: str) -> RunningSimulator:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
+        process.stdout.close()
         raise AssertionError(f"the simulator ended with {process.wait(START_TIMEOUT_S)} instead of getting ready")
     fields = json.loads(line)
     assert fields.pop("ready") is True
@@ -122,10 +128,10 @@ def stop(simulator: RunningSimulator) -> int:
     simulator.client.close()
     simulator.process.send_signal(signal.SIGINT)
     try:
-        code = simulator.process.wait(timeout=8)
+        code = simulator.process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         simulator.process.kill()
-        simulator.process.wait(timeout=8)
+        simulator.process.wait()
         raise
     finally:
         assert simulator.process.stdout is not None

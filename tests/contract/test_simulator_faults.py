@@ -31,14 +31,35 @@ def no_faults_left(simulator: RunningSimulator) -> Iterator[None]:
 def raw_frames(socket: ClientConnection, count: int) -> list[bytes]:
     frames: list[bytes] = []
     while len(frames) < count:
-        message = socket.recv(timeout=5)
+        message = socket.recv(timeout=30)
         if isinstance(message, bytes):
             frames.append(message)
     return frames
 
 
 def ranges(socket: ClientConnection, count: int) -> list[tuple[int, int]]:
-    decoded = [pb.PushDataV3ApiWrapper.FromString(frame).publicAggreDepths for frame in raw_frames(socket, count)]
+    return ranges_of(raw_frames(socket, count))
+
+
+def struck(simulator: RunningSimulator, socket: ClientConnection, kind: str, **fields: object) -> list[bytes]:
+    """Put a fault in force once. Returns all frames until the second that left after it had struck."""
+    before = injected(simulator, kind)
+    simulator.inject(kind, count=1, **fields)
+    frames: list[bytes] = []
+    while injected(simulator, kind) == before:
+        frames += raw_frames(socket, 1)
+    version = simulator.state("BTCUSDT")["symbols"]["BTCUSDT"]["version"]
+    later = 0
+    while later < 2:
+        frames += raw_frames(socket, 1)
+        with contextlib.suppress(DecodeError):
+            last = pb.PushDataV3ApiWrapper.FromString(frames[-1]).publicAggreDepths.toVersion
+            later += int(last or 0) > version
+    return frames
+
+
+def ranges_of(frames: list[bytes]) -> list[tuple[int, int]]:
+    decoded = [pb.PushDataV3ApiWrapper.FromString(frame).publicAggreDepths for frame in frames]
     return [(int(delta.fromVersion), int(delta.toVersion)) for delta in decoded]
 
 
@@ -55,8 +76,7 @@ def test_drop_delta_breaks_the_chain_once_and_only_of_its_symbol(simulator: Runn
         earlier = ranges(socket, 5)
         assert is_chain(earlier)
         count = injected(simulator, "drop_delta")
-        simulator.inject("drop_delta", symbol="BTCUSDT", count=1)
-        found = earlier + ranges(socket, 8)
+        found = earlier + ranges_of(struck(simulator, socket, "drop_delta", symbol="BTCUSDT"))
         assert sum(after[0] != before[1] + 1 for before, after in pairwise(found)) == 1
         assert is_chain(ranges(other, 5))
         assert injected(simulator, "drop_delta") == count + 1
@@ -64,16 +84,14 @@ def test_drop_delta_breaks_the_chain_once_and_only_of_its_symbol(simulator: Runn
 
 def test_duplicate_delta_comes_twice(simulator: RunningSimulator) -> None:
     with simulator.stream(DEPTH) as socket:
-        simulator.inject("duplicate_delta", symbol="BTCUSDT", count=1)
-        found = ranges(socket, 8)
+        found = ranges_of(struck(simulator, socket, "duplicate_delta", symbol="BTCUSDT"))
         assert len(set(found)) == len(found) - 1
 
 
 def test_reorder_delta_swaps_two_neighbours(simulator: RunningSimulator) -> None:
     with simulator.stream(DEPTH) as socket:
         ranges(socket, 2)
-        simulator.inject("reorder_delta", symbol="BTCUSDT", count=1)
-        found = ranges(socket, 8)
+        found = ranges_of(struck(simulator, socket, "reorder_delta", symbol="BTCUSDT"))
         assert not is_chain(found)
         assert is_chain(sorted(found))
 
@@ -81,9 +99,8 @@ def test_reorder_delta_swaps_two_neighbours(simulator: RunningSimulator) -> None
 def test_truncated_and_garbage_frames_do_not_decode_to_a_delta(simulator: RunningSimulator) -> None:
     with simulator.stream(DEPTH) as socket:
         for kind in ("truncated_frame", "garbage_frame"):
-            simulator.inject(kind, symbol="BTCUSDT", count=1)
             broken = 0
-            for frame in raw_frames(socket, 6):
+            for frame in struck(simulator, socket, kind, symbol="BTCUSDT"):
                 try:
                     broken += not pb.PushDataV3ApiWrapper.FromString(frame).HasField("publicAggreDepths")
                 except DecodeError:
@@ -93,8 +110,8 @@ def test_truncated_and_garbage_frames_do_not_decode_to_a_delta(simulator: Runnin
 
 def test_empty_frame_has_no_body_and_breaks_nothing(simulator: RunningSimulator) -> None:
     with simulator.stream(DEPTH) as socket:
-        simulator.inject("empty_frame", symbol="BTCUSDT", count=1)
-        decoded = [pb.PushDataV3ApiWrapper.FromString(frame) for frame in raw_frames(socket, 6)]
+        frames = struck(simulator, socket, "empty_frame", symbol="BTCUSDT")
+        decoded = [pb.PushDataV3ApiWrapper.FromString(frame) for frame in frames]
         assert [push.WhichOneof("body") for push in decoded].count(None) == 1
         bodies = [push.publicAggreDepths for push in decoded if push.WhichOneof("body")]
         assert is_chain([(int(body.fromVersion), int(body.toVersion)) for body in bodies])
@@ -103,8 +120,10 @@ def test_empty_frame_has_no_body_and_breaks_nothing(simulator: RunningSimulator)
 def test_stall_keeps_the_connection_silent_and_loses_the_pushes(simulator: RunningSimulator) -> None:
     with simulator.stream(DEPTH) as socket:
         last = ranges(socket, 2)[-1]
-        simulator.inject("stall", symbol="BTCUSDT", count=1, params={"delay_ms": 2_500})
-        time.sleep(0.2)
+        count = injected(simulator, "stall")
+        simulator.inject("stall", symbol="BTCUSDT", count=1, params={"delay_ms": 4_000})
+        while injected(simulator, "stall") == count:
+            time.sleep(0.02)
         before = [pb.PushDataV3ApiWrapper.FromString(frame) for frame in drained(socket)]
         last = (0, int(before[-1].publicAggreDepths.toVersion)) if before else last
         assert list(pushes(socket, 0.5)) == []
@@ -131,7 +150,7 @@ def test_close_and_rollover_end_the_connections_that_hear_the_symbol(
         simulator.inject(kind, symbol="BTCUSDT", count=1)
         with contextlib.suppress(ConnectionClosed):
             while True:
-                socket.recv(timeout=5)  # raises TimeoutError when the connection stays
+                socket.recv(timeout=30)  # raises TimeoutError when the connection stays
         assert socket.close_code == (code or 1006)
         assert is_chain(ranges(other, 3))
 
@@ -209,7 +228,7 @@ def test_expire_listen_key_ends_the_private_stream(simulator: RunningSimulator) 
     with simulator.stream(ORDERS, listen_key=simulator.listen_key()) as socket:
         simulator.inject("expire_listen_key", account=simulator.api_key, count=1)
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv(timeout=30)
 
 
 def order_ids(socket: ClientConnection, count: int) -> list[str]:
@@ -248,10 +267,10 @@ def test_faults_of_an_account_strike_its_private_stream_and_no_public_one(simula
                 [],
                 [kind],
             )
-        simulator.inject("stall", account=simulator.api_key, count=1, params={"delay_ms": 300})
+        simulator.inject("stall", account=simulator.api_key, count=1, params={"delay_ms": 2_000})
         simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="lost-1")
         simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="lost-2")
-        time.sleep(0.35)
+        time.sleep(2.1)
         simulator.signed("POST", "/api/v3/order", **ORDER, newClientOrderId="heard")
         assert order_ids(socket, 1) == ["heard"]
         assert is_chain(ranges(public, 5))
@@ -261,8 +280,7 @@ def test_delta_faults_of_an_account_strike_the_connection_of_its_listen_key(simu
     key = simulator.listen_key()
     with simulator.stream(DEPTH, listen_key=key) as own, simulator.stream(DEPTH) as other:
         earlier = ranges(own, 2)
-        simulator.inject("drop_delta", account=simulator.api_key, count=1)
-        assert not is_chain(earlier + ranges(own, 8))
+        assert not is_chain(earlier + ranges_of(struck(simulator, own, "drop_delta", account=simulator.api_key)))
         assert is_chain(ranges(other, 8))
 
 

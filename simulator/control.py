@@ -239,7 +239,7 @@ def remove_faults(venue: Venue, request: Request) -> Any:
     if not fault_id:
         venue.faults.clear()
     elif not venue.faults.remove(fault_id):
-        raise ControlError(404, f"no fault {fault_id!r} is in force")
+        raise ControlError(404, f"there never was a fault {fault_id!r}")
     return {}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import count
 from random import Random
 
 FAULTS_MAX = 1_000
@@ -70,7 +69,7 @@ class Faults:
     def __init__(self) -> None:
         self.injected: dict[str, int] = {}
         self._by_kind: dict[FaultKind, list[Fault]] = {}
-        self._ids = count(1)
+        self._given = 0
 
     def add(
         self,
@@ -93,7 +92,7 @@ class Faults:
         """
         if len(self.active()) >= FAULTS_MAX:
             return None
-        number = next(self._ids)
+        number = self._given = self._given + 1
         draw = Random(f"fault:{seed}:{kind.value}")
         fault = Fault(
             f"f{number}", kind, symbol, account, probability, times, delay_ms, path, method, status, code, text, draw
@@ -102,13 +101,14 @@ class Faults:
         return fault
 
     def remove(self, fault_id: str) -> bool:
-        """Lift one fault; False when there is none of that id."""
+        """Lift one fault, which may have struck for the last time already; False when no fault ever had that id."""
         for faults in self._by_kind.values():
             for fault in faults:
                 if fault.id == fault_id:
                     faults.remove(fault)
                     return True
-        return False
+        number = fault_id.removeprefix("f")
+        return number.isascii() and number.isdigit() and len(number) <= 18 and 0 < int(number) <= self._given
 
     def clear(self) -> None:
         """Lift all faults. The counts stay."""

@@ -309,7 +309,12 @@ def test_faults_are_listed_lifted_and_refused_when_wrong(simulator: RunningSimul
     listed = simulator.get("/sim/faults").json()["faults"]
     assert [(known["id"], known["probability"], known["left"]) for known in listed] == [(fault, 0.5, None)]
     assert simulator.client.delete(f"{simulator.rest}/sim/faults/{fault}").status_code == 200
-    assert simulator.client.delete(f"{simulator.rest}/sim/faults/{fault}").status_code == 404
+    assert simulator.client.delete(f"{simulator.rest}/sim/faults/{fault}").status_code == 200, "lifting is idempotent"
+    for never in ("f0", "f99999", "f", "nope", f"f{'9' * 40}"):
+        assert simulator.client.delete(f"{simulator.rest}/sim/faults/{never}").status_code == 404
+    struck = simulator.inject("http_429", count=1)
+    assert simulator.get("/api/v3/ping").status_code == 429
+    assert simulator.client.delete(f"{simulator.rest}/sim/faults/{struck}").status_code == 200, "spent, so lifted"
     assert simulator.get("/sim/faults").json() == {"faults": []}
     for wrong in ({"kind": "flood"}, {}, {"kind": "stall", "probability": 2}, {"kind": "stall", "count": 0}):
         assert simulator.client.post(simulator.rest + "/sim/faults", json=wrong).status_code == 400

@@ -260,7 +260,10 @@ class SupervisorActor:
                 return
             # A command may have come while the row was written: its wish is the newer one.
             current = self._desk.wanted.get(wanted.symbol, wanted)
-            self._runs[wanted.symbol] = Run(record, current, self._clock.now_ns(), self._clock.monotonic_ns())
+            self._runs[wanted.symbol] = Run(record, current, *self._now(), self._settings.back_off)
+
+    def _now(self) -> tuple[int, int]:
+        return self._clock.now_ns(), self._clock.monotonic_ns()
 
     def _starting(self) -> int:
         return sum(run.state is RunState.STARTING for run in self._runs.values())
@@ -303,7 +306,7 @@ class SupervisorActor:
         self._desk.adopt(wanted, operations)
         for record in records:
             if (wish := self._desk.wanted.get(record.symbol)) is not None:
-                run = Run(record, wish, self._clock.now_ns(), self._clock.monotonic_ns())
+                run = Run(record, wish, *self._now(), self._settings.back_off)
                 self._runs[record.symbol] = run
         self._desk.rearm()
         self._is_loaded = True

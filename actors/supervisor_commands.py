@@ -132,6 +132,8 @@ class CommandDesk:
     @staticmethod
     def _arm(run: Run, kind: CommandKind) -> None:
         """Remember the commands that are deeds, not states."""
+        if kind is CommandKind.RESUME:
+            run.retry_now()
         run.is_resume_due = kind is CommandKind.RESUME or (run.is_resume_due and kind is CommandKind.SET)
         run.is_flatten_due = kind is CommandKind.FLATTEN or (run.is_flatten_due and kind is CommandKind.SET)
 

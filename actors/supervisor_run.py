@@ -18,6 +18,8 @@ from trading.model.units import NS_PER_S
 _WITHOUT_ACTOR = TERMINAL_STATES | {RunState.REQUESTED, RunState.FAILED}
 # Moves that wait for the database; when it is away for long the oldest go, the row itself always has the newest state.
 UNSAVED_MAX = 200
+# A strategy that fails anew after each start has not recovered because it traded for a moment: its pauses must grow.
+STEADY_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,14 @@ class Run:
         is_resume_due: a person asked to resume and it is not done. is_flatten_due: the same for a flatten.
         needs_new_actor: the actor has drained (flatten) and takes no entries any more; a resume replaces it.
         control_after_ns: no control call before (monotonic).
-        failures: failures in a row; back to 0 when it trades. retry_at_ns: when a FAILED run starts again (monotonic).
+        failures: failures in a row; one after `STEADY_NS` of trading is a first one. retry_at_ns: when a FAILED run
+            starts again (monotonic).
     """
 
-    def __init__(self, record: RunRecord, wanted: Wanted, now_ns: int, mono_ns: int) -> None:
+    def __init__(
+        self, record: RunRecord, wanted: Wanted, now_ns: int, mono_ns: int, back_off: BackOff | None = None
+    ) -> None:
+        self._back_off = back_off or BackOff()
         self.record = record
         self.wanted = wanted
         self.since_ns = record.updated_ns or now_ns
@@ -89,18 +95,21 @@ class Run:
             self.since_ns = now_ns if after is not self.state else self.since_ns
             self.record = replace(self.record, state=after, reason=reason, updated_ns=now_ns)
         self._note(event.value, reason)
-        if after is RunState.TRADING:
-            self.failures = 0
         return True
 
-    def fail(self, reason: str, back_off: BackOff, now_ns: int, mono_ns: int) -> bool:
+    def fail(self, reason: str, now_ns: int, mono_ns: int) -> bool:
         """Move to FAILED and set when it starts again; False when it cannot fail from here."""
-        self.failures += 1
-        self.retry_at_ns = mono_ns + int(back_off.wait_s(self.failures) * NS_PER_S)
+        is_recovered = self.state is RunState.TRADING and now_ns - self.since_ns >= STEADY_NS
+        self.failures = 1 if is_recovered else self.failures + 1
+        self.retry_at_ns = mono_ns + int(self._back_off.wait_s(self.failures) * NS_PER_S)
         if not self.apply(RunEvent.FAILED, reason, now_ns):
             return False
         self.heartbeat = None
         return True
+
+    def retry_now(self) -> None:
+        """Forget earlier failures: a person has looked at them, and a run that waits starts at once."""
+        self.failures = self.retry_at_ns = 0
 
     def step(self, step: Step, outcome: str, now_ns: int) -> None:
         """Record that a step began ("begun"), ended ("done") or what it met."""
@@ -117,12 +126,14 @@ class Run:
         if self.heartbeat is not None and heartbeat.sent_ns < self.heartbeat.sent_ns:
             return False
         is_restart = self._is_new_process(heartbeat)
+        is_begun_anew = self.state is RunState.STARTING and 0 < self.record.epoch < heartbeat.epoch
         is_first = self.heartbeat is None
         self.heartbeat, self.heard_ns, self.heard_mono_ns = heartbeat, now_ns, mono_ns
         if self.record.epoch != heartbeat.epoch:
             self.record = replace(self.record, epoch=heartbeat.epoch)
-        if is_restart:
+        if is_restart or is_begun_anew:
             self.record = replace(self.record, restarts=self.record.restarts + 1)
+        if is_restart:
             self.apply(RunEvent.RESTARTED, f"process {heartbeat.pid} on {heartbeat.node}", now_ns)
             self.is_resume_due = self.is_resume_due or self.was_spawned_paused
         if self.state is RunState.STARTING:
@@ -130,7 +141,7 @@ class Run:
             self.apply(RunEvent.SPAWNED, "", now_ns)
         elif is_first and not is_restart:
             self._note("adopted", f"process {heartbeat.pid} on {heartbeat.node}")
-        self._follow(heartbeat, now_ns)
+        self._follow(heartbeat, now_ns, mono_ns)
         return is_restart
 
     def silent_s(self, mono_ns: int) -> float:
@@ -173,14 +184,15 @@ class Run:
         # Re-adopted after the supervisor's own restart: the epoch of the row tells whether it is the same process.
         return 0 < self.record.epoch < heartbeat.epoch
 
-    def _follow(self, heartbeat: Heartbeat, now_ns: int) -> None:
+    def _follow(self, heartbeat: Heartbeat, now_ns: int, mono_ns: int) -> None:
         """Move to where the actor says it is, if the table allows it; the same state is no news."""
         if heartbeat.state is self.state or self.state is RunState.DRAINING:
             return
-        if (event := observed_event(self.state, heartbeat.state)) is not None:
+        if heartbeat.state is RunState.FAILED:
+            self.fail(heartbeat.reason, now_ns, mono_ns)
+        elif (event := observed_event(self.state, heartbeat.state)) is not None:
             # While it trades its reason is the moment's refusals: heartbeats tell them, the row would keep old ones.
-            is_told = heartbeat.state in (RunState.PAUSED, RunState.FAILED)
-            self.apply(event, heartbeat.reason if is_told else "", now_ns)
+            self.apply(event, heartbeat.reason if heartbeat.state is RunState.PAUSED else "", now_ns)
 
     def _note(self, event: str, detail: str) -> None:
         self._unsaved.append(Move(self.record, event, detail))

@@ -196,7 +196,7 @@ class RunSteps:
 
     def fail(self, run: Run, reason: str) -> None:
         """Move to FAILED with the wait of the back-off."""
-        run.fail(reason, self._settings.back_off, self._clock.now_ns(), self._clock.monotonic_ns())
+        run.fail(reason, self._clock.now_ns(), self._clock.monotonic_ns())
 
     # --- pieces -----------------------------------------------------------------------------------------------------
 

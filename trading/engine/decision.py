@@ -116,9 +116,7 @@ class Decider:
         if self._fault_notes:
             actions.extend(self._fault_notes)
             self._fault_notes.clear()
-        bid, ask = sync.book.best_bid, sync.book.best_ask
-        if sync.state is BookState.PROVEN and not self._config.is_paper:
-            bid, ask = self._without_own(sync, Side.BUY), self._without_own(sync, Side.SELL)
+        bid, ask = self.best_of_others(sync)
         if sync.state is not BookState.PROVEN or bid is None or ask is None:
             is_proven = sync.state is BookState.PROVEN
             refusal = Refusal.ONE_SIDED_BOOK if is_proven else unproven_refusal(sync.state)
@@ -134,6 +132,12 @@ class Decider:
         desires = self._desires(sync, bid, ask, now_ns, actions)
         desires = self._judged(desires, bid, ask, now_ns)
         self._carry_out(desires, sync.book, bid, ask, now_ns, actions)
+
+    def best_of_others(self, sync: BookSync) -> tuple[Level | None, Level | None]:
+        """Return the best bid and ask of others: live, our own orders show in the book, and are no market."""
+        if self._config.is_paper or sync.state is not BookState.PROVEN or not self.orders.active:
+            return sync.book.best_bid, sync.book.best_ask
+        return self._without_own(sync, Side.BUY), self._without_own(sync, Side.SELL)
 
     def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
         if self.is_draining:

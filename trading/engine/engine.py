@@ -176,7 +176,7 @@ class SymbolEngine:
             result = sync.on_snapshot(event, now_ns)
         self._after_sync(result, actions)
         if sync.state is BookState.PROVEN:
-            bid, ask = sync.book.best_bid, sync.book.best_ask
+            bid, ask = self._decider.best_of_others(sync)
             if bid is not None and ask is not None:
                 measures.on_book(bid, ask, now_ns)
             if self._venue is not None:

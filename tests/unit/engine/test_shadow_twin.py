@@ -181,6 +181,33 @@ def test_twin_changes_no_decision() -> None:
     assert CancelOrder in {type(action) for action in with_twin} or len(with_twin) > 2
 
 
+def test_live_market_is_measured_without_our_own_order_in_it() -> None:
+    """An own bid inside the spread is no market: its end is no fall of the mid, and our fill not adverse for it."""
+    pair = instrument()
+    params = {**PARAMS, "entry_improve_ticks": "8"}
+    engine = SymbolEngine(
+        SymbolConfig(pair, "spread_capture", tuple(params.items()), 1, 1, False, Decimal(500)),
+        SymbolBootstrap(Position(SYMBOL)),
+    )
+    placed: list[OrderIntent] = []
+
+    def feed(event: EngineEvent) -> None:
+        for action in engine.step(event, getattr(event, "recv_ts_ns", 0)):
+            if isinstance(action, PlaceOrder):
+                placed.append(action.intent)
+
+    for event in (FeedConnected(SYMBOL, S), snapshot([(9_990, 1_000)], [(10_010, 1_000)], 1, S), delta(2, at_ns=S + 1)):
+        feed(event)
+    (entry,) = placed
+    assert entry.price_ticks == 9_998
+    feed(Delivery(1, OrderAccepted(SYMBOL, entry.client_order_id, "v1", S + 20 * MS)))
+    feed(delta(3, bids=[(9_998, entry.qty_lots)], at_ns=S + 30 * MS))
+    measures = engine._decider.measures
+    assert measures.mid_ticks == 10_000.0
+    feed(delta(4, bids=[(9_998, 0)], at_ns=2 * S))
+    assert measures.mid_ticks == 10_000.0
+
+
 class Broken:
     """A listener that fails at its third step."""
 

@@ -258,17 +258,36 @@ class HaltControl:
             self._spawn(self._finish_sale(due), "flatten")
 
     async def _finish_sale(self, keys: tuple[str, ...]) -> None:
-        symbols = frozenset(symbol for key in keys if (symbol := _symbol_of(key)) is not None)
-        only = None if ACCOUNT_SCOPE in keys else symbols
-        text = f"{', '.join(keys)}: the process that was selling is gone; the sale goes on, and then all is halted"
-        self._alerts.raise_alert("warning", "flatten_resumed", text)
+        begun = {key: self._halts_of[key] for key in keys}
         try:
-            await self._until_sellable(only)
-            left = tuple(key for key in keys if self._halted(_symbol_of(key)) is HaltState.REDUCING)
-            if left:  # nobody resumed or halted it meanwhile
+            left = await self._still_to_sell(begun)
+            if not left:
+                return
+            text = f"{', '.join(left)}: the process that was selling is gone; the sale goes on, and then all is halted"
+            self._alerts.raise_alert("warning", "flatten_resumed", text)
+            await self._until_sellable(_scope_of(left))
+            if left := await self._still_to_sell(begun):
+                only = _scope_of(left)
                 await self._enforce(only, await self._sell(left, only, "flatten after a restart"))
         finally:
             self._selling.subtract(keys)
+
+    async def _still_to_sell(self, begun: dict[str, int]) -> tuple[str, ...]:
+        """Return the keys whose sale is still ours: nobody resumed them or gave them another command since.
+
+        One that a stricter halt covers (the account's) is not sold but halted itself, for good: else its stored
+        flatten would begin again and again, and sell as a surprise when the other halt is lifted.
+        """
+        own = {key: state for key, state, _ in self._state.account.halts()}
+        ours = [key for key, halts in begun.items() if self._halts_of[key] == halts]
+        open_sales = [key for key in ours if own.get(key) is HaltState.REDUCING]
+        covered = [key for key in open_sales if self._halted(_symbol_of(key)) is HaltState.HALTED]
+        for key in covered:
+            why = self._state.account.halt_state(_symbol_of(key))[1]
+            self._flag(key, HaltState.HALTED, "; ".join(filter(None, ("its flatten was cut short by a halt", why))))
+        if covered:
+            await self._save()
+        return tuple(key for key in open_sales if key not in covered)
 
     async def _until_sellable(self, scope: Scope) -> None:
         """Wait until the account is compared, nothing is of unknown outcome and all held has a bid; bounded."""
@@ -342,6 +361,10 @@ def _covers(scope: Scope, symbol: str | None) -> bool:
 
 def _symbol_of(key: str) -> str | None:
     return None if key == ACCOUNT_SCOPE else key.removeprefix("symbol:")
+
+
+def _scope_of(keys: tuple[str, ...]) -> Scope:
+    return None if ACCOUNT_SCOPE in keys else frozenset(key.removeprefix("symbol:") for key in keys)
 
 
 def _scope_keys(scope: str, symbols: tuple[str, ...]) -> tuple[str, ...]:

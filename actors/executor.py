@@ -248,9 +248,12 @@ class ExecutorActor:
         return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders(symbol))
 
     async def forgive_losses(self, symbol: str) -> None:
-        """Forget a symbol's losses in a row, durably: a person let it trade again. Idempotent."""
+        """Forget a symbol's losses in a row, durably: a person let it trade again. Idempotent.
+
+        Raises: StoreError when that is not stored (yet): say it again.
+        """
         self.core.account.forgive_losses(symbol)
-        await self.core.guard.save_trips()
+        await self.core.guard.save_forgiveness(symbol)
 
     # --- control --------------------------------------------------------------------------------------------------
 

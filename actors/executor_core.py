@@ -112,6 +112,7 @@ class ExecutorCore:
             sweeper,
             self.halts.reduce,
             self._halt_symbol,
+            self._is_writing,
         )
         self.books = BookKeeper(settings, self.state, self.keeper, journal, self.alerts, clock, self._halt_account)
 
@@ -191,7 +192,6 @@ class ExecutorCore:
             self.alerts.raise_alert("alert", "limits_unreadable", str(error))
         self.account.restore_pnl(loaded.day_open, loaded.peak_net_pnl, loaded.departed_pnl)
         self.account.restore_streak(loaded.streak)
-        self.account.restore_trips(loaded.trips)
         for scope, halt_state, reason in loaded.halts:
             self.account.set_halt(scope, halt_state, reason)
         for position in loaded.positions:
@@ -200,6 +200,7 @@ class ExecutorCore:
             elif position.qty:
                 text = f"{position.qty} held of a symbol that the venue does not list"
                 self.alerts.raise_alert("alert", "position_unlisted", text, position.symbol)
+        self.account.restore_trips(loaded.trips)
         self.state.last_seq.update(loaded.last_seq)
         self.state.committed_seq.update(loaded.last_seq)
         self.state.epochs.update(loaded.symbol_epochs)

@@ -61,8 +61,12 @@ class Guard:
         sweeper: Sweeper,
         reduce: Stop,
         halt: Stop,
+        is_writing: Callable[[str], bool],
     ) -> None:
-        """Args: reduce, halt: stop the account (None) or one symbol, with a reason; both persist it."""
+        """Args:
+        reduce, halt: stop the account (None) or one symbol, with a reason; both persist it.
+        is_writing: tells whether steps of a symbol are still on their way into the journal.
+        """
         self._settings = settings
         self._state = state
         self._keeper = keeper
@@ -73,6 +77,7 @@ class Guard:
         self._sweeper = sweeper
         self._reduce = reduce
         self._halt = halt
+        self._is_writing = is_writing
         self._started_ns = clock.now_ns()
         self._since_ns: dict[str, int] = {}
         self._told: set[str] = set()
@@ -94,8 +99,7 @@ class Guard:
         await self._clock_skew()
         await self._positions()
         await self._drift()
-        await self._save_streak()
-        await self.save_trips()
+        await self._save_losses()
 
     # --- what stops it ------------------------------------------------------------------------------------------------
 
@@ -163,8 +167,13 @@ class Guard:
             self._alerts.raise_alert("alert", "venue_pause", f"{why}: neither orders nor cancels go out")
         self._tell_end("venue_pause", bool(why), "venue_pause_over", "the venue's pause is over")
 
-    async def _save_streak(self) -> None:
-        streak: LossStreak = self._state.account.streak()
+    async def _save_losses(self) -> None:
+        """Store the trips before the streak that counts them: a trip whose record was lost is counted on restoring."""
+        streak = self._state.account.streak()
+        if await self.save_trips():
+            await self._save_streak(streak)
+
+    async def _save_streak(self, streak: LossStreak) -> None:
         if streak == self._saved or self._state.is_journal_down:
             return
         if streak.cooldown_until_ns > self._saved.cooldown_until_ns:
@@ -175,14 +184,28 @@ class Guard:
         if await self._is_saved(self._journal.save_streak(self._keeper.lease, streak, self._clock.now_ns()), "streak"):
             self._saved = streak
 
-    async def save_trips(self) -> None:
-        """Store how the symbols' round trips went, where it is not stored yet."""
+    async def save_trips(self) -> bool:
+        """Store how the symbols' round trips went, where it is not stored yet; True when nothing is left to store.
+
+        A record waits for the fills that it follows from: no trip's end is stored before its last fill is.
+        """
         trips = self._state.account.trips()
-        changed = tuple((symbol, record) for symbol, record in trips if self._saved_trips.get(symbol) != record)
+        unsaved = tuple((symbol, record) for symbol, record in trips if self._saved_trips.get(symbol) != record)
+        if not unsaved:
+            return True
+        changed = tuple((symbol, record) for symbol, record in unsaved if not self._is_writing(symbol))
         if not changed or self._state.is_journal_down:
-            return
+            return False
         if await self._is_saved(self._journal.save_trips(self._keeper.lease, changed, self._clock.now_ns()), "trips"):
             self._saved_trips.update(changed)
+            return len(changed) == len(unsaved)
+        return False
+
+    async def save_forgiveness(self, symbol: str) -> None:
+        """Store that a symbol's losses are forgiven. Raises: StoreError when it is not stored; repeat it then."""
+        await self.save_trips()
+        if self._saved_trips.get(symbol) != self._state.account.trip_record(symbol):
+            raise StoreError(f"{symbol}: that its losses are forgiven is not stored yet")
 
     async def _is_saved(self, write: Coroutine[Any, Any, None], what: str) -> bool:
         try:

@@ -33,7 +33,7 @@ class TradingGate:
 
     def event(self, now_ns: int, reason: str = "") -> TradingSwitched:
         """Return the gate's state as the engine hears it: no entries while it is shut, exits go on."""
-        self.is_forgiveness_due = self.is_open
+        self.is_forgiveness_due |= self.is_open
         if self._halt is not HaltState.ACTIVE:
             reason = f"the account or the symbol is {self._halt}"
         return TradingSwitched(self.is_open, "" if self.is_open else reason or "paused", now_ns)

@@ -94,7 +94,10 @@ class ExecutorPort(Protocol):
         ...
 
     async def forgive_losses(self, symbol: str) -> None:
-        """Say that a person let the symbol trade again: the next owner shall not be told of its losses."""
+        """Say that a person let the symbol trade again: the next owner shall not be told of its losses.
+
+        Raises: StoreError when that is not stored (yet); like any other TradingError it asks for a repeat.
+        """
         ...
 
 

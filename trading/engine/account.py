@@ -19,7 +19,6 @@ from trading.engine.account_verdicts import verdicts
 from trading.engine.accounting import book_fill
 from trading.engine.ports import EquityPoint, LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
-from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
 from trading.model.position import LossStreak, Position, TripRecord
 from trading.model.session import HaltState
@@ -134,6 +133,10 @@ class Account:
         before = self._net()
         self.set_position(position)
         self._departed += before - self._net()
+        if position.qty < self.instruments[position.symbol].lot_size:
+            # The round trip ends with its coins, and nobody can say what it would have gained.
+            record = self.trip_record(position.symbol)
+            self._trips[position.symbol] = replace(record, start_net=position.net_pnl)
 
     def departed_pnl(self) -> Decimal:
         """Return the unrealised P&L of what has left the account outside of our orders, in quote units."""
@@ -317,12 +320,21 @@ class Account:
         return tuple(self._trips.items())
 
     def restore_trips(self, trips: Iterable[tuple[str, TripRecord]]) -> None:
-        """Bring the symbols' records back after a restart."""
+        """Bring the symbols' records back after a restart; call it when positions and streak are back.
+
+        A position is journaled with its fill, a record a moment later. A symbol that is flat, but whose P&L is not
+        where its record says that a round trip began or ended, has ended one that was not recorded any more: it is
+        judged now. Had it ended several, they are judged as one.
+        """
         self._trips.update(trips)
+        for symbol, position in self._positions.items():
+            is_flat = position.qty < self.instruments[symbol].lot_size
+            if is_flat and position.net_pnl != self.trip_record(symbol).start_net:
+                self._end_trip(position, position.updated_ns)
 
     def forgive_losses(self, symbol: str) -> None:
         """A person let the symbol trade again: its losses in a row and their pause are over; the running trip stays."""
-        self._trips[symbol] = TripRecord(gained=self.trip_record(symbol).gained)
+        self._trips[symbol] = TripRecord(start_net=self.trip_record(symbol).start_net)
 
     def cooldown_until_ns(self) -> int:
         """Return until when a loss streak stops entries; 0 when none did."""
@@ -350,16 +362,19 @@ class Account:
         )
 
     def _count_trip(self, fill: Fill, before: Position, after: Position) -> None:
-        """Sum what a round trip gains, net; it is judged once, when no whole lot is left of it."""
-        gained = after.realized_pnl - before.realized_pnl - (after.fees - before.fees)
-        record = self.trip_record(fill.symbol)
-        total = record.gained + gained
-        if fill.side is Side.SELL and after.qty < self.instruments[fill.symbol].lot_size:
-            self._count_streak(total, fill.recv_ts_ns)
-            record = TripRecord(record.losses_in_row + 1 if total < 0 else 0, fill.recv_ts_ns)
-        else:
-            record = replace(record, gained=total)
-        self._trips[fill.symbol] = record
+        """Note where a round trip begins, with the first whole lot; judge it once, when no whole lot is left of it."""
+        lot = self.instruments[fill.symbol].lot_size
+        if before.qty < lot <= after.qty:
+            self._trips[fill.symbol] = replace(self.trip_record(fill.symbol), start_net=before.net_pnl)
+        elif after.qty < lot <= before.qty:
+            self._end_trip(after, fill.recv_ts_ns)
+
+    def _end_trip(self, position: Position, now_ns: int) -> None:
+        record = self.trip_record(position.symbol)
+        gained = position.net_pnl - record.start_net
+        self._count_streak(gained, now_ns)
+        losses = record.losses_in_row + 1 if gained < 0 else 0
+        self._trips[position.symbol] = TripRecord(losses, now_ns, position.net_pnl)
 
     def _count_streak(self, gained: Decimal, now_ns: int) -> None:
         self._losses_in_row = self._losses_in_row + 1 if gained < 0 else 0

@@ -58,7 +58,7 @@ class Decider:
         self.is_enabled = True
         self.is_draining = False
         self._is_flatten = False
-        self._conditions = EntryConditions(bootstrap.position, bootstrap.trips, self.parameters.risk)
+        self._conditions = EntryConditions(bootstrap.trips, self.parameters.risk)
         self._intents = IntentMaker(config.instrument, config.strategy_name, config.run_number, config.owner_epoch)
         self._unproven_since_ns = 0
         self._is_waiting_noted = False

@@ -26,9 +26,9 @@ class EntryConditions:
     fees. Memory: the running round trip, the losses in a row, and until when they forbid entries.
     """
 
-    def __init__(self, position: Position, trips: TripRecord, limits: SymbolRiskLimits) -> None:
+    def __init__(self, trips: TripRecord, limits: SymbolRiskLimits) -> None:
         """Go on from what came before: the pause of the last round trip is measured from its end, by these limits."""
-        self._start_net = position.realized_pnl - position.fees - trips.gained
+        self._start_net = trips.start_net
         self._losses = 0
         self._pause_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
@@ -44,9 +44,9 @@ class EntryConditions:
         """Take a change of the position by a fill."""
         lot = instrument.lot_size
         if before.qty < lot <= after.qty:
-            self._start_net = before.realized_pnl - before.fees
+            self._start_net = before.net_pnl
         elif after.qty < lot <= before.qty:
-            self._end_trip(after.realized_pnl - after.fees - self._start_net, limits, now_ns)
+            self._end_trip(after.net_pnl - self._start_net, limits, now_ns)
 
     def refusals(
         self, limits: SymbolRiskLimits, measures: MarketMeasures, bid: Level, ask: Level, now_ns: int

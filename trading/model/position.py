@@ -17,7 +17,6 @@ class Position:
         cost: quote units paid for `qty` at average cost, without fees.
         realized_pnl: quote units, gross of fees, of everything sold. fees: quote units, everything charged.
         updated_ns: time of the last fill or adjustment.
-    Net realised P&L is `realized_pnl - fees`.
     """
 
     symbol: str
@@ -26,6 +25,11 @@ class Position:
     realized_pnl: Decimal = ZERO
     fees: Decimal = ZERO
     updated_ns: int = 0
+
+    @property
+    def net_pnl(self) -> Decimal:
+        """Net realised P&L, `realized_pnl - fees`, in quote units."""
+        return self.realized_pnl - self.fees
 
     @property
     def avg_price(self) -> Decimal:
@@ -57,12 +61,14 @@ class TripRecord:
 
     Attributes:
         losses_in_row: the last so many lost. ended_ns: when the last one ended; 0 for none.
-        gained: by the running one so far, quote units.
+        start_net: `Position.net_pnl` where the running trip began, or where the last one ended, quote units. What the
+            running trip has gained so far is the position's own less this: a position is journaled with each fill,
+            this record a moment later, and what is lost in between follows from the position.
     """
 
     losses_in_row: int = 0
     ended_ns: int = 0
-    gained: Decimal = Decimal(0)
+    start_net: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

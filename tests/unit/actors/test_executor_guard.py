@@ -10,6 +10,7 @@ import pytest
 
 from actors.executor_guard import DRIFT_PATIENCE_NS, JOURNAL_PATIENCE_NS, SKEW_PATIENCE_NS
 from tests.unit.actors.executor_fakes import BID, System, settle, submit
+from trading.model.errors import StoreError
 from trading.model.market import Side
 from trading.model.orders import OrderStatus, Purpose, Refusal, VenueBalance
 from trading.model.position import Position
@@ -219,7 +220,7 @@ async def test_next_owner_of_a_symbol_is_told_of_its_losses(system: System) -> N
         system.venue.fill(loss.client_order_id, 1000)
         await settle()
     trips = (await system.executor.attach_symbol("BTCUSDT", "run-2", 2, "next")).bootstrap.trips
-    assert (trips.losses_in_row, trips.gained) == (2, 0)
+    assert (trips.losses_in_row, trips.start_net) == (2, Decimal("-0.2"))
     assert 0 < trips.ended_ns <= system.clock.now_ns()
 
 
@@ -260,6 +261,37 @@ async def test_record_of_round_trips_that_could_not_be_stored_is_stored_later(sy
     await system.executor.core.halts.poll()
     await look(system)
     assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 1
+
+
+async def test_forgiveness_that_could_not_be_stored_is_refused_until_it_is(system: System) -> None:
+    await lose(system, 1)
+    await look(system)
+    system.journal.is_down = True
+    for _ in range(2):  # the first try finds the journal down, the second knows it
+        with pytest.raises(StoreError, match="not stored yet"):
+            await system.executor.forgive_losses("BTCUSDT")
+    system.journal.is_down = False
+    await system.executor.core.halts.poll()
+    await system.executor.forgive_losses("BTCUSDT")
+    assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 0
+
+
+async def test_record_of_round_trips_is_never_stored_before_the_fills_that_it_follows_from(system: System) -> None:
+    core = system.executor.core
+    entry, loss = system.intent(1), system.intent(2, Side.SELL, 1000, BID - 100, Purpose.EXIT)
+    await submit(system, entry)
+    system.venue.fill(entry.client_order_id, 1000)
+    await settle()
+    await submit(system, loss)
+    await look(system)
+    before = dict((await system.journal.load("main")).trips)
+    system.journal.is_down = True
+    system.venue.fill(loss.client_order_id, 1000)
+    await settle()
+    assert core.account.trip_record("BTCUSDT").losses_in_row == 1
+    system.journal.is_down = core.state.is_journal_down = False  # it answers; the fill is not repeated yet
+    assert not await core.guard.save_trips()
+    assert dict((await system.journal.load("main")).trips) == before
 
 
 async def test_long_pause_that_the_venue_wants_is_told_and_its_end_too(system: System) -> None:

@@ -203,6 +203,19 @@ async def test_resume_tells_the_executor_that_losses_are_forgiven_again_until_it
         assert shell.executor.forgiven == ["BTCUSDT"]
 
 
+async def test_forgiveness_that_nobody_heard_outlasts_a_halt() -> None:
+    async with Shell(FakeExecutor()) as shell:
+        actor: Any = shell.actor
+        await actor.pause("by hand")
+        shell.executor.is_away = True
+        await actor.resume()
+        shell.executor.halt = HaltState.HALTED
+        await actor._link.mark()
+        shell.executor.is_away = False
+        await actor._link.mark()
+        assert shell.executor.forgiven == ["BTCUSDT"]
+
+
 async def test_pause_outlasts_a_halt() -> None:
     async with Shell(FakeExecutor()) as shell:
         actor: Any = shell.actor

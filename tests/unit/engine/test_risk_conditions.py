@@ -70,13 +70,13 @@ def measures(volatility_ticks: int = 0) -> MarketMeasures:
 def test_market_conditions_refuse_with_their_reason(
     limits: dict[str, Any], ask: Level, reasons: tuple[Refusal, ...]
 ) -> None:
-    conditions = EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits())
+    conditions = EntryConditions(TripRecord(), SymbolRiskLimits())
     assert conditions.refusals(SymbolRiskLimits(**limits), measures(), BID, ask, 40 * S) == reasons
 
 
 def test_volatility_above_its_bound_refuses() -> None:
     conditions, wild = (
-        EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits()),
+        EntryConditions(TripRecord(), SymbolRiskLimits()),
         measures(volatility_ticks=30),
     )
     assert wild.volatility_bps > 10
@@ -90,7 +90,7 @@ def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> Non
     flat, held = Position(SYMBOL), Position(SYMBOL, qty=Decimal("0.25"))
 
     def trips(*gains: int) -> tuple[Refusal, ...]:
-        conditions, net = EntryConditions(flat, TripRecord(), limits), Decimal(0)
+        conditions, net = EntryConditions(TripRecord(), limits), Decimal(0)
         for number, gain in enumerate(gains, start=1):
             before = replace(held, realized_pnl=net)
             conditions.on_position(replace(flat, realized_pnl=net), before, made, limits, number * 10 * S)
@@ -105,7 +105,7 @@ def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> Non
 
 def test_round_trip_counts_net_of_fees_and_dust_is_no_position() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=1, risk_streak_pause_s=100), instrument()
-    conditions = EntryConditions(Position(SYMBOL), TripRecord(), SymbolRiskLimits())
+    conditions = EntryConditions(TripRecord(), SymbolRiskLimits())
     held = Position(SYMBOL, qty=Decimal("0.25"))
     dust = Position(SYMBOL, qty=Decimal("0.0009"), realized_pnl=Decimal("0.01"), fees=Decimal("0.02"))
     conditions.on_position(Position(SYMBOL), held, made, limits, S)
@@ -128,17 +128,17 @@ def test_round_trip_counts_net_of_fees_and_dust_is_no_position() -> None:
 def test_pause_after_losses_outlives_the_process(losses: int, until_s: int, reason: Refusal) -> None:
     values = {"risk_loss_streak": 2, "risk_streak_pause_s": 100.0, "risk_cooldown_s": 5.0}
     limits = SymbolRiskLimits(**values)  # type: ignore[arg-type]
-    restarted = EntryConditions(Position(SYMBOL), TripRecord(losses, 10 * S), limits)
+    restarted = EntryConditions(TripRecord(losses, 10 * S), limits)
     assert restarted.refusals(limits, measures(), BID, ASK, until_s * S - 1) == (reason,)
     assert restarted.refusals(limits, measures(), BID, ASK, until_s * S) == ()
 
 
 def test_loss_before_a_restart_counts_into_the_streak_after_it() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100), instrument()
-    net = Decimal("-0.5")  # of the running round trip; what it gains after the restart does not make up for it
-    held = Position(SYMBOL, qty=Decimal("0.25"), realized_pnl=net)
-    restarted = EntryConditions(held, TripRecord(1, 10 * S, net), limits)
-    restarted.on_position(held, Position(SYMBOL, realized_pnl=Decimal("-0.4")), made, limits, 20 * S)
+    # 0.5 lost by the running round trip, which began at 2; what it gains after the restart does not make up for it.
+    held = Position(SYMBOL, qty=Decimal("0.25"), realized_pnl=Decimal("1.5"))
+    restarted = EntryConditions(TripRecord(1, 10 * S, Decimal(2)), limits)
+    restarted.on_position(held, Position(SYMBOL, realized_pnl=Decimal("1.6")), made, limits, 20 * S)
     assert restarted.refusals(limits, measures(), BID, ASK, 30 * S) == (Refusal.LOSS_STREAK,)
 
 

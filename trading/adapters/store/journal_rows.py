@@ -223,13 +223,13 @@ def instrument_row(item: Instrument) -> dict[str, Any]:
 
 def trips_to_text(record: TripRecord) -> str:
     """Return a record of round trips as one text, the way it is stored."""
-    return f"{record.losses_in_row} {record.ended_ns} {record.gained}"
+    return f"{record.losses_in_row} {record.ended_ns} {record.start_net}"
 
 
 def trips_from_text(text: str) -> TripRecord:
     """Read what `trips_to_text` wrote."""
-    losses, ended_ns, gained = text.split()
-    return TripRecord(int(losses), int(ended_ns), Decimal(gained))
+    losses, ended_ns, start_net = text.split()
+    return TripRecord(int(losses), int(ended_ns), Decimal(start_net))
 
 
 def balance_row(balance: VenueBalance) -> dict[str, Any]:

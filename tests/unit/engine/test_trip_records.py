@@ -1,0 +1,137 @@
+"""Round trips across restarts: a position is stored with its fill, the record of its trips a moment later."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from trading.engine.account import Account
+from trading.engine.account_limits import AccountLimits
+from trading.model.instrument import Instrument
+from trading.model.market import Side
+from trading.model.orders import Fill
+from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.units import NS_PER_S
+
+D = Decimal
+SYMBOL = "BTCUSDT"
+BTC = Instrument(SYMBOL, "BTC", "USDT", D("0.01"), D("0.1"), D(0), D(1), D(0), D(0), D(0))
+BID = 10_000  # 100.00; ten lots are one coin, and a hundred ticks a quote unit of it
+
+
+class Life:
+    """An account that trades, has its record stored now and then, and is killed; its position is always stored."""
+
+    def __init__(self) -> None:
+        self.account = Account(AccountLimits(), {SYMBOL: BTC})
+        self.stored: tuple[tuple[tuple[str, TripRecord], ...], LossStreak] = ((), LossStreak())
+        self.count = 0
+
+    def trade(self, side: Side, lots: int, gain: int = 0) -> None:
+        """Trade at 100, or `gain` quote units a coin above it."""
+        self.count += 1
+        price = BID + 100 * gain
+        quote = BTC.notional(price, lots)
+        name, at_ns = str(self.count), self.count * NS_PER_S
+        self.account.on_fill(Fill("p", name, "x", "", SYMBOL, side, price, lots, quote, D(0), "USDT", True, 0, at_ns))
+
+    def trip(self, gain: int) -> None:
+        """Buy one coin and sell it."""
+        self.trade(Side.BUY, 10)
+        self.trade(Side.SELL, 10, gain)
+
+    def store(self) -> None:
+        """Let the guard look."""
+        self.stored = (self.account.trips(), self.account.streak())
+
+    def kill(self) -> None:
+        """Begin anew from what is stored."""
+        positions, trips, streak = self.account.positions(), *self.stored
+        self.account = Account(AccountLimits(), {SYMBOL: BTC})
+        self.account.restore_streak(streak)
+        for position in positions:
+            self.account.set_position(position)
+        self.account.restore_trips(trips)
+
+    @property
+    def losses(self) -> tuple[int, int]:
+        """Losses in a row: the symbol's, the account's."""
+        return self.account.trip_record(SYMBOL).losses_in_row, self.account.streak().losses_in_row
+
+
+@pytest.fixture
+def life() -> Life:
+    return Life()
+
+
+def test_loss_of_a_part_that_was_stored_does_not_outlive_its_trip(life: Life) -> None:
+    life.trade(Side.BUY, 20)
+    life.trade(Side.SELL, 10, -5)
+    life.store()
+    life.trade(Side.SELL, 10, 6)  # the trip gains 1, and nobody stores that
+    life.kill()
+    assert life.losses == (0, 0)
+    life.trip(3)
+    assert life.losses == (0, 0)
+
+
+def test_trip_whose_end_was_not_stored_is_judged_by_the_position(life: Life) -> None:
+    life.trip(-1)
+    life.store()
+    life.trip(-2)
+    ended_ns = life.count * NS_PER_S
+    life.kill()
+    assert life.losses == (2, 2)
+    assert life.account.trip_record(SYMBOL) == TripRecord(2, ended_ns, D(-3))
+    life.store()
+    life.kill()
+    assert life.losses == (2, 2), "it is judged once"
+
+
+def test_part_of_a_trip_that_was_not_stored_counts_into_it(life: Life) -> None:
+    life.trip(7)
+    life.store()
+    life.trade(Side.BUY, 20)
+    life.trade(Side.SELL, 10, -5)
+    life.kill()
+    life.trade(Side.SELL, 10, 4)
+    assert life.losses == (1, 1)
+
+
+def test_trip_does_not_inherit_what_was_gained_before_it(life: Life) -> None:
+    life.trip(-5)
+    life.trip(3)
+    assert life.losses == (0, 0)
+    life.trip(-1)
+    assert life.losses == (1, 1)
+
+
+def test_restart_without_anything_lost_judges_nothing(life: Life) -> None:
+    for gain in (-1, -2):
+        life.trip(gain)
+    life.trade(Side.BUY, 10)
+    life.store()
+    held = life.account.trip_record(SYMBOL)
+    life.kill()
+    assert (life.losses, life.account.trip_record(SYMBOL)) == ((2, 2), held)
+
+
+def test_trip_whose_coins_left_by_no_order_of_ours_is_not_judged(life: Life) -> None:
+    life.trade(Side.BUY, 20)
+    life.trade(Side.SELL, 10, -5)
+    life.account.withdraw(Position(SYMBOL, realized_pnl=D(-5)))
+    life.store()
+    life.kill()
+    assert life.losses == (0, 0)
+
+
+def test_forgiven_losses_leave_the_running_trip_alone(life: Life) -> None:
+    life.trip(-1)
+    life.trade(Side.BUY, 20)
+    life.trade(Side.SELL, 10, -5)
+    life.account.forgive_losses(SYMBOL)
+    life.store()
+    life.kill()
+    life.trade(Side.SELL, 10, 4)
+    assert life.losses[0] == 1

@@ -141,7 +141,10 @@ def test_share_of_taker_exits_is_a_share_and_falls_with_distance_and_flow_and_ri
 ) -> None:
     share = taker_exit_share(most, stop, volatility, patience, rate, timeout)
     assert 0.0 <= share <= most
-    if volatility > 0.0 and stop > 0.0:  # below, nothing is known, and the most is assumed
+    if volatility == 0.0 or stop == 0.0:
+        assert share == most  # nothing is known
+    else:
+        assert close_or_less(share, taker_exit_share(most, stop, volatility, patience + more, rate, timeout))
         assert close_or_less(taker_exit_share(most, stop + more, volatility, patience, rate, timeout), share)
         assert close_or_less(taker_exit_share(most, stop, volatility, patience, rate + more, timeout), share)
         assert close_or_less(share, taker_exit_share(most, stop, volatility + more, patience, rate, timeout))

@@ -131,19 +131,22 @@ def taker_exit_share(
 ) -> float:
     """Return the share of exits expected to be a taker's before there is evidence, 0..`most`.
 
-    A passive exit fails when the mid falls to the stop first, or nobody comes in time. By Kolmogorov's inequality a
-    random walk reaches a distance d within T with a chance of at most sigma^2 T / d^2; that no buyer comes until the
-    timeout, of those who come as a Poisson flow, has the chance exp(-rate * timeout).
+    A passive exit fails when the mid falls to the stop first, or nobody comes in time. The stop works for as long as
+    the exit waits: at its own price for `patience_s`, then at the ask until the next buyer, 1 / rate later on average,
+    and never beyond the timeout. By Kolmogorov's inequality a random walk reaches a distance d within T with a chance
+    of at most sigma^2 T / d^2; that no buyer comes until the timeout, of those who come as a Poisson flow, has the
+    chance exp(-rate * timeout).
 
     Args:
         most: the answer where the bound says more, or volatility is not known (0). stop_bps: distance of the stop.
-        volatility_bps: of the mid over one second. patience_s: how long the exit may wait at its price, T.
+        volatility_bps: of the mid over one second. patience_s: how long the exit may wait at its own price.
         trades_per_s: market trades that could fill it. timeout_s: after it the position is sold to the bid.
     """
     if volatility_bps <= 0.0 or stop_bps <= 0.0:
         return most
+    waits_s = min(timeout_s, patience_s + 1.0 / trades_per_s) if trades_per_s > 0.0 else timeout_s
     distance = stop_bps / volatility_bps  # in standard deviations of a second
-    reached = patience_s / (distance * distance) if distance > 1e-9 else most
+    reached = waits_s / (distance * distance) if distance > 1e-9 else most
     return min(most, reached + exp(-trades_per_s * timeout_s))
 
 

@@ -124,7 +124,13 @@ def test_own_fill_without_a_trade_of_late_starts_from_the_mid_as_it_is() -> None
 
 
 def test_share_of_taker_exits_is_what_a_random_walk_and_an_empty_market_bring_and_at_most_what_is_assumed() -> None:
-    assert taker_exit_share(0.2, 8.0, 0.5, 6.0, 2.0, 45.0) == pytest.approx(0.25 * 6 / 64)
+    assert taker_exit_share(0.2, 8.0, 0.5, 6.0, 2.0, 45.0) == pytest.approx(0.25 * 6.5 / 64)
     assert taker_exit_share(0.2, 8.0, 3.0, 6.0, 2.0, 45.0) == 0.2
-    assert taker_exit_share(0.2, 8.0, 0.1, 6.0, 0.1, 30.0) == pytest.approx(0.01 * 6 / 64 + exp(-3.0))
+    assert taker_exit_share(0.2, 8.0, 0.1, 6.0, 0.1, 30.0) == pytest.approx(0.01 * 16 / 64 + exp(-3.0))
+    assert taker_exit_share(0.2, 8.0, 0.1, 6.0, 0.0, 30.0) == 0.2  # nobody buys
     assert taker_exit_share(0.2, 8.0, 0.0, 6.0, 2.0, 45.0) == 0.2  # nothing is known yet
+
+
+def test_stop_works_until_the_exit_fills_and_not_only_while_the_exit_is_patient() -> None:
+    assert taker_exit_share(0.5, 8.0, 2.0, 0.0, 0.5, 45.0) == pytest.approx(4 * 2 / 64)  # at the ask from the start
+    assert taker_exit_share(0.5, 8.0, 1.0, 60.0, 2.0, 20.0) == pytest.approx(20 / 64)  # never beyond the timeout

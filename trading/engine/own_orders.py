@@ -90,7 +90,8 @@ class OwnOrders:
             return
         after = next_status(order.status, OrderEventKind.CANCEL_REQUESTED)
         status = order.status if isinstance(after, TransitionRefused) else after
-        self._put(replace(order, status=status, cancel_requested_ns=now_ns))
+        first_ns = order.cancel_first_ns or now_ns
+        self._put(replace(order, status=status, cancel_requested_ns=now_ns, cancel_first_ns=first_ns))
 
     def on_event(self, event: OrderEvent, now_ns: int) -> OrderChange | None:
         """Apply a journaled event; None when the order is not ours to know (it ended long ago)."""

@@ -174,7 +174,7 @@ class Quoting:
 
     def _is_cancel_due_again(self, order: OwnOrder, now_ns: int) -> bool:
         # A cancel that overtook its own order found nothing: once the venue has the order, ask again.
-        is_overtaken = order.accepted_ns >= order.cancel_requested_ns > 0
+        is_overtaken = order.accepted_ns > order.cancel_requested_ns > 0
         return is_overtaken or now_ns - order.cancel_requested_ns >= CANCEL_RETRY_NS
 
 
@@ -201,7 +201,7 @@ def _own_met(quote: DesiredQuote, orders: tuple[OwnOrder, ...], now_ns: int) -> 
         for order in orders
         if order.is_resting_type
         and _is_meeting(quote, order.side, order.price_ticks)
-        and not 0 < order.cancel_requested_ns <= now_ns - SELF_TRADE_PATIENCE_NS
+        and not 0 < order.cancel_first_ns <= now_ns - SELF_TRADE_PATIENCE_NS
     }
 
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.market_scenes import MS, S
+from trading.engine.own_orders import OwnOrders
 from trading.engine.quoting import CANCEL_RETRY_NS, SELF_TRADE_PATIENCE_NS, Quoting
 from trading.engine.risk import SymbolRiskLimits
 from trading.engine.strategy.protocol import DesiredQuote, OwnOrder, Requote
 from trading.model.market import Side
-from trading.model.orders import OrderStatus, OrderType, Purpose
+from trading.model.orders import OrderAccepted, OrderIntent, OrderStatus, OrderType, Purpose
 
 REQUOTE = Requote(min_age_ns=S, min_move_ticks=2, max_age_ns=30 * S)
 BUY = DesiredQuote(Side.BUY, Purpose.ENTRY, OrderType.LIMIT_MAKER, 100, 50, "entry", REQUOTE)
@@ -131,6 +132,8 @@ def test_cancel_that_overtook_its_order_is_asked_again_once_the_venue_has_it() -
     assert quoting().plan((), (young,), 6).cancels == ()
     accepted = replace(young, status=OrderStatus.OPEN, accepted_ns=7)
     assert quoting().plan((), (accepted,), 7).cancels == ((accepted, "asked again"),)
+    at_once = replace(accepted, accepted_ns=5)  # accepted, and by that very step cancelled: nothing was overtaken
+    assert quoting().plan((), (at_once,), 7).cancels == ()
 
 
 def test_slot_waits_longer_after_each_no_and_forgets_on_acceptance() -> None:
@@ -224,14 +227,25 @@ def test_exit_that_would_meet_our_own_buy_waits_for_its_end(quote: DesiredQuote)
     planner, entry = quoting(), working(BUY)
     first = planner.plan((quote,), (entry,), 2 * S)
     assert (first.cancels, first.places) == (((entry, "not wanted"),), ())
-    ending = replace(entry, status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S)
+    ending = replace(entry, status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S, cancel_first_ns=2 * S)
     assert planner.plan((quote,), (ending,), 3 * S - 1).places == ()
     assert planner.plan((quote,), (), 3 * S - 1).places == (quote,)
 
 
 def test_exit_does_not_wait_for_ever_for_our_own_buy() -> None:
-    entry = replace(working(BUY), status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S)
+    entry = replace(working(BUY), status=OrderStatus.CANCELLING, cancel_requested_ns=2 * S, cancel_first_ns=2 * S)
     assert quoting().plan((TAKE,), (entry,), 2 * S + SELF_TRADE_PATIENCE_NS).places == (TAKE,)
+
+
+def test_exit_waits_for_our_own_buy_once_however_often_its_cancel_is_repeated() -> None:
+    orders, planner, entry = OwnOrders(), quoting(), working(BUY)
+    name = entry.client_order_id
+    orders.add(OrderIntent(name, "A", Side.BUY, OrderType.LIMIT_MAKER, 100, 50, Purpose.ENTRY, 0, S, 1, ""))
+    orders.on_event(OrderAccepted("A", name, "v1", S), S)
+    for now_ns in (2 * S, 2 * S + CANCEL_RETRY_NS):  # the venue is sick: no cancel is answered
+        orders.request_cancel(name, now_ns)
+    for waited_ns in (0, SELF_TRADE_PATIENCE_NS // 2):
+        assert planner.plan((TAKE,), orders.active, 2 * S + CANCEL_RETRY_NS + waited_ns).places == (TAKE,)
 
 
 def test_buy_that_is_wanted_makes_way_for_an_exit_that_would_meet_it() -> None:

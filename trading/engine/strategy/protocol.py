@@ -56,6 +56,7 @@ class OwnOrder:
     """One of our orders that is not over, as the symbol knows it.
 
     `is_cancel_requested`: we asked for its end and wait for the word. UNKNOWN counts as wholly filled for exposure.
+    cancel_requested_ns: when we asked last; cancel_first_ns: when first. Both 0 when we did not.
     """
 
     client_order_id: str
@@ -69,6 +70,7 @@ class OwnOrder:
     created_ns: int
     valid_until_ns: int
     cancel_requested_ns: int = 0
+    cancel_first_ns: int = 0
     accepted_ns: int = 0
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 
@@ -14,7 +15,14 @@ from tests.integration.test_recording_segments import T0, rows, write_segment
 from trading.adapters.recording.parquet import read_recording
 from trading.adapters.recording.seal import RecoverReport, recover, seal_segment
 from trading.adapters.recording.sealer import seal_apart
-from trading.adapters.recording.segments import MAGIC, OPEN_SUFFIX, SegmentWriter, claimed, is_being_written
+from trading.adapters.recording.segments import (
+    MAGIC,
+    OPEN_SUFFIX,
+    SegmentWriter,
+    claimed,
+    is_being_written,
+    remove_unnamed,
+)
 from trading.model.errors import ConfigError
 
 
@@ -46,6 +54,16 @@ def test_recording_that_died_before_it_had_its_name_leaves_nothing_behind(tmp_pa
         assert is_ours
         assert recover(tmp_path) == RecoverReport((), ())
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.segment.new" for name in ("young", "locked", "full")}
+
+
+def test_recording_that_is_just_getting_its_name_is_not_even_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A lock held for a moment would fail the recorder that is about to take it. A socket cannot be opened.
+    monkeypatch.chdir(tmp_path)  # a socket's path is to be short
+    with socket(AF_UNIX) as young:
+        young.bind("a.segment.new")
+        assert remove_unnamed(tmp_path) == 0
 
 
 async def test_recordings_without_a_row_are_not_counted_as_sealed(tmp_path: Path) -> None:

@@ -151,11 +151,19 @@ def remove_unnamed(directory: Path) -> int:
     oldest_s = time.time() - UNNAMED_AGE_S
     gone = 0
     for path in directory.rglob(f"*{SEGMENT_SUFFIX}{UNNAMED_SUFFIX}"):
-        with suppress(FileNotFoundError), claimed(path) as is_ours:
-            if is_ours and is_empty(path) and path.stat().st_mtime < oldest_s:
-                path.unlink()
-                gone += 1
+        # A look first: the lock that we hold for a moment would fail a recorder that is just naming its file.
+        with suppress(FileNotFoundError):
+            if not _is_forgotten(path, oldest_s):
+                continue
+            with claimed(path) as is_ours:
+                if is_ours and _is_forgotten(path, oldest_s):
+                    path.unlink()
+                    gone += 1
     return gone
+
+
+def _is_forgotten(path: Path, oldest_s: float) -> bool:
+    return is_empty(path) and path.stat().st_mtime < oldest_s
 
 
 def is_being_written(path: Path) -> bool:

@@ -13,7 +13,8 @@ from trading.engine.book_sync import BookSync
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.intents import IntentMaker
 from trading.engine.messages import Action, CancelOrder, NoteRaised, PlaceOrder
-from trading.engine.own_orders import OwnOrders
+from trading.engine.others_book import BookOfOthers
+from trading.engine.own_orders import OrderChange, OwnOrders
 from trading.engine.quoting import Quoting
 from trading.engine.risk import RefusalCount, SymbolStanding, judge, unproven_refusal
 from trading.engine.risk_conditions import EntryConditions
@@ -22,7 +23,7 @@ from trading.engine.strategy.measures import MarketMeasures
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, Strategy, StrategyView
 from trading.engine.strategy.registry import SymbolParameters, build, parse_parameters
 from trading.model.market import BestQuote, BookState, Level, Side
-from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, Refusal
+from trading.model.orders import Fill, OrderEvent, OrderType, Purpose, Refusal
 from trading.model.position import Position
 from trading.model.units import NS_PER_S, lowest_sale_ticks
 
@@ -37,7 +38,7 @@ STATE_DRAINING = "DRAINING"
 class Decider:
     """Holds what decisions are made of: parameters, strategy, measures, orders, position. Owned by `SymbolEngine`."""
 
-    def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap) -> None:
+    def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap, book: Book) -> None:
         self._config = config
         self._instrument = config.instrument
         self.parameters = parse_parameters(config.strategy_name, config.params)
@@ -49,6 +50,7 @@ class Decider:
         self.measures = MarketMeasures()
         self.orders = OwnOrders()
         self.orders.load(bootstrap.open_orders)
+        self.others = BookOfOthers(book)
         self.quoting = Quoting(self.parameters.risk)
         self.refusals = RefusalCount()
         self.position = bootstrap.position
@@ -99,6 +101,18 @@ class Decider:
         self.position = position
         self.held_lots = self._instrument.qty_lots_floor(position.qty)
 
+    def on_order_event(self, event: OrderEvent, now_ns: int) -> OrderChange | None:
+        """Apply a journaled event to our orders; None when the order is not ours to know. `look` has to follow."""
+        change = self.orders.on_event(event, now_ns)
+        if change is not None and not self._config.is_paper:
+            self.others.on_change(change.before, change.after, now_ns)
+        return change
+
+    def look(self, now_ns: int) -> None:
+        """Find what of the book is ours: live, our own orders show in it, and are no market. Before it is read."""
+        if not self._config.is_paper:
+            self.others.look(self.orders.active, now_ns)
+
     def on_fill(self, fill: Fill, order: OwnOrder | None, now_ns: int) -> None:
         """Learn from one of our fills: markouts, and how exits end."""
         self.measures.on_own_fill(fill.side, fill.is_maker, now_ns)
@@ -116,7 +130,7 @@ class Decider:
         if self._fault_notes:
             actions.extend(self._fault_notes)
             self._fault_notes.clear()
-        bid, ask = self.best_of_others(sync)
+        bid, ask = self.others.best_bid, self.others.best_ask
         if sync.state is not BookState.PROVEN or bid is None or ask is None:
             is_proven = sync.state is BookState.PROVEN
             refusal = Refusal.ONE_SIDED_BOOK if is_proven else unproven_refusal(sync.state)
@@ -132,12 +146,6 @@ class Decider:
         desires = self._desires(sync, bid, ask, now_ns, actions)
         desires = self._judged(desires, bid, ask, now_ns)
         self._carry_out(desires, sync.book, bid, ask, now_ns, actions)
-
-    def best_of_others(self, sync: BookSync) -> tuple[Level | None, Level | None]:
-        """Return the best bid and ask of others: live, our own orders show in the book, and are no market."""
-        if self._config.is_paper or sync.state is not BookState.PROVEN or not self.orders.active:
-            return sync.book.best_bid, sync.book.best_ask
-        return self._without_own(sync, Side.BUY), self._without_own(sync, Side.SELL)
 
     def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
         if self.is_draining:
@@ -246,7 +254,9 @@ class Decider:
                 ("params_set", self._changes),
             )
             intent = self._intents.order(quote, context, self.parameters.risk.risk_intent_valid_ms, now_ns)
-            self.orders.add(intent)
+            order = self.orders.add(intent)
+            if not self._config.is_paper:
+                self.others.expect(order)
             actions.append(PlaceOrder(intent))
 
     # --- exits of the house -----------------------------------------------------------------------------------------
@@ -308,19 +318,6 @@ class Decider:
             if is_same_slot and order.type is quote.type and not order.is_cancel_requested:
                 return order
         return None
-
-    def _without_own(self, sync: BookSync, side: Side) -> Level | None:
-        """Return the best level of others: live, our own resting orders show in the public book."""
-        own: dict[int, int] = {}
-        for order in self.orders.active:
-            if order.side is side and order.is_resting_type and order.status is not OrderStatus.PENDING:
-                own[order.price_ticks] = own.get(order.price_ticks, 0) + order.open_lots
-        levels = sync.book.bids(len(own) + 1) if side is Side.BUY else sync.book.asks(len(own) + 1)
-        for price_ticks, qty_lots in levels:
-            others = qty_lots - own.get(price_ticks, 0)
-            if others > 0:
-                return price_ticks, others
-        return levels[0] if levels else None
 
 
 def _place_of(error: BaseException) -> str:

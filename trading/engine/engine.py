@@ -35,6 +35,7 @@ from trading.engine.messages import (
     TradingSwitched,
 )
 from trading.engine.orders import kind_of
+from trading.engine.others_book import BookOfOthers
 from trading.engine.ports import OrderRecord
 from trading.engine.strategy.protocol import OwnOrder
 from trading.engine.strategy.registry import parse_parameters
@@ -79,7 +80,7 @@ class SymbolEngine:
         self._instrument = config.instrument
         self._symbol = config.instrument.symbol
         self._sync = BookSync(self._symbol, config.book_sync)
-        self._decider = Decider(config, bootstrap)
+        self._decider = Decider(config, bootstrap, self._sync.book)
         self._last_seq = bootstrap.last_seq
         self._now_ns = 0
         self._started_ns = 0
@@ -141,6 +142,7 @@ class SymbolEngine:
             case TimerFired():
                 self._decider.measures.before_book(now_ns)
                 self._after_sync(self._sync.on_timer(now_ns), actions)
+                self._look()
                 return True
             case Delivery():
                 return self._on_delivery(event, now_ns, actions)
@@ -176,7 +178,9 @@ class SymbolEngine:
             result = sync.on_snapshot(event, now_ns)
         self._after_sync(result, actions)
         if sync.state is BookState.PROVEN:
-            bid, ask = self._decider.best_of_others(sync)
+            self._look()
+            others = self._decider.others
+            bid, ask = others.best_bid, others.best_ask
             if bid is not None and ask is not None:
                 measures.on_book(bid, ask, now_ns)
             if self._venue is not None:
@@ -204,10 +208,16 @@ class SymbolEngine:
         if result.reconnect:
             actions.append(ReconnectFeed(self._symbol, result.reconnect))
 
+    def _look(self) -> None:
+        """Find what of a proven book is ours; call whenever book, orders or time have changed."""
+        if self._sync.state is BookState.PROVEN:
+            self._decider.look(self._now_ns)
+
     def _note_book(self, before: BookState, actions: list[Action]) -> None:
         """Tell venue, measures and people that the proof came or went."""
         sync = self._sync
         if sync.state is BookState.PROVEN:
+            self._look()
             if self._venue is not None:
                 self._venue.on_book(sync.book, self._now_ns)
             actions.append(NoteRaised("info", "book_proven", (("version", str(sync.book.version)),)))
@@ -234,7 +244,8 @@ class SymbolEngine:
         self._last_seq = max(self._last_seq, delivery.seq)
         event = delivery.event
         decider = self._decider
-        change = decider.orders.on_event(event, now_ns)
+        change = decider.on_order_event(event, now_ns)
+        self._look()
         if isinstance(event, OrderFilled):
             decider.on_fill(event.fill, change.after if change is not None else None, now_ns)
             position, _ = book_fill(decider.position, event.fill, self._instrument)
@@ -310,6 +321,11 @@ class SymbolEngine:
     def own_orders(self) -> tuple[OwnOrder, ...]:
         """Our orders that are not over, oldest first."""
         return self._decider.orders.active
+
+    @property
+    def others(self) -> BookOfOthers:
+        """The book without our own live orders, for reading only; worth as much as `book`."""
+        return self._decider.others
 
     @property
     def book_state(self) -> BookState:

@@ -66,22 +66,22 @@ class OwnOrders:
                     )
                 )
 
-    def add(self, intent: OrderIntent) -> None:
+    def add(self, intent: OrderIntent) -> OwnOrder:
         """Take an order that was just decided; PENDING until the executor says more."""
-        self._put(
-            OwnOrder(
-                client_order_id=intent.client_order_id,
-                side=intent.side,
-                type=intent.type,
-                price_ticks=intent.price_ticks,
-                qty_lots=intent.qty_lots,
-                filled_lots=0,
-                purpose=intent.purpose,
-                status=OrderStatus.PENDING,
-                created_ns=intent.created_ns,
-                valid_until_ns=intent.valid_until_ns,
-            )
+        order = OwnOrder(
+            client_order_id=intent.client_order_id,
+            side=intent.side,
+            type=intent.type,
+            price_ticks=intent.price_ticks,
+            qty_lots=intent.qty_lots,
+            filled_lots=0,
+            purpose=intent.purpose,
+            status=OrderStatus.PENDING,
+            created_ns=intent.created_ns,
+            valid_until_ns=intent.valid_until_ns,
         )
+        self._put(order)
+        return order
 
     def request_cancel(self, client_order_id: str, now_ns: int) -> None:
         """Note that we asked for an order's end."""

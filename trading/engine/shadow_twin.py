@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, assert_never
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
 from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder
-from trading.engine.others_book import BookOfOthers
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconnected, MarketTrade, Side
 from trading.model.orders import (
@@ -84,7 +83,6 @@ class ShadowTwin:
             model.value: PaperVenue(instrument, model, latency, venue=f"twin-{model}", rules=rules)
             for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC)
         }
-        self._others = BookOfOthers(instrument.symbol)
         self._mirrored: dict[str, _Mirrored] = {}
         self._ending: deque[tuple[int, str]] = deque()
         self._sums = {side: _Sums() for side in SIDES}
@@ -111,16 +109,12 @@ class ShadowTwin:
 
     def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
         """Mirror what happened: market, order events, orders and cancels."""
-        for action in actions:
-            if isinstance(action, PlaceOrder):
-                self._others.expect(action.intent, engine.book)
         if isinstance(event, MarketTrade):
             for venue in self._venues.values():
                 venue.on_trade(event, now_ns)
         elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
             self._on_book(engine, now_ns)
         elif isinstance(event, Delivery):
-            self._others.look(engine.book, engine.own_orders, now_ns)
             self._on_delivery(event, now_ns)
         for action in actions:
             if isinstance(action, PlaceOrder):
@@ -133,13 +127,13 @@ class ShadowTwin:
             self._settle(self._ending.popleft()[1], now_ns)
 
     def _on_book(self, engine: SymbolEngine, now_ns: int) -> None:
-        self._others.look(engine.book, engine.own_orders, now_ns)
-        bid, ask = self._others.best_bid, self._others.best_ask
+        others = engine.others
+        bid, ask = others.best_bid, others.best_ask
         is_proven = engine.book_state is BookState.PROVEN
         self._mid = (bid[0] + ask[0]) / 2 if is_proven and bid is not None and ask is not None else 0.0
         for venue in self._venues.values():
             if self._mid:
-                venue.on_book(self._others, now_ns)
+                venue.on_book(others, now_ns)
             else:
                 venue.on_book_lost(now_ns)
 

@@ -143,17 +143,21 @@ def test_twin_queues_where_the_live_order_does_and_not_behind_it(arrives_ms: int
     assert (found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (found.live.fill_rate,) * 2
 
 
-def test_twin_is_not_moved_on_by_the_end_of_the_order_it_stands_for() -> None:
+@pytest.mark.parametrize("is_push_between", [False, True])
+def test_twin_is_not_moved_on_by_the_end_of_the_order_it_stands_for(is_push_between: bool) -> None:
     desk = Desk(latency=LatencyModel(0, 30 * MS, 0))
     entry = desk.open()
     desk.feed(delta(3, bids=[(9_990, 1_000 + entry.qty_lots)], at_ns=S + 21 * MS), TimerFired(S + 60 * MS))
     # Our order leaves, as the private line says first; what stood before it stands before the twin still.
     desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "", 2 * S))
-    desk.feed(delta(4, bids=[(9_990, 1_000)], at_ns=2 * S + 1), trade(9_990, 1_000, Side.SELL, 2 * S + 2))
+    if is_push_between:  # gathered before the end
+        desk.feed(delta(4, asks=[(10_010, 1_001)], at_ns=2 * S + 1))
+    after = delta(5 if is_push_between else 4, bids=[(9_990, 1_000)], at_ns=2 * S + 2)
+    desk.feed(after, trade(9_990, 1_000, Side.SELL, 2 * S + 3))
     desk.feed(TimerFired(2 * S + GRACE_NS))
     assert desk.twin is not None
     found = desk.twin.report()
-    assert (found.live.fill_rate, found.pessimistic.fill_rate) == (0.0, 0.0)
+    assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 0.0, 0.0)
 
 
 def test_order_that_the_venue_never_held_does_not_count() -> None:

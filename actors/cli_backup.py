@@ -69,7 +69,7 @@ def restore(
     answer(
         "what happened after that is not in it: before you trade live again, look at the venue for open orders and "
         "trades of that time; orders of ours that no row explains are reported at the next start, and cancelled "
-        "unless MEXCBOT_ORPHAN_POLICY says leave"
+        "unless MEXCBOT_ORPHAN_POLICY says adopt or leave"
     )
     return OK
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from actors.executor_adopt import Adopter
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
 from actors.executor_locked import LockedSearch
@@ -21,7 +22,6 @@ from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
-from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
 from trading.engine.reconcile import OUR_PREFIX, OrphanPolicy, compare
 from trading.model.errors import VenueRejected, VenueUnavailable
@@ -67,6 +67,11 @@ class Comparer:
         self._clock = clock
         self._crashpoints = crashpoints
         self._token = token
+        # A paper venue lives and dies with its symbol: nothing is open there that was not sent from here.
+        is_adopting = settings.orphan_policy is OrphanPolicy.ADOPT
+        self._policy = OrphanPolicy.CANCEL if settings.is_paper and is_adopting else settings.orphan_policy
+        self._started_ns = clock.now_ns()
+        self._adopter = Adopter(state, desk, sends, journal, clock, self._report_adopted)
         self._locked = LockedSearch(state, desk, alerts, clock, self._look_elsewhere)
         self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
         self._reported_orphans: set[str] = set()
@@ -192,37 +197,62 @@ class Comparer:
         orphans = tuple(order for order in orphans if not self._ended_after(order.client_order_id, behind_ns))
         if not orphans:
             return Counter()
+        await self._adopter.finish()
         found = await self._journal.orders_by_id([order.client_order_id for order in orphans])
         rows = {row.client_order_id for row in found}
         for order in orphans:
             name = order.client_order_id
             if self._state.orders.get(name) is None and name in rows:
-                await self._adopt(name)
-            if self._state.orders.get(name) is not None:
+                await self._adopter.recall(name)
+            is_known = self._state.orders.get(name) is not None
+            if is_known:
                 # Over in our books, open at the venue: its word is taken, with an alert where it contradicts.
                 self._desk.take(order)
-            self._report_orphan(name, "over in our books" if name in rows else "without a journal row", order.symbol)
-            if self._settings.orphan_policy is OrphanPolicy.CANCEL:
-                self._sends.cancels.queue(name, order.symbol, order.venue_order_id)
+            fate = await self._apply_policy(order)
+            why = "over in our books" if is_known else "without a journal row"
+            self._report_orphan(name, f"{why}: {fate}", order.symbol)
         return Counter(order.symbol for order in orphans)
 
-    def _report_orphan(self, name: str, why: str, symbol: str) -> None:
-        if name not in self._reported_orphans:
-            self._reported_orphans.add(name)
-            self._state.counters["orphans"] += 1
-            self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {why}", symbol)
+    async def _apply_policy(self, order: VenueOrder) -> str:
+        """Do with an open orphan what the policy says, and tell it in words. Raises: StoreError."""
+        name, why_not = order.client_order_id, ""
+        match self._policy:
+            case OrphanPolicy.LEAVE:
+                return "left alone"
+            case OrphanPolicy.ADOPT if self._state.orders.is_live(name):
+                return "it goes on under its row"
+            case OrphanPolicy.ADOPT if self._state.orders.get(name) is None:
+                if not (why_not := await self._adopter.adopt(order)):
+                    return "adopted"
+        self._sends.cancels.queue(name, order.symbol, order.venue_order_id)
+        return f"cancelled, not adopted: {why_not}" if why_not else "cancelled"
+
+    def _report_adopted(self, order: VenueOrder) -> None:
+        lots = f"{order.qty_lots} lots at {order.price_ticks} ticks, {order.filled_lots} of them executed before"
+        what = f"without a journal row: adopted, {order.side} {lots}"
+        self._report_orphan(order.client_order_id, what, order.symbol, is_news=True)
+
+    def _report_orphan(self, name: str, what: str, symbol: str, *, is_news: bool = False) -> None:
+        is_known = name in self._reported_orphans
+        if is_known and not is_news:
+            return
+        self._reported_orphans.add(name)
+        self._state.counters["orphans"] += not is_known
+        self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {what}", symbol)
 
     def _ended_after(self, client_order_id: str, at_ns: int) -> bool:
         tracker = self._state.orders.get(client_order_id)
         return tracker is not None and tracker.record.updated_ns >= at_ns
 
     async def apply_strays(self) -> None:
-        """Take the words about orders that only the journal knows."""
+        """Take the words about orders that only the journal knows, or that are adopted for them."""
+        await self._adopter.finish()
         strays = self._desk.strays
         while strays:
             event = strays[0]
             name = event.client_order_id if isinstance(event, VenueOrder) else event.fill.client_order_id
-            is_ours = self._state.orders.get(name) is not None or await self._adopt(name)
+            is_known = self._state.orders.get(name) is not None or await self._adopter.recall(name)
+            is_ours = is_known or await self._adopt_stray(name, event)
             strays.popleft()
             if is_ours:
                 self._desk.take(event)
@@ -230,15 +260,18 @@ class Comparer:
             self._report_orphan(name, "without a journal row", _symbol_of(event))
             self._desk.is_reconcile_wanted = True
 
-    async def _adopt(self, client_order_id: str) -> bool:
-        """Bring an order and its fills back from the journal into memory; False when there is none."""
-        rows = await self._journal.orders_by_id((client_order_id,))
-        if not rows:
-            return False
-        fills = await self._journal.fills_of(client_order_id)
-        if self._state.orders.get(client_order_id) is None:
-            self._state.orders.put(OrderTracker(rows[0], fills))
-        return True
+    async def _adopt_stray(self, name: str, event: VenueOrder | VenueTrade) -> bool:
+        """Adopt an orphan that executed before it was seen open. Raises: VenueUnavailable, StoreError.
+
+        Only what happened under this executor: older executions are in the opening, or booked as adjustments.
+        """
+        told = event if isinstance(event, VenueOrder) else event.fill
+        has_traded = not isinstance(event, VenueOrder) or event.filled_lots > 0
+        if self._policy is not OrphanPolicy.ADOPT or told.exch_ts_ns < self._started_ns or not has_traded:
+            return False  # one that is open is found by the next comparison
+        await self._token()
+        word = await self._gateway.order(told.symbol, name)
+        return word is not None and word.filled_lots > 0 and not await self._adopter.adopt(word)
 
 
 def _symbol_of(event: VenueOrder | VenueTrade) -> str:

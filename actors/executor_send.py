@@ -296,6 +296,13 @@ class SendPath:
         if not job.done.done():
             job.done.set_result(is_durable)
 
+    async def commit_unsent(self, record: OrderRecord) -> tuple[OrderRecord, CommitOutcome]:
+        """Write the row of an order that the venue has already: it is never sent. Returns the record as written."""
+        record = record.changed(executor_epoch=self._keeper.epoch)
+        done: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().create_future()
+        self._intents.commit(record, lambda outcome: None if done.done() else done.set_result(outcome))
+        return record, await done
+
     # --- cancels --------------------------------------------------------------------------------------------------
 
     def request_cancel(self, intent: CancelIntent) -> None:

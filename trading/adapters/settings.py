@@ -190,9 +190,10 @@ class Settings(BaseSettings):
     )
 
     # --- policies
-    orphan_policy: Literal["cancel", "leave"] = Field(
+    orphan_policy: Literal["cancel", "adopt", "leave"] = Field(
         "cancel",
-        description="What becomes of open orders with our prefix that no journal row explains; always reported.",
+        description="What becomes of open orders with our prefix that no journal row explains; always reported. "
+        "adopt: they get a row, what they executed is booked, and they are ours; what cannot be is cancelled.",
     )
 
     # --- logging

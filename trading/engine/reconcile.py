@@ -21,6 +21,7 @@ class OrphanPolicy(StrEnum):
     """What happens to an open order with our prefix that no journal row explains. It is always reported."""
 
     CANCEL = "cancel"
+    ADOPT = "adopt"  # it gets a row and is ours; one that cannot be adopted is cancelled
     LEAVE = "leave"
 
 

@@ -178,7 +178,10 @@ class Fill(Message):
 
 @dataclass(frozen=True, slots=True)
 class VenueOrder(Message):
-    """A venue's word on one order, from a push or a query. `status` never is PENDING, SENT, DENIED or NOT_SENT."""
+    """A venue's word on one order, from a push or a query. `status` never is PENDING, SENT, DENIED or NOT_SENT.
+
+    `created_ts_ns`: when the venue took it, by its clock; 0 where the word does not tell.
+    """
 
     symbol: str
     client_order_id: str
@@ -193,6 +196,7 @@ class VenueOrder(Message):
     exch_ts_ns: int
     recv_ts_ns: int
     reason: str = ""
+    created_ts_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

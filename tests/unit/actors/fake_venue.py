@@ -152,6 +152,7 @@ class FakeVenue:
             D(0),
             self.clock.now_ns(),
             self.clock.now_ns(),
+            created_ts_ns=self.clock.now_ns(),
         )
 
     def hold(self, name: str, symbol: str = "BTCUSDT") -> None:

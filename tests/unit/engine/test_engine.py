@@ -31,7 +31,9 @@ from trading.model.market import BookState, FeedConnected, FeedDisconnected, Sid
 from trading.model.orders import (
     Delivery,
     OrderAccepted,
+    OrderCancelled,
     OrderDenied,
+    OrderEvent,
     OrderFilled,
     OrderNotSent,
     OrderStatus,
@@ -198,6 +200,21 @@ def test_late_fill_after_the_end_of_an_order_is_booked() -> None:
     event = OrderFilled(SYMBOL, entry.client_order_id, fill, OrderStatus.FILLED, 3 * S)
     desk.engine.step(Delivery(before.last_seq + 1, event), 3 * S)
     assert desk.engine.view().held_lots == before.held_lots + 10
+
+
+def test_executions_and_end_of_an_order_it_never_made_move_the_position_and_are_told() -> None:
+    desk = bought(proven(Desk(engine())))
+    before = desk.engine.view()
+    fill = replace(desk.fills[0], trade_id="its", client_order_id="mx-9-9-9", qty_lots=10, quote_qty=Decimal("1"))
+    adopted: tuple[OrderEvent, ...] = (
+        OrderFilled(SYMBOL, "mx-9-9-9", fill, OrderStatus.PARTIALLY_FILLED, 3 * S),
+        OrderCancelled(SYMBOL, "mx-9-9-9", 10, "", 3 * S),
+    )
+    for seq, event in enumerate(adopted, before.last_seq + 1):
+        notes = [item for item in desk.engine.step(Delivery(seq, event), 3 * S) if isinstance(item, NoteRaised)]
+        assert [note.name for note in notes] == ["order_event_odd"]
+    after = desk.engine.view()
+    assert (after.held_lots, after.last_seq) == (before.held_lots + 10, before.last_seq + 2)
 
 
 def test_denial_is_counted_and_makes_the_slot_wait() -> None:

@@ -81,6 +81,7 @@ def test_order_answer_is_read_in_full() -> None:
         1700000000500 * 1_000_000,
         7,
     )
+    assert order.created_ts_ns == 1700000000000 * 1_000_000
 
 
 @pytest.mark.parametrize(

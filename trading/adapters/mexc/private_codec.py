@@ -120,6 +120,7 @@ def order_from_rest(body: Any, instruments: Instruments, recv_ts_ns: int) -> Ven
         exch_ts_ns=ns_from_ms(_time_ms(body, "updateTime") or _time_ms(body, "time")),
         recv_ts_ns=recv_ts_ns,
         reason=note,
+        created_ts_ns=ns_from_ms(_time_ms(body, "time")),
     )
 
 

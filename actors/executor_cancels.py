@@ -122,8 +122,14 @@ class CancelPath:
             self._queued.discard(job.client_order_id)
         return is_over
 
-    async def carry(self, job: CancelJob | SweepJob) -> None:
-        """Carry out a job that has its token; what the venue does not take is asked again by `recancel_due`."""
+    async def carry(self, job: CancelJob | SweepJob, ticket: int) -> None:
+        """Carry out a job that has its token; what the venue does not take is asked again by `recancel_due`.
+
+        Args: ticket: what the budget counts it by.
+        """
+        if self.is_void(job):
+            self._budget.on_order_unsent(ticket)
+            return
         try:
             await (self._sweep(job) if isinstance(job, SweepJob) else self._cancel(job))
         except RateLimited as error:
@@ -133,7 +139,7 @@ class CancelPath:
             self._state.counters["cancels_failed"] += 1
             log.warning("cancel_failed", job=job, reason=str(error))
         finally:
-            self._budget.on_order_landed(self._clock.now_ns())
+            self._budget.on_order_landed(ticket, self._clock.now_ns())
 
     async def _cancel(self, job: CancelJob) -> None:
         name = job.client_order_id

@@ -34,6 +34,7 @@ from trading.model.units import NS_PER_S
 WINDOW_RESERVE_MS = 200
 # A wait for tokens is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
 WAIT_STEP_S = 0.1
+DOOR_STEP_S = 0.005
 log = structlog.get_logger("executor")
 
 
@@ -80,6 +81,7 @@ class SendPath:
         self._wake = asyncio.Event()
         self._waiting: dict[str, Waiting] = {}
         self._cancel_wanted: set[str] = set()
+        self._door = asyncio.Lock()
         self.cancels = CancelPath(state, desk, gateway, budget, clock, crashpoints, self._push_cancel)
 
     @property
@@ -151,7 +153,7 @@ class SendPath:
         if record.client_order_id in self._cancel_wanted:
             return Denial(Refusal.STALE_INTENT, "withdrawn before it was sent")
         if self._gateway.now_ms() > record.signed_ms + record.recv_window_ms - WINDOW_RESERVE_MS:
-            return Denial(Refusal.STALE_INTENT, "the commit took longer than the signed window")
+            return Denial(Refusal.STALE_INTENT, "commit and wait for room took longer than the signed window")
         return None
 
     # --- the pump -------------------------------------------------------------------------------------------------
@@ -165,17 +167,18 @@ class SendPath:
                 if self._is_void(job):
                     continue
                 now_ns = self._clock.now_ns()
-                if not self._budget.try_order(now_ns):
+                is_place = isinstance(job, Waiting)
+                if not (self._budget.try_place(now_ns) if is_place else self._budget.try_order(now_ns)):
                     self._put_back(job)
                     for waiting in tuple(self._waiting.values()):
                         self._is_expired(waiting, now_ns)
-                    await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns) / NS_PER_S))
+                    wait_s = self._budget.wait_ns(now_ns, is_place=is_place) / NS_PER_S
+                    await asyncio.sleep(min(WAIT_STEP_S, wait_s))
                     continue
-                self._budget.on_order_left()
                 if isinstance(job, Waiting):
                     self._start(job)
                 else:
-                    self._spawn(self.cancels.carry(job), "cancel")
+                    self._spawn(self.cancels.carry(job, self._budget.on_order_left(now_ns)), "cancel")
 
     def _is_void(self, job: Job) -> bool:
         """Sort out what needs no token any more: intents past their age or withdrawn, cancels of ended orders."""
@@ -221,13 +224,14 @@ class SendPath:
         self._spawn(self._send(job, outcome), "send")
 
     async def _send(self, job: Waiting, outcome: CommitOutcome) -> None:
-        tracker, name = job.tracker, job.tracker.record.client_order_id
+        tracker, name, ticket = job.tracker, job.tracker.record.client_order_id, 0
         try:
             if outcome is not CommitOutcome.COMMITTED:
                 await self._not_committed(job, outcome)
                 return
             committed_ns = self._clock.now_ns()
             self._state.to_commit.add(max(0, committed_ns - tracker.record.created_ns))
+            await self._wait_for_room(tracker.record)
             if denial := self._withheld(tracker.record):
                 tracker.record = tracker.record.changed(committed_ns=committed_ns, updated_ns=committed_ns)
                 self._finish_denied(job, denial)
@@ -238,6 +242,7 @@ class SendPath:
             tracker.record = tracker.record.changed(committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns)
             self._state.to_send.add(max(0, sent_ns - committed_ns))
             self._state.counters["placed"] += 1
+            ticket = self._budget.on_place_left(sent_ns)
             answer = await self._gateway.place(tracker.record)
             self._crashpoints.reach(Crashpoint.SEND_AFTER)
             if isinstance(answer, PlaceRejected) and answer.retry_after_s > 0:
@@ -245,9 +250,20 @@ class SendPath:
             self._desk.answer(tracker, answer)
         finally:
             self._state.sending.discard(name)
-            self._budget.on_order_landed(self._clock.now_ns())
+            if ticket:
+                self._budget.on_order_landed(ticket, self._clock.now_ns())
+            else:
+                self._budget.on_place_dropped()
         if name in self._cancel_wanted:
             self.cancels.queue(name, tracker.record.symbol)
+
+    async def _wait_for_room(self, record: OrderRecord) -> None:
+        """Let those that were committed together leave one by one, where they might all arrive in the same second."""
+        async with self._door:
+            while not self._withheld(record):
+                if self._budget.may_leave(self._clock.now_ns(), self._queue.waiting(Priority.CANCEL)):
+                    return
+                await asyncio.sleep(DOOR_STEP_S)
 
     async def _not_committed(self, job: Waiting, outcome: CommitOutcome) -> None:
         """Deny what was not written for certain, or not certainly written. Nothing has been sent in any case."""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from trading.engine.budget import BudgetSettings, FairQueue, Priority, RateBudget, TokenBucket
+from trading.engine.budget import (
+    LANDING_WINDOW_NS,
+    BudgetSettings,
+    FairQueue,
+    Landings,
+    Priority,
+    RateBudget,
+    TokenBucket,
+)
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 STEPS = st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=80)
@@ -183,36 +192,112 @@ TestSharedBudget = SharedBudget.TestCase
 TestSharedBudget.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
+# How long after the one before it is asked for; for how long a place is committed; the trip, and where it arrives.
 TRIPS = st.lists(
-    st.tuples(st.integers(0, 120), st.integers(0, 1_500), st.floats(0, 1), st.booleans()), min_size=1, max_size=150
+    st.tuples(
+        st.integers(0, 120),
+        st.integers(0, 1_500),
+        st.integers(0, 1_500),
+        st.floats(0, 1),
+        st.sampled_from(["place", "cancel", "read"]),
+    ),
+    min_size=1,
+    max_size=150,
 )
+
+
+class Wire:
+    """What has left and is not answered, and when everything arrived at the venue (ns)."""
+
+    def __init__(self) -> None:
+        self.budget = RateBudget(BudgetSettings())
+        self.arrivals: dict[bool, list[int]] = {True: [], False: []}
+        self._committing: list[tuple[int, int, float]] = []  # committed at, trip, share
+        self._flying: list[tuple[int, int, int]] = []  # answered at, ticket of the request, ticket of the order or 0
+
+    def go_on(self, now_ns: int) -> None:
+        """Let answers come, then what was committed leave, as far as it may."""
+        for answered_ns, ticket, order in sorted(item for item in self._flying if item[0] <= now_ns):
+            self.budget.on_request_landed(ticket, answered_ns)
+            if order:
+                self.budget.on_order_landed(order, answered_ns)
+        self._flying = [item for item in self._flying if item[0] > now_ns]
+        for item in [item for item in self._committing if item[0] <= now_ns]:
+            if self.budget.may_leave(now_ns):
+                self._committing.remove(item)
+                self._leave(now_ns, item[1], item[2], self.budget.on_place_left(now_ns))
+
+    def ask(self, now_ns: int, commit_ns: int, trip_ns: int, share: float, kind: str) -> None:
+        """Let one that wants to leave have its token, if there is one."""
+        if kind == "place" and self.budget.try_place(now_ns):
+            self._committing.append((now_ns + commit_ns, trip_ns, share))
+        elif kind == "cancel" and self.budget.try_order(now_ns):
+            self._leave(now_ns, trip_ns, share, self.budget.on_order_left(now_ns))
+        elif kind == "read" and self.budget.try_read(1, now_ns):
+            self._leave(now_ns, trip_ns, share, 0)
+
+    def is_empty(self) -> bool:
+        """Tell whether everything that had its token has left and was answered."""
+        return not self._committing and not self._flying
+
+    def _leave(self, now_ns: int, trip_ns: int, share: float, order: int) -> None:
+        self._flying.append((now_ns + trip_ns, self.budget.on_request_left(now_ns), order))
+        self.arrivals[order > 0].append(now_ns + int(trip_ns * share))
 
 
 @given(TRIPS)
 def test_no_second_sees_more_arrivals_than_the_venue_allows_however_late_they_are(
-    trips: list[tuple[int, int, float, bool]],
+    trips: list[tuple[int, int, int, float, str]],
 ) -> None:
-    """Each request arrives somewhere between its leaving and its answer, and is answered when it likes."""
-    budget, now_ns = RateBudget(BudgetSettings()), 0
-    flying: list[tuple[int, bool]] = []  # answered at, is an order
-    arrivals: dict[bool, list[int]] = {True: [], False: []}
-    for wait_ms, trip_ms, share, is_order in trips:
-        now_ns += wait_ms * NS_PER_MS
-        for answered_ns, was_order in sorted(item for item in flying if item[0] <= now_ns):
-            budget.on_request_landed(answered_ns)
-            if was_order:
-                budget.on_order_landed(answered_ns)
-        flying = [item for item in flying if item[0] > now_ns]
-        if not (budget.try_order(now_ns) if is_order else budget.try_read(1, now_ns)):
-            continue
-        budget.on_request_left()
-        if is_order:
-            budget.on_order_left()
-        flying.append((now_ns + trip_ms * NS_PER_MS, is_order))
-        arrivals[is_order].append(now_ns + int(trip_ms * share) * NS_PER_MS)
-    for arrived, most in ((arrivals[True], 12), (arrivals[True] + arrivals[False], 20)):
+    """Places leave when the journal lets them, each request arrives somewhere between its leaving and its answer."""
+    wire, now_ns = Wire(), 0
+    for wait_ms, commit_ms, trip_ms, share, kind in trips:
+        for _ in range(0, wait_ms, 20):
+            now_ns += 20 * NS_PER_MS
+            wire.go_on(now_ns)
+        wire.ask(now_ns, commit_ms * NS_PER_MS, trip_ms * NS_PER_MS, share, kind)
+    for _ in range(250):
+        now_ns += 20 * NS_PER_MS
+        wire.go_on(now_ns)
+    assert wire.is_empty()
+    for arrived, most in (
+        (wire.arrivals[True], 12),
+        (wire.arrivals[True] + wire.arrivals[False], 20),
+    ):
         for at_ns in arrived:
             assert sum(1 for other in arrived if 0 <= other - at_ns < NS_PER_S) <= most
+
+
+CLOCK = st.lists(st.tuples(st.sampled_from(["leave", "answer", "look"]), st.integers(-5_000_000, 3_000)), max_size=60)
+
+
+@given(CLOCK)
+def test_a_clock_that_is_set_back_at_any_moment_holds_nothing_back_for_longer_than_a_second(
+    steps: list[tuple[str, int]],
+) -> None:
+    """Whatever is called first after the step: a leaving, an answer or a look."""
+    landings, now_ns, flying = Landings(12), 0, list[int]()
+    for what, step_ms in steps:
+        now_ns += step_ms * NS_PER_MS
+        if what == "leave":
+            flying.append(landings.on_left(now_ns))
+        elif what == "answer" and flying:
+            landings.on_landed(flying.pop(), now_ns)
+        else:
+            landings.has_room(now_ns)
+    assert landings.has_cancel_room(now_ns + 2 * NS_PER_S), "what is unanswered for two seconds holds no cancel back"
+    for ticket in flying:
+        landings.on_landed(ticket, now_ns)
+    assert landings.has_room(now_ns + LANDING_WINDOW_NS)
+
+
+@pytest.mark.parametrize(("rate", "most"), [(0.1, 1), (0.5, 1), (0.9, 1), (2.0, 2), (10.0, 12)])
+def test_only_a_rate_of_nought_lifts_the_bound_on_what_may_arrive(rate: float, most: int) -> None:
+    budget, sent = RateBudget(BudgetSettings(rate, 50.0, rate, 50.0)), 0
+    while sent < 20 and budget.try_order(0):
+        budget.on_order_left(0)
+        sent += 1
+    assert sent == most
 
 
 def test_request_that_nobody_asked_for_makes_the_next_ones_wait() -> None:
@@ -225,15 +310,59 @@ def test_request_that_nobody_asked_for_makes_the_next_ones_wait() -> None:
     assert budget.try_order(now_ns + budget.wait_ns(now_ns))
 
 
-def test_unanswered_orders_hold_the_next_ones_back_until_a_second_after_their_answer() -> None:
-    budget, sent, now_ns = RateBudget(BudgetSettings()), 0, 0
-    while now_ns < 5 * NS_PER_S:
-        if budget.try_order(now_ns):
-            budget.on_order_left()
-            sent += 1
+def test_unanswered_orders_hold_the_next_ones_back_until_a_second_after_their_answer_but_few_cancels() -> None:
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    tickets, cancels = [], 0
+    while now_ns < 1_500 * NS_PER_MS:
+        if budget.try_place(now_ns):
+            tickets.append(budget.on_place_left(now_ns))
         now_ns += 10 * NS_PER_MS
-    assert sent == 12
-    for _ in range(sent):
-        budget.on_order_landed(now_ns)
-    assert not budget.try_order(now_ns + NS_PER_S)
-    assert budget.try_order(now_ns + budget.wait_ns(now_ns))
+    assert len(tickets) == 9
+    while budget.try_order(now_ns):
+        budget.on_order_left(now_ns)
+        cancels += 1
+        now_ns += 100 * NS_PER_MS
+    assert cancels == 3, "room was kept for them"
+    assert budget.try_order(now_ns + 2 * NS_PER_S), "what is unanswered for two seconds holds no cancel back"
+    now_ns += 2 * NS_PER_S
+    assert not budget.try_place(now_ns + NS_PER_S)
+    for ticket in tickets:
+        budget.on_order_landed(ticket, now_ns)
+    assert not budget.try_place(now_ns + NS_PER_S)
+    assert budget.try_place(now_ns + NS_PER_S + 200 * NS_PER_MS)
+
+
+def test_orders_that_are_being_committed_hold_back_the_next_ones_and_no_cancel() -> None:
+    budget, now_ns = RateBudget(BudgetSettings()), 0
+    places = cancels = 0
+    while now_ns < 5 * NS_PER_S:
+        places += budget.try_place(now_ns)
+        now_ns += 10 * NS_PER_MS
+    assert places == 9
+    while now_ns < 6 * NS_PER_S:
+        if budget.try_order(now_ns):
+            budget.on_order_landed(budget.on_order_left(now_ns), now_ns)
+            cancels += 1
+        now_ns += 10 * NS_PER_MS
+    assert cancels >= 10
+    left = 0
+    while budget.may_leave(now_ns):
+        budget.on_place_left(now_ns)
+        left += 1
+    assert left == 12 - cancels, "what comes back from the journal at once leaves as room allows"
+    for _ in range(places - left):
+        budget.on_place_dropped()
+    assert budget.try_order(now_ns + 1_100 * NS_PER_MS), "what was not sent does not count"
+
+
+def test_place_with_its_token_lets_a_cancel_go_first_that_waits_for_room_and_none_that_waits_for_a_token() -> None:
+    budget = RateBudget(BudgetSettings(order_burst=12.0, requests_per_s=0))
+    assert budget.try_place(0)
+    for _ in range(11):
+        assert budget.try_order(0)
+        budget.on_order_landed(budget.on_order_left(0), 0)
+    assert budget.may_leave(0, ahead=5)
+    now_ns = 100 * NS_PER_MS
+    assert budget.order_tokens(now_ns) >= 1
+    assert budget.may_leave(now_ns)
+    assert not budget.may_leave(now_ns, ahead=5)

@@ -4,8 +4,8 @@ Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` thro
 requests are served by priority (cancel, then what reduces, then what opens) and, within one, by turns among symbols.
 Source of the defaults: mexc-protocol §5 (12 order operations/s, 20 requests/s in all, read 2026-11-22); burst + rate
 stays a tenth below those for every window of one second. What leaves evenly may arrive bunched, where a network or the
-venue itself stands still: `Landings` bounds what may arrive within a second, however late. A 429 stops everything for
-as long as the venue asks, and slows the account down for half a minute after it.
+venue itself stands still: `Landings` bounds what may arrive within a second, while answers come. A 429 stops
+everything for as long as the venue asks, and slows the account down for half a minute after it.
 """
 
 from __future__ import annotations
@@ -96,46 +96,73 @@ class TokenBucket:
 
 # The venue counts a second; its clock ticks in milliseconds, and a busy one looks at it before it counts.
 LANDING_WINDOW_NS = 1_050 * NS_PER_MS
+# What is unanswered for longer holds back no cancel any more.
+UNANSWERED_NS = 2 * NS_PER_S
+# So many of what may arrive in a second are never taken up by what hangs, unless they are cancels.
+KEPT_FOR_CANCELS = 3
+LANDING_STEP_NS = 5 * NS_PER_MS
 
 
 class Landings:
-    """Bounds how many requests may reach the venue within one second, whatever delays them on the way.
+    """Bounds how many requests may reach the venue within one second, while its answers come.
 
     A request arrives between its leaving and its answer. So it counts from the first until a second after the second:
     at the moment when one leaves, every other that can arrive within the same second counts. Invariant: who leaves only
-    while there is room never lets more than `most` arrive in any second.
+    while there is room lets at most `most` arrive in any second, within one life of the executor, while every answer
+    comes within `UNANSWERED_NS`. Beyond that cancels go all the same: one that waits for answers which may never come
+    leaves an order open, and a 429 is the lesser evil. Everything else waits for the answers, and hangs in fewer than
+    `most` at a time, so that a few cancels find room at once.
     """
 
     def __init__(self, most: int) -> None:
         """Args: most: 0 for no limit."""
         self._most = most
-        self._flying = 0
+        self._kept = min(KEPT_FOR_CANCELS, most // 4)
+        self._left_ns: dict[int, int] = {}  # what is unanswered, by ticket
         self._landed: deque[int] = deque()
+        self._tickets = 0
+        self._now_ns = 0
 
-    def has_room(self, now_ns: int) -> bool:
-        """Tell whether one more may leave."""
+    def has_room(self, now_ns: int, ahead: int = 0) -> bool:
+        """Tell whether one more may leave. ahead: those that may still leave before it."""
         self._look(now_ns)
-        return not self._most or self._flying + len(self._landed) < self._most
+        flying = len(self._left_ns) + ahead
+        has_room = flying < self._most - self._kept and flying + len(self._landed) < self._most
+        return not self._most or has_room
 
-    def wait_ns(self, now_ns: int) -> int:
-        """Return how long until there may be room: a moment while the answers are what is waited for."""
-        if self.has_room(now_ns):
-            return 0
+    def has_cancel_room(self, now_ns: int) -> bool:
+        """Tell whether one more cancel may leave: what is unanswered for long does not count, nor what may come."""
+        self._look(now_ns)
+        flying = sum(now_ns - left_ns < UNANSWERED_NS for left_ns in self._left_ns.values())
+        return not self._most or flying + len(self._landed) < self._most
+
+    def pause_ns(self, now_ns: int) -> int:
+        """Return when to look again, where there is no room: a moment while the answers are what is waited for."""
+        self._look(now_ns)
         return self._landed[0] + LANDING_WINDOW_NS - now_ns if self._landed else LANDING_STEP_NS
 
-    def on_left(self) -> None:
-        """Count one that leaves."""
-        self._flying += 1
+    def on_left(self, now_ns: int) -> int:
+        """Count one that leaves; return its ticket."""
+        self._look(now_ns)
+        self._tickets += 1
+        self._left_ns[self._tickets] = now_ns
+        return self._tickets
 
-    def on_landed(self, now_ns: int) -> None:
+    def on_landed(self, ticket: int, now_ns: int) -> None:
         """Take the answer of one that left; one that will not be answered counts as landed now."""
-        self._flying = max(0, self._flying - 1)
-        if self._most:
+        self._look(now_ns)
+        if self._left_ns.pop(ticket, None) is not None and self._most:
             self._landed.append(now_ns)
 
+    def on_unsent(self, ticket: int) -> None:
+        """Forget one that did not leave after all."""
+        self._left_ns.pop(ticket, None)
+
     def _look(self, now_ns: int) -> None:
-        if self._landed and self._landed[-1] > now_ns:  # the clock was set back
+        if now_ns < self._now_ns:  # the clock was set back: nothing may count for longer than it should
             self._landed = deque(min(at_ns, now_ns) for at_ns in self._landed)
+            self._left_ns = {ticket: min(at_ns, now_ns) for ticket, at_ns in self._left_ns.items()}
+        self._now_ns = now_ns
         while self._landed and self._landed[0] <= now_ns - LANDING_WINDOW_NS:
             self._landed.popleft()
 
@@ -148,17 +175,26 @@ KEPT_FOR_ORDERS = 2
 # How many may arrive in a second, of what may leave in one: 12 order operations of 10, and 18 requests of 12, so that
 # two of the venue's 20 are left to others of this address. Binds when round trips take longer than 150 ms and 450 ms.
 ORDERS_LANDING, REQUESTS_LANDING = 1.2, 1.5
-LANDING_STEP_NS = 5 * NS_PER_MS
+
+
+def _most(rate_per_s: float, share: float) -> int:
+    """Return how many may arrive in a second; only a rate of 0 lifts the limit."""
+    return max(1, int(rate_per_s * share)) if rate_per_s > 0 else 0
 
 
 class RateBudget:
-    """The account's two buckets, and the pause a 429 asks for. An order operation costs one of each."""
+    """The account's two buckets, and the pause a 429 asks for. An order operation costs one of each.
+
+    A cancel leaves with its token. A place is committed in between, for as long as the journal likes: it asks again
+    when it leaves (`may_leave`), and holds back no cancel before. Reads leave as soon as they have their token.
+    """
 
     def __init__(self, settings: BudgetSettings, now_ns: int = 0) -> None:
         self._orders = TokenBucket(settings.orders_per_s, settings.order_burst, now_ns)
         self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
-        self._order_landings = Landings(int(settings.orders_per_s * ORDERS_LANDING))
-        self._landings = Landings(int(settings.requests_per_s * REQUESTS_LANDING))
+        self._order_landings = Landings(_most(settings.orders_per_s, ORDERS_LANDING))
+        self._landings = Landings(_most(settings.requests_per_s, REQUESTS_LANDING))
+        self._committing = 0  # places that have their token and have not left
         self._settings = settings
         self._now_ns = now_ns
         self._blocked_until_ns = 0
@@ -167,14 +203,37 @@ class RateBudget:
         self.rate_limited = 0
 
     def try_order(self, now_ns: int) -> bool:
-        """Take what one place or cancel costs."""
+        """Take what one cancel costs, or an order operation that leaves at this very moment."""
+        return self._try_order(now_ns, self._has_cancel_room(now_ns))
+
+    def try_place(self, now_ns: int) -> bool:
+        """Take what one place costs; `on_place_left` or `on_place_dropped` must follow."""
+        is_taken = self._try_order(now_ns, self._has_room(now_ns, self._committing))
+        self._committing += is_taken
+        return is_taken
+
+    def may_leave(self, now_ns: int, ahead: int = 0) -> bool:
+        """Tell whether a place that has its token may leave now.
+
+        ahead: the cancels that wait; those with a token wait for room alone, and go before it.
+        """
         self._look(now_ns)
-        is_blocked = now_ns < self._blocked_until_ns or not self._order_landings.has_room(now_ns)
-        is_blocked |= not self._landings.has_room(now_ns)
+        ahead = int(min(ahead, self._orders.tokens(now_ns)))
+        return now_ns >= self._blocked_until_ns and self._has_room(now_ns, ahead)
+
+    def _try_order(self, now_ns: int, has_room: bool) -> bool:
+        self._look(now_ns)
+        is_blocked = now_ns < self._blocked_until_ns or not has_room
         if is_blocked or self._orders.tokens(now_ns) < 1 or not self._requests.try_take(1, now_ns):
             self.refused += 1
             return False
         return self._orders.try_take(1, now_ns)
+
+    def _has_room(self, now_ns: int, ahead: int) -> bool:
+        return self._order_landings.has_room(now_ns, ahead) and self._landings.has_room(now_ns)
+
+    def _has_cancel_room(self, now_ns: int) -> bool:
+        return self._order_landings.has_cancel_room(now_ns) and self._landings.has_cancel_room(now_ns)
 
     def try_read(self, weight: float, now_ns: int) -> bool:
         """Take what a query costs; leaves two requests to the orders, which go first."""
@@ -189,36 +248,52 @@ class RateBudget:
             return False
         return True
 
-    def wait_ns(self, now_ns: int) -> int:
-        """Return how long until one order operation can be taken."""
+    def wait_ns(self, now_ns: int, *, is_place: bool = False) -> int:
+        """Return how long until one order operation can be taken, as far as that is known."""
         self._look(now_ns)
         blocked = max(0, self._blocked_until_ns - now_ns)
-        landings = max(self._order_landings.wait_ns(now_ns), self._landings.wait_ns(now_ns))
+        landings = 0
+        if not (self._has_room(now_ns, self._committing) if is_place else self._has_cancel_room(now_ns)):
+            landings = max(self._order_landings.pause_ns(now_ns), self._landings.pause_ns(now_ns))
         return max(blocked, landings, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
 
     def read_wait_ns(self, weight: float, now_ns: int) -> int:
         """Return how long until a query of this weight may be asked, if nobody is faster."""
         blocked = max(0, self._blocked_until_ns - now_ns)
         wait_ns = self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns)
-        return max(blocked, self._landings.wait_ns(now_ns), wait_ns)
+        landings = 0 if self._landings.has_room(now_ns) else self._landings.pause_ns(now_ns)
+        return max(blocked, landings, wait_ns)
 
     # --- on the way -----------------------------------------------------------------------------------------------
 
-    def on_order_left(self) -> None:
-        """Count an order operation that has its token; `on_order_landed` must follow, whatever comes of it."""
-        self._order_landings.on_left()
+    def on_place_left(self, now_ns: int) -> int:
+        """Count a place that leaves; return its ticket, for `on_order_landed`, which must follow."""
+        self.on_place_dropped()
+        return self.on_order_left(now_ns)
 
-    def on_order_landed(self, now_ns: int) -> None:
-        """Take the end of an order operation: its answer, or that it was not sent after all."""
-        self._order_landings.on_landed(now_ns)
+    def on_place_dropped(self) -> None:
+        """Take it that a place which had its token does not leave after all."""
+        self._committing = max(0, self._committing - 1)
 
-    def on_request_left(self) -> None:
-        """Count a request on the wire; `on_request_landed` must follow."""
-        self._landings.on_left()
+    def on_order_left(self, now_ns: int) -> int:
+        """Count an order operation that leaves; return its ticket. `on_order_landed` or `_unsent` must follow."""
+        return self._order_landings.on_left(now_ns)
 
-    def on_request_landed(self, now_ns: int) -> None:
+    def on_order_landed(self, ticket: int, now_ns: int) -> None:
+        """Take the answer of an order operation, or that there will be none."""
+        self._order_landings.on_landed(ticket, now_ns)
+
+    def on_order_unsent(self, ticket: int) -> None:
+        """Take it that an order operation was not sent after all."""
+        self._order_landings.on_unsent(ticket)
+
+    def on_request_left(self, now_ns: int) -> int:
+        """Count a request on the wire; return its ticket, for `on_request_landed`, which must follow."""
+        return self._landings.on_left(now_ns)
+
+    def on_request_landed(self, ticket: int, now_ns: int) -> None:
         """Take the answer of a request, or that there is none."""
-        self._landings.on_landed(now_ns)
+        self._landings.on_landed(ticket, now_ns)
 
     def owe(self, now_ns: int) -> None:
         """Take a token for a request that goes out in any case; the next ones wait for it."""
@@ -275,13 +350,13 @@ class RequestMeter:
         """Take a token: this request was not asked for by anybody who took one (listen keys, clock, repeats, pages)."""
         self._budget.owe(self._now_ns())
 
-    def left(self) -> None:
-        """Note that a request goes out."""
-        self._budget.on_request_left()
+    def left(self) -> int:
+        """Note that a request goes out; return its ticket."""
+        return self._budget.on_request_left(self._now_ns())
 
-    def landed(self) -> None:
+    def landed(self, ticket: int) -> None:
         """Note that its answer is here, or that there will be none."""
-        self._budget.on_request_landed(self._now_ns())
+        self._budget.on_request_landed(ticket, self._now_ns())
 
 
 class FairQueue(Generic[T]):
@@ -294,6 +369,10 @@ class FairQueue(Generic[T]):
 
     def __len__(self) -> int:
         return self._size
+
+    def waiting(self, priority: Priority) -> int:
+        """Count what waits at one priority."""
+        return sum(len(items) for items in self._lines[priority].values())
 
     def push(self, priority: Priority, symbol: str, item: T) -> None:
         """Append an item to its symbol's line."""

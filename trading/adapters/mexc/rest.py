@@ -203,8 +203,8 @@ class SignedRest:
         if self._is_closed:
             raise VenueUnavailable("not sent: the connection to the venue is closed")
         self.counters.requests += 1
-        if self.meter is not None:
-            self.meter.left()
+        meter = self.meter
+        ticket = meter.left() if meter is not None else 0
         try:
             async with asyncio.timeout(self._bound_s):
                 response = await self._client.request(method, self._base + path_and_query)
@@ -227,5 +227,5 @@ class SignedRest:
             self.counters.rejected += 1
             raise
         finally:
-            if self.meter is not None:
-                self.meter.landed()
+            if meter is not None:
+                meter.landed(ticket)

@@ -20,7 +20,7 @@ from actors.executor_outside import OutsideKeeper
 from actors.executor_rates import RateKeeper
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
-from actors.executor_values import ExecutorSettings
+from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
 from trading.engine.reconcile import OUR_PREFIX, OrphanPolicy, compare
@@ -31,8 +31,6 @@ from trading.model.units import NS_PER_MS
 FOREIGN_SHOWN_MAX = 100
 # Symbols that are not traded here and in which a search found open orders.
 OTHERS_MAX = 100
-# openOrders takes at most five symbols a request (mexc-protocol §3.4).
-SYMBOLS_A_READ = 5
 log = structlog.get_logger("executor")
 
 
@@ -111,6 +109,7 @@ class Comparer:
 
     async def _compare_live(self) -> None:
         await self._token()
+        before = self._state.orders.live_records()
         balances = await self._gateway.balances()
         for balance in balances:
             self._state.account.on_balance(balance)
@@ -121,7 +120,7 @@ class Comparer:
         state = self._state
         wanted = state.orders.symbols() | state.epochs.keys() | state.others
         shown = await self._compare_listed(sorted(wanted, key=lambda item: (item not in state.unready, item)))
-        self._locked.see(balances, shown)
+        self._locked.see(balances, shown, before)
         state.compared = frozenset(wanted)
         state.others &= {order.symbol for order in shown}
         self._show_foreign(shown)

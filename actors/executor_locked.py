@@ -9,7 +9,7 @@ dealt with like the open orders of every other symbol: ours by the orphan policy
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 
 import structlog
@@ -17,14 +17,14 @@ import structlog
 from actors.executor_desk import OrderDesk
 from actors.executor_lanes import AlertLane
 from actors.executor_state import ExecutorState
+from actors.executor_values import SYMBOLS_A_READ
 from trading.adapters.clock import Clock
 from trading.engine.locks import LockWatch, locked_by, symbols_locking, unexplained
+from trading.engine.ports import OrderRecord
 from trading.model.errors import VenueUnavailable
 from trading.model.orders import VenueBalance, VenueOrder
 from trading.model.units import NS_PER_S, plain
 
-# openOrders takes at most five symbols a request (mexc-protocol §3.4).
-SYMBOLS_A_STEP = 5
 # A sixth of the requests that queries have at the default rates: 2,000 symbols take a bit more than three minutes.
 STEP_NS = NS_PER_S // 2
 log = structlog.get_logger("executor")
@@ -58,10 +58,17 @@ class LockedSearch:
         """Tell whether balances should be compared before their minute."""
         return self._watch.is_look_wanted(self._clock.monotonic_ns())
 
-    def see(self, balances: Iterable[VenueBalance], shown: Iterable[VenueOrder]) -> None:
-        """Take all balances as the venue told them, and the open orders that it showed right after."""
-        others = (order for order in shown if not self._state.orders.is_live(order.client_order_id))
-        ours = locked_by(self._state.orders.live_records().values(), self._state.instruments)
+    def see(
+        self, balances: Iterable[VenueBalance], shown: Iterable[VenueOrder], before: Mapping[str, OrderRecord]
+    ) -> None:
+        """Take all balances as the venue told them, and the open orders that it showed in the seconds after.
+
+        Args: before: our live orders, by id, before the balances were asked for: what has ended since is locked in
+            them too, and what has been filled since was locked whole.
+        """
+        own = {**self._state.orders.live_records(), **before}
+        others = (order for order in shown if order.client_order_id not in own)
+        ours = locked_by(own.values(), self._state.instruments)
         theirs = locked_by(others, self._state.instruments)
         self._watch.see(unexplained(balances, ours, theirs), self._clock.monotonic_ns())
         self._state.unexplained_locks = self._watch.amounts()
@@ -92,7 +99,7 @@ class LockedSearch:
         return True
 
     async def _ask(self) -> None:
-        symbols = tuple(self._left.popleft() for _ in range(min(SYMBOLS_A_STEP, len(self._left))))
+        symbols = tuple(self._left.popleft() for _ in range(min(SYMBOLS_A_READ, len(self._left))))
         try:
             found = await self._compare(symbols)
         except VenueUnavailable:

@@ -33,9 +33,6 @@ from trading.model.units import NS_PER_MS, NS_PER_S
 # requests a second, where each counts as one.
 READ_WEIGHT = 1
 TOKEN_RETRY_S = 0.1
-FOREIGN_SHOWN_MAX = 100
-# openOrders takes at most five symbols a request (mexc-protocol §3.4).
-SYMBOLS_A_READ = 5
 # A push of the last fill is normally here within milliseconds; after this the trades are fetched.
 FILL_PATIENCE_NS = NS_PER_S // 2
 FILL_PAUSE_MAX_NS = 60 * NS_PER_S

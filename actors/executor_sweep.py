@@ -12,11 +12,10 @@ from typing import Any
 
 import structlog
 
-from actors.executor_compare import SYMBOLS_A_READ
 from actors.executor_reconcile import READ_WEIGHT
 from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
-from actors.executor_values import ExecutorSettings
+from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker

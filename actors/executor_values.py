@@ -16,6 +16,9 @@ from trading.engine.reconcile import OrphanPolicy, Patience
 from trading.model.orders import VenueBalance, VenueOrder
 from trading.model.session import HaltState
 
+# openOrders takes at most five symbols a request (mexc-protocol §3.4).
+SYMBOLS_A_READ = 5
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:

@@ -49,6 +49,7 @@ class FakeVenue:
         names_trades: the list of trades carries our order ids.
         free: the account's totals by asset; what open orders lock of them is told as locked.
         locked_otherwise: what the venue locks for no open order. asked: the symbols of each list of open orders.
+        ends_on_list: orders that end when open orders are asked for next, right before the answer.
         unlisted: symbols whose open orders the venue refuses to list.
         pushes_first: the push of an accepted order comes before the answer.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
@@ -74,6 +75,7 @@ class FakeVenue:
         self.free = {"USDT": D(10_000)}
         self.locked_otherwise: dict[str, Decimal] = {}
         self.asked: list[tuple[str, ...]] = []
+        self.ends_on_list: list[str] = []
         self.unlisted: set[str] = set()
         self.skew_ms = 0
         self.fees: tuple[Decimal, Decimal] | None = None
@@ -245,6 +247,8 @@ class FakeVenue:
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         self._check_up()
         self.asked.append(tuple(symbols))
+        while self.ends_on_list:
+            self.end(self.ends_on_list.pop())
         if not self.unlisted.isdisjoint(symbols):
             try:
                 raise VenueRejected("30014: invalid symbol", 30014)

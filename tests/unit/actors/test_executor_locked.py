@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from actors.executor_values import ExecutorSettings
-from tests.unit.actors.executor_fakes import BTC, UNLIMITED, System, settle, submit
+from tests.unit.actors.executor_fakes import BID, BTC, UNLIMITED, System, settle, submit
 from trading.engine.locks import CONFIRM_NS
 from trading.engine.reconcile import OrphanPolicy
 from trading.model.units import NS_PER_S
@@ -149,3 +149,15 @@ async def test_own_orders_and_foreign_ones_beside_them_explain_what_they_lock(sy
         await minute(system)
     assert searches(system) == 0
     assert system.executor.core.state.unexplained_locks == {}
+
+
+async def test_order_that_ends_between_the_balances_and_the_lists_explains_what_it_locked(system: System) -> None:
+    for number in range(1, 4):
+        await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())
+        intent = system.intent(number)
+        assert await submit(system, intent) == (intent.client_order_id,)
+        system.venue.ends_on_list = [intent.client_order_id]
+        await rounds(system, MINUTE_NS)
+        assert not system.executor.core.state.orders.is_live(intent.client_order_id)
+        assert system.executor.core.state.unexplained_locks == {}
+    assert searches(system) == 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from types import FrameType
 
-from actors.foreground import SIGNALS, become_foreground, is_launcher
+from actors.foreground import become_foreground, is_launcher
+from trading.adapters.stop_signals import stop_signals
 
 # They run until a signal comes, so that it is their orderly end. Any other verb was interrupted: 128 + SIGINT.
 _ENDLESS = frozenset({"up", "record", "simulator"})
@@ -27,10 +29,10 @@ def main() -> None:
     is_up = arguments[:1] == ["up"]
     if is_up and not is_launcher() and "--help" not in arguments:
         # Held back until the foreground process can pass them on.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
         become_foreground(arguments)
     is_endless = arguments[:1] != [] and arguments[0] in _ENDLESS
-    _end_at_once_with(0 if is_endless else _INTERRUPTED, SIGNALS if is_endless else {signal.SIGINT})
+    _end_at_once_with(0 if is_endless else _INTERRUPTED, stop_signals() if is_endless else (signal.SIGINT,))
     from actors.cli_verbs import run
 
     if not is_endless:
@@ -44,7 +46,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _end_at_once_with(code: int, numbers: frozenset[signal.Signals] | set[signal.Signals]) -> None:
+def _end_at_once_with(code: int, numbers: Iterable[signal.Signals]) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         os._exit(code)
 

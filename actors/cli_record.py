@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json as json_text
-import signal
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ import typer
 from actors.cli_api import data_dir_of
 from actors.cli_fleet import DataDir, Json, Symbols
 from actors.cli_output import FAILED, OK, answer, answer_json, check_symbols, say, without_none
+from trading.adapters.stop_signals import stop_signals
 from trading.model.errors import ConfigError, NotRunning
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def _record(plan: RecordPlan) -> tuple[SymbolReport, ...]:
 
     run = RecordRun(plan, say)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         loop.add_signal_handler(number, run.stop)
     say(f"recording {', '.join(item.symbol for item in plan.instruments)} into {plan.folder} (Ctrl-C seals it)")
     return await run.run()

@@ -1,4 +1,6 @@
-"""The process that a terminal, make or a service manager sees as `mexcbot up`. Imports the standard library only.
+"""The process that a terminal, make or a service manager sees as `mexcbot up`.
+
+May import the list of stop signals and the standard library.
 
 It starts the launcher in a session of its own and stands between it and the world: a signal for the whole process group
 (Ctrl-C, `timeout`, a closed terminal) must not reach Ray's processes and the actors before the launcher has drained
@@ -17,12 +19,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from trading.adapters.stop_signals import stop_signals
+
 PID_NAME = "MEXCBOT_FOREGROUND_PID"
 EXIT_WITH_PARENT = "MEXCBOT_EXIT_WITH_PARENT"
 # To the launcher: nobody waits for you any more, be gone within 10 s.
 HASTY = signal.SIGUSR1
-# What is passed on to the launcher.
-SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 POLL_S = 0.25
 _SHELLS = frozenset({"sh", "dash", "bash", "ash", "ksh", "zsh"})
 # Asks the kernel for HASTY when this process dies, then becomes the launcher.
@@ -66,14 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         if launcher is not None:
             launcher.send_signal(number)
 
+    numbers = stop_signals()
     # Blocked until there is a launcher to pass them on to. It inherits the block, and lifts it once it can be ended in
     # order: before that a signal would kill it, or make it print where in its imports it was struck.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    for number in SIGNALS:
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
         signal.signal(number, forward)
     ancestors = _ancestors() if environment.get(EXIT_WITH_PARENT) == "1" else ()
     launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     is_told = False
     while (code := launcher.poll()) is None:
         time.sleep(POLL_S)

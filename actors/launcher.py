@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from actors import ray_environment
 from actors.data_dir import DataDir
-from actors.foreground import HASTY, SIGNALS, is_launcher
+from actors.foreground import HASTY, is_launcher
 from actors.launcher_config import api_child, check_decisions, child_environment, dashboard_child, system_config
 from actors.launcher_database import LauncherDatabase
 from actors.launcher_guard import Guard, hide_keys
@@ -39,6 +39,7 @@ from actors.launcher_venue import (
 from actors.processes import Child, check_port, last_words
 from actors.runfile import RunFile, remove_run_file, write_private, write_run_file
 from trading.adapters.settings import Settings
+from trading.adapters.stop_signals import stop_signals
 from trading.model.errors import ConfigError, NotRunning, StoreError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Launcher:
             await self._take_down()
             if is_launcher():
                 # All is down: what is left of this process ends with the exit code that it has now.
-                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+                signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
         return code
 
     # --- up ---------------------------------------------------------------------------------------------------------
@@ -338,7 +339,7 @@ class Launcher:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in stop_signals():
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(HASTY, self._on_orphaned)
 

@@ -1,4 +1,4 @@
-"""`python -m simulator`: reads the flags and runs the service. Nothing of ours is imported before signals are heard."""
+"""`python -m simulator`: reads the flags and runs the service. Next to nothing is imported before signals are heard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from types import FrameType
+
+from trading.adapters.stop_signals import stop_signals
 
 
 def main(arguments: list[str]) -> int:
@@ -27,10 +29,10 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in stop_signals():
         signal.signal(signum, _end)
     exit_code = main(sys.argv[1:])
     # The interpreter is taken down now; a second signal would make a traceback of it.
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in stop_signals():
         signal.signal(signum, signal.SIG_IGN)
     sys.exit(exit_code)

@@ -21,6 +21,7 @@ from simulator.wire.asgi import BODY_MAX, VenueApp
 from simulator.wire.hub import Hub
 from simulator.wire.protocols import HttpProtocol, WebSocketProtocol
 from trading.adapters import event_loop
+from trading.adapters.stop_signals import stop_signals
 from trading.model.errors import TradingError
 
 # The finest cadence of the venue's streams.
@@ -90,7 +91,7 @@ async def _beats(venue: Venue, hub: Hub) -> None:
 
 
 class _Told:
-    """What SIGINT and SIGTERM find: while the market is being opened they end the process, from then on they are noted.
+    """What the stop signals find: while the market is being opened they end the process, from then on they are noted.
 
     Nothing is held yet that would have to be given back. An exception raised in a handler instead could strike
     inside the event loop's own start, which leaves a loop that is running and cannot be closed.
@@ -133,7 +134,7 @@ async def _serve(settings: SimulatorSettings, venue: Venue, listener: socket.soc
         app.ending.set()
         server.should_exit = True
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in stop_signals():
         loop.add_signal_handler(signum, stop)
     if told.is_told:
         return EXIT_OK
@@ -154,12 +155,12 @@ async def _serve(settings: SimulatorSettings, venue: Venue, listener: socket.soc
 
 
 def run(settings: SimulatorSettings) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start.
+    """Serve until a stop signal. Returns the exit code: 0, or 2 (and a sentence on stderr) when it cannot start.
 
     A signal that comes while the market is still being opened ends it the same way. Call it on the main thread.
     """
     told = _Told()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in stop_signals():
         signal.signal(signum, told)
     return _run(settings, told)
 

@@ -230,7 +230,8 @@ class SupervisorActor:
         if is_seen and run.symbol not in self._steps.living and run.silent_s(mono_ns) > GONE_AFTER_S:
             return self._steps.lost(run, "its actor is gone")
         if run.silent_s(mono_ns) > self._settings.silence_s:
-            return self._steps.lost(run, f"silent for {run.silent_s(mono_ns):.0f} s")
+            why = "its process is gone, or its strategy is stuck (a call that does not return)"
+            return self._steps.lost(run, f"silent for {run.silent_s(mono_ns):.0f} s: {why}")
         if mono_ns < run.control_after_ns:
             return None
         if (instrument := self._changed(run)) is not None:

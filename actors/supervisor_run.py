@@ -18,7 +18,7 @@ from trading.model.units import NS_PER_S
 _WITHOUT_ACTOR = TERMINAL_STATES | {RunState.REQUESTED, RunState.FAILED}
 # Moves that wait for the database; when it is away for long the oldest go, the row itself always has the newest state.
 UNSAVED_MAX = 200
-# A strategy that fails anew after each start has not recovered because it traded for a moment: its pauses must grow.
+# A strategy that fails anew after each start has not recovered because it ran for a moment: its pauses must grow.
 STEADY_NS = 60 * NS_PER_S
 
 
@@ -39,7 +39,7 @@ class Run:
         is_resume_due: a person asked to resume and it is not done. is_flatten_due: the same for a flatten.
         needs_new_actor: the actor has drained (flatten) and takes no entries any more; a resume replaces it.
         control_after_ns: no control call before (monotonic).
-        failures: failures in a row; one after `STEADY_NS` of trading is a first one. retry_at_ns: when a FAILED run
+        failures: failures in a row; one after `STEADY_NS` with an actor is a first one. retry_at_ns: when a FAILED run
             starts again (monotonic).
     """
 
@@ -61,6 +61,7 @@ class Run:
         self.control_after_ns = mono_ns
         self.failures = 0
         self.retry_at_ns = mono_ns
+        self._up_mono_ns: int | None = None
         self.ignored_events = 0
         self._unsaved: deque[Move] = deque(maxlen=UNSAVED_MAX)
 
@@ -99,7 +100,9 @@ class Run:
 
     def fail(self, reason: str, now_ns: int, mono_ns: int) -> bool:
         """Move to FAILED and set when it starts again; False when it cannot fail from here."""
-        is_recovered = self.state is RunState.TRADING and now_ns - self.since_ns >= STEADY_NS
+        # Since its actor came up, not since it trades: a book that syncs anew each minute says nothing of the strategy.
+        is_recovered = self._up_mono_ns is not None and mono_ns - self._up_mono_ns >= STEADY_NS
+        self._up_mono_ns = None
         self.failures = 1 if is_recovered else self.failures + 1
         self.retry_at_ns = mono_ns + int(self._back_off.wait_s(self.failures) * NS_PER_S)
         if not self.apply(RunEvent.FAILED, reason, now_ns):
@@ -139,6 +142,7 @@ class Run:
         if self.state is RunState.STARTING:
             self.step(Step.LEASE, f"epoch {heartbeat.epoch}", now_ns)
             self.apply(RunEvent.SPAWNED, "", now_ns)
+            self._up_mono_ns = mono_ns
         elif is_first and not is_restart:
             self._note("adopted", f"process {heartbeat.pid} on {heartbeat.node}")
         self._follow(heartbeat, now_ns, mono_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from actors.fleet import FleetCommand
 from actors.workflow import CommandKind
 from tests.unit.actors.fleet_fakes import Fleet, fleet
@@ -55,3 +57,16 @@ async def test_resume_of_a_failed_symbol_starts_it_at_once() -> None:
     await world.supervisor.request(FleetCommand(CommandKind.RESUME, (A,)))
     await world.settle(3, 0.1)
     assert world.factory.actors[A] is not failed
+
+
+@pytest.mark.parametrize("last", [RunState.TRADING, RunState.SYNCING, RunState.PAUSED])
+async def test_failure_after_minutes_with_resyncs_is_a_first_one_in_whichever_state_it_comes(last: RunState) -> None:
+    world = await _trading()
+    for _ in range(4):
+        await _time_until_another(world)
+    actor = world.factory.actors[A]
+    for state in (RunState.TRADING, RunState.SYNCING, RunState.TRADING, RunState.SYNCING, RunState.TRADING, last):
+        actor.state = state
+        await world.settle(25, 1.0)
+    assert await world.state(A) is last
+    assert await _time_until_another(world) < 6.0, "for the fifth in a row it would be 16"

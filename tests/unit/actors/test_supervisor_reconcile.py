@@ -177,6 +177,9 @@ async def test_actor_that_falls_silent_is_replaced() -> None:
     await world.settle(8)
     assert world.factory.actors[A] is not first
     assert await world.state(A) is RunState.SYNCING
+    (why,) = [detail for _, event, detail in world.store.events if event == "failed"]
+    assert "silent for" in why
+    assert "its strategy is stuck" in why
 
 
 async def test_actor_that_cannot_start_fails_and_backs_off_longer_each_time() -> None:

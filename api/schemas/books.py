@@ -130,6 +130,8 @@ class PositionItem(Answer):
 class PnlTotals(Answer):
     """P&L of the account since it began, in its quote asset: net = realized + unrealized - fees.
 
+    What coins had gained or lost when they left by no order of ours (a withdrawal) is not in it: they are held no more.
+    `usage` of /v1/risk keeps that, since a loss is not forgotten with its coins: from then on the two differ by it.
     `unmarked` names held symbols without a fresh bid: their unrealized part is not in the sum.
     """
 

@@ -24,7 +24,10 @@ class LimitItem(Answer):
 
 
 class RiskUsage(Answer):
-    """What the limits are compared with, in the quote asset; loss and drawdown are positive numbers."""
+    """What the limits are compared with, in the quote asset; a drawdown is positive, a day's loss negative.
+
+    Both go on counting what coins had gained or lost when they left by no order of ours; `net` of /v1/pnl does not.
+    """
 
     exposure: DecimalText
     net_pnl_today: DecimalText

@@ -42,7 +42,7 @@ class CommitOutcome(Enum):
 @dataclass(slots=True)
 class _WaitingIntent:
     record: OrderRecord
-    then: Callable[[CommitOutcome], None]
+    then: Callable[[CommitOutcome], object]
 
 
 class IntentLane:
@@ -56,7 +56,7 @@ class IntentLane:
         self._queue: deque[_WaitingIntent] = deque()
         self._wake = asyncio.Event()
 
-    def commit(self, record: OrderRecord, then: Callable[[CommitOutcome], None]) -> None:
+    def commit(self, record: OrderRecord, then: Callable[[CommitOutcome], object]) -> None:
         """Write one intent with whatever else gathers; `then` is told of the commit, in order, and may not raise."""
         self._queue.append(_WaitingIntent(record, then))
         self._wake.set()

@@ -172,8 +172,7 @@ class SendPath:
                     self._put_back(job)
                     for waiting in tuple(self._waiting.values()):
                         self._is_expired(waiting, now_ns)
-                    wait_s = self._budget.wait_ns(now_ns, is_place=is_place) / NS_PER_S
-                    await asyncio.sleep(min(WAIT_STEP_S, wait_s))
+                    await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns, is_place=is_place) / NS_PER_S))
                     continue
                 if isinstance(job, Waiting):
                     self._start(job)
@@ -218,10 +217,7 @@ class SendPath:
         )
         self._state.account.on_order(job.tracker.record)
         self._state.sending.add(job.tracker.record.client_order_id)
-        self._intents.commit(job.tracker.record, lambda outcome: self._go_on(job, outcome))
-
-    def _go_on(self, job: Waiting, outcome: CommitOutcome) -> None:
-        self._spawn(self._send(job, outcome), "send")
+        self._intents.commit(job.tracker.record, lambda outcome: self._spawn(self._send(job, outcome), "send"))
 
     async def _send(self, job: Waiting, outcome: CommitOutcome) -> None:
         tracker, name, ticket = job.tracker, job.tracker.record.client_order_id, 0

@@ -13,6 +13,7 @@ May import `trading.model`, `actors.runfile` and the standard library.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import secrets
 import time
@@ -25,6 +26,10 @@ from trading.model.errors import ConfigError
 VERSION = 1
 # After a kill -9 the watchdog needs its time to end what is left; a new start waits for that and no longer.
 LOCK_PATIENCE_S = 12.0
+# Others hold it for an instant too, to see whether it is held (`runfile.starting_pid`): not each holder is an instance.
+# So it is tried this often again, at LOCK_STEP_S.
+PROBES = 3
+LOCK_STEP_S = 0.1
 
 
 class DataDir:
@@ -75,7 +80,8 @@ class DataDir:
     def take(self, owner_pid: int | None = None) -> None:
         """Make it, lock it, check its version, and see to its tokens. owner_pid: what others are told; else ours.
 
-        Waits up to `LOCK_PATIENCE_S` when its former owner is dead and is being cleaned up after.
+        Waits up to `LOCK_PATIENCE_S` when its former owner is dead and is being cleaned up after, and for a moment
+        when somebody only looks whether it is held.
         Raises: ConfigError when it is in use (naming the pid), of another version, or not ours to write.
         """
         try:
@@ -127,19 +133,20 @@ class DataDir:
 
     def _wait_for(self, lock: TextIO) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
+        for attempt in itertools.count():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 lock.seek(0)
                 holder = lock.read().strip()
-            if time.monotonic() > deadline or not holder.isdigit() or is_process_alive(int(holder)):
+            is_left_over = holder.isdigit() and not is_process_alive(int(holder))
+            if time.monotonic() > deadline if is_left_over else attempt >= PROBES:
                 raise ConfigError(
                     f"the data directory {self.path} is in use by another instance (pid {holder or 'unknown'}): "
                     "stop that one with mexcbot down, or choose another --data-dir"
                 )
-            time.sleep(0.1)
+            time.sleep(LOCK_STEP_S)
 
     def _check_version(self) -> None:
         found = self.remembered("version")

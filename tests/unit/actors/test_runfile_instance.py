@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -76,7 +77,8 @@ def test_no_run_file_is_not_running(tmp_path: Path) -> None:
         find_instance(tmp_path / "absent")
 
 
-def test_data_dir_is_taken_once_and_names_its_holder(tmp_path: Path) -> None:
+def test_data_dir_is_taken_once_and_names_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     first, second = DataDir(tmp_path / "d"), DataDir(tmp_path / "d")
     first.take()
     with pytest.raises(ConfigError, match=rf"in use by another instance \(pid {os.getpid()}\)"):
@@ -85,6 +87,25 @@ def test_data_dir_is_taken_once_and_names_its_holder(tmp_path: Path) -> None:
     first.release()
     second.take()
     second.release()
+
+
+def test_data_dir_that_somebody_only_looks_at_is_taken_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = DataDir(tmp_path)
+    (tmp_path / "lock").write_text(f"{os.getpid()}\n")  # of an earlier start, whose pid is in use again
+    waits: list[float] = []
+    with (tmp_path / "lock").open(encoding="utf-8") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+        def look_away(seconds: float) -> None:
+            waits.append(seconds)
+            fcntl.flock(looked_at, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("time.sleep", look_away)
+        directory.take()
+    assert len(waits) == 1
+    directory.release()
 
 
 def test_data_dir_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:

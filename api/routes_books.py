@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -28,6 +29,7 @@ from trading.model.errors import ConfigError
 from trading.model.orders import OrderStatus
 
 ALERT_LEVELS = ("info", "warning", "alert")
+POSITION_STATUSES = ("open", "flat")
 LEDGER_KINDS = ("opening", "trade", "fee", "adjustment")
 By = Annotated[PnlBy, Query(description="What is summed up.")]
 router = APIRouter(prefix="/v1", tags=["books"])
@@ -38,14 +40,20 @@ async def _orders(context: Context, query: ListQuery) -> RowPage:
 
 
 async def _fills(context: Context, query: ListQuery) -> RowPage:
-    return await context.deps.reads.fills(query)
+    return await context.deps.reads.fills(_one_of(query, tuple(OrderStatus)))
 
 
 async def _positions(context: Context, query: ListQuery) -> RowPage:
+    is_open = _one_of(query, POSITION_STATUSES).status == "open"
     rows = await context.view.positions()
     chosen = [
         row for row in rows if query.symbol in (None, row["symbol"]) and row["updated_ns"] >= (query.since_ns or 0)
     ]
+    if query.status is not None:
+        chosen = [row for row in chosen if (Decimal(row["qty"]) != 0) is is_open]
+    if query.session is not None:  # a position outlives sessions: those that traded it
+        traded = {row["key"] for row in await context.deps.reads.pnl("symbol", ListQuery(session=query.session))}
+        chosen = [row for row in chosen if row["symbol"] in traded]
     return page_in_memory(chosen, "symbol", query)
 
 
@@ -72,9 +80,10 @@ def _one_of(query: ListQuery, known: tuple[str, ...]) -> ListQuery:
     return query
 
 
+POSITIONS = "positions, by symbol; status is open or flat, session leaves those that were traded in it"
 add_list(router, "/orders", Page[OrderItem], _orders, "orders, newest first")
-add_list(router, "/fills", Page[FillItem], _fills, "fills, newest first")
-add_list(router, "/positions", Page[PositionItem], _positions, "positions, by symbol")
+add_list(router, "/fills", Page[FillItem], _fills, "fills, newest first; status filters by the order's")
+add_list(router, "/positions", Page[PositionItem], _positions, POSITIONS)
 add_list(router, "/sessions", Page[SessionItem], _sessions, "sessions, newest first")
 add_list(router, "/audit", Page[AuditItem], _audit, "who asked for what, newest first")
 add_list(router, "/alerts", Page[AlertItem], _alerts, "alerts, newest first; status filters by level")

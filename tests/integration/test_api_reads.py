@@ -142,6 +142,20 @@ async def test_ledger_is_what_the_account_holds_and_says_why_it_opened(
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
 
 
+async def test_fills_and_positions_heed_status_and_session(traded: ApiSystem, client: httpx.AsyncClient) -> None:
+    assert [item["symbol"] for item in await _items(client, "/v1/positions", status="open", session="s1")] == [
+        "BTCUSDT"
+    ]
+    assert await _items(client, "/v1/positions", status="flat", symbol="BTCUSDT") == []
+    assert await _items(client, "/v1/positions", session="of another day") == []
+    assert len(await _items(client, "/v1/fills", status="FILLED")) == len(await _items(client, "/v1/fills")) == 3
+    assert await _items(client, "/v1/fills", status="REJECTED") == []
+    for path in ("fills", "positions", "fills.csv", "positions.csv"):
+        refused = await client.get(f"/v1/{path}", params={"status": "gone"})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), path
+        assert "status: expected one of" in refused.json()["detail"]
+
+
 async def test_metrics_show_where_venue_journal_and_actor_disagree(
     traded: ApiSystem, client: httpx.AsyncClient
 ) -> None:

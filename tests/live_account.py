@@ -39,11 +39,13 @@ SETTINGS = ExecutorSettings(
     patience=Patience(clock_bound_ms=200, query_lag_ms=500),
     allocation_quote=Decimal(100_000),
     recv_window_ms=500,
-    lease_ttl_s=1.0,
+    lease_ttl_s=6.0,
     resolve_interval_s=0.05,
     reconcile_interval_s=1.0,
     halt_timeout_s=20.0,
 )
+# Where a successor waits for the lease. No shorter: on a busy machine it would lapse under a healthy executor.
+HANDED_OVER = replace(SETTINGS, lease_ttl_s=2.0)
 
 
 class LiveAccount:

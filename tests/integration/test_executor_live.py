@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from actors.executor import ExecutorActor
-from tests.live_account import SETTINGS, SYMBOL, LiveAccount, submit, until
+from tests.live_account import HANDED_OVER, SETTINGS, SYMBOL, LiveAccount, submit, until
 from tests.simulator_process import SimulatorProcess, running_simulator
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import Submission
@@ -143,7 +143,7 @@ async def test_what_others_move_on_the_account_is_booked_with_its_reason(unlimit
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_faults_and_a_kill_lose_and_repeat_nothing(unlimited_simulator: SimulatorProcess, seed: int) -> None:
     dice = random.Random(seed)
-    account = LiveAccount(unlimited_simulator, SETTINGS)
+    account = LiveAccount(unlimited_simulator, HANDED_OVER)
     account.number = seed * 1_000
     for kind in ("lose_reply", "accept_then_5xx", "duplicate_push", "reorder_push"):
         unlimited_simulator.fault(kind, probability=0.2, seed=seed)

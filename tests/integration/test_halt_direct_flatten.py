@@ -17,7 +17,7 @@ from actors.cli_direct import halt_direct
 from actors.cli_flatten import flatten_direct
 from actors.data_dir import DataDir
 from tests.embedded_database import plain_url
-from tests.live_account import SETTINGS, SYMBOL, LiveAccount, submit, until
+from tests.live_account import HANDED_OVER, SETTINGS, SYMBOL, LiveAccount, submit, until
 from tests.simulator_process import running_simulator
 from trading.adapters.store.journal import PostgresJournal
 from trading.model.errors import ConfigError, Refused
@@ -47,7 +47,7 @@ async def test_what_a_dead_executor_bought_is_sold_and_no_more(
     database_url: str, journal: PostgresJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_simulator("--symbols", SYMBOL, "--seed", "7") as simulator:
-        account = LiveAccount(simulator, SETTINGS)
+        account = LiveAccount(simulator, HANDED_OVER)
         account.journal = journal
 
         async def flatten(patience_s: float = 30.0) -> tuple[HaltState, bool, int | None, str]:

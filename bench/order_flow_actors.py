@@ -19,7 +19,7 @@ from actors.executor_values import ExecutorSettings
 from actors.ip_turns import IpTurns
 from actors.recipes import SymbolSpec
 from actors.symbol import SymbolActor
-from actors.symbol_ports import FeedStats, SymbolAttachment, SymbolSettings
+from actors.symbol_ports import FeedStats, MarkAnswer, SymbolAttachment, SymbolSettings
 from actors.symbol_snapshots import SnapshotFetcher
 from bench.depth_frames import INSTRUMENT, MID_TICKS
 from trading.adapters.clock import SystemClock
@@ -84,6 +84,14 @@ class FlowPort(SymbolPort, PaperSymbolPort, Protocol):
     """What the executor needs of a symbol."""
 
 
+class FlowExecutor(ExecutorActor):
+    """An executor whose marks send no engine to read again: the engines hear nothing of orders they did not make."""
+
+    async def mark(self, symbol: str, bid_ticks: int, at_ns: int) -> MarkAnswer:
+        """Take the mark; tell of no delivery that could have been missed."""
+        return replace(await super().mark(symbol, bid_ticks, at_ns), last_seq=0)
+
+
 @dataclass(frozen=True, slots=True)
 class FlowExecutorRecipe:
     """Builds an executor on Postgres and the symbols' paper venues, without a rate budget.
@@ -111,7 +119,7 @@ class FlowExecutorRecipe:
         await journal.open()
         instruments = {symbol: _instrument(symbol) for symbol in self.symbols}
         gateway = PaperGateway(self.port, clock)
-        actor = ExecutorActor(settings, journal, gateway, instruments, self.port, clock, crash)
+        actor = FlowExecutor(settings, journal, gateway, instruments, self.port, clock, crash)
         await actor.start()
         return actor
 
@@ -187,9 +195,6 @@ class FlowSymbol(SymbolActor):
                 made_ns = self._made.pop(delivery.event.client_order_id, 0)
                 if made_ns and self.acknowledged % 20 == 0:
                     self._latencies.append((now_ns - made_ns) / NS_PER_MS)
-
-    def _reread(self) -> None:
-        """The engine never hears of these orders, so that it misses none of their events."""
 
     async def is_up(self) -> bool:
         """Tell whether it is attached and its book proven."""

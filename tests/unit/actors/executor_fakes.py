@@ -139,6 +139,15 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def rounds(system: System, *pauses_ns: int) -> None:
+    """Do one round after each pause, under a lease that is kept."""
+    for pause_ns in pauses_ns:
+        system.clock.advance(pause_ns)
+        await system.executor.core.keeper.renew()
+        await system.executor.core.reconciler.round()
+        await settle()
+
+
 async def submit(system: System, *intents: OrderIntent) -> tuple[str, ...]:
     """Submit intents as the symbol's owner, let everything go on, and return the ids that are durable."""
     receipt = await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", intents, ()))

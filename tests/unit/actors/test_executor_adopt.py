@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from actors.executor_values import ExecutorSettings
-from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle, submit
+from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, rounds, settle, submit
 from trading.engine.locks import CONFIRM_NS
 from trading.engine.ports import Crashpoint, OrderRecord
 from trading.engine.reconcile import OrphanPolicy
@@ -49,15 +49,6 @@ async def system(moments: Moments) -> AsyncIterator[System]:
     assert await made.journal.audit() == ()
     await made.executor.close()
     assert made.crashes == []
-
-
-async def rounds(system: System, *pauses_ns: int) -> None:
-    """Do one round after each pause, under a lease that is kept."""
-    for pause_ns in pauses_ns:
-        system.clock.advance(pause_ns)
-        await system.executor.core.keeper.renew()
-        await system.executor.core.reconciler.round()
-        await settle()
 
 
 async def look(system: System) -> None:

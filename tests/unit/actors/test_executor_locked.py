@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from actors.executor_values import ExecutorSettings
-from tests.unit.actors.executor_fakes import BID, BTC, UNLIMITED, System, settle, submit
+from tests.unit.actors.executor_fakes import BID, BTC, UNLIMITED, System, rounds, submit
 from trading.engine.locks import CONFIRM_NS
 from trading.engine.reconcile import OrphanPolicy
 from trading.model.units import NS_PER_S
@@ -27,15 +27,6 @@ async def system() -> AsyncIterator[System]:
     yield made
     await made.executor.close()
     assert made.crashes == []
-
-
-async def rounds(system: System, *pauses_ns: int) -> None:
-    """Do one round after each pause, under a lease that is kept."""
-    for pause_ns in pauses_ns:
-        system.clock.advance(pause_ns)
-        await system.executor.core.keeper.renew()
-        await system.executor.core.reconciler.round()
-        await settle()
 
 
 async def minute(system: System) -> None:

@@ -3,7 +3,6 @@
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
     RAY_USAGE_STATS_ENABLED=0 \
     UV_NO_PROGRESS=1 \
     UV_LINK_MODE=copy \
@@ -21,10 +20,11 @@ WORKDIR /app
 COPY --chown=mexcbot:mexcbot Makefile requirements.lock ./
 RUN python -m venv .venv \
     && .venv/bin/pip install --quiet --no-cache-dir "uv==$(sed -n 's/^UV_VERSION := //p' Makefile)" \
-    && .venv/bin/uv pip sync --no-cache --require-hashes requirements.lock
+    && .venv/bin/uv pip sync --no-cache --compile-bytecode --require-hashes requirements.lock
 
 COPY --chown=mexcbot:mexcbot . .
-RUN uv pip install --no-cache --no-deps --no-build-isolation --editable .
+RUN uv pip install --no-cache --no-deps --no-build-isolation --editable . \
+    && python -m compileall -q actors api dashboard simulator trading
 
 VOLUME /data
 ENV MEXCBOT_DATA_DIR=/data

@@ -18,6 +18,12 @@ PACKAGES := actors api dashboard simulator trading bench
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
+# What a start imports is compiled once, at set-up, and kept: five processes of the system import Ray, and where a shell forbids
+# it (PYTHONDONTWRITEBYTECODE, as in many images) each start would spend more than half of its time on compiling.
+export PYTHONDONTWRITEBYTECODE :=
+STARTED := actors.launcher_fleet, actors.wiring_executor, actors.wiring_supervisor, actors.wiring_symbol, api.__main__, \
+	simulator.service, trading.adapters.store.migrations, dashboard.view_money, streamlit.web.bootstrap
+COMPILE := $(BIN)/python -c "import $(STARTED)" >/dev/null 2>&1 || true
 # Whatever is started through make goes down with it, even after kill -9. exec: no shell stands between the two.
 RUN_ENV := MEXCBOT_EXIT_WITH_PARENT=1 RAY_USAGE_STATS_ENABLED=0
 # Only what the lock names, only what is checked: no per-user uv settings, no surprise interpreter.
@@ -60,6 +66,7 @@ $(STAMPS)/run: requirements.lock pyproject.toml $(STAMPS)/uv-$(UV_VERSION)
 		echo "installing $$lock" >&2; \
 		$(UV_ENV) $(UV) pip sync --quiet --require-hashes $$lock >&2
 	@$(UV_ENV) $(UV) pip install --quiet --no-deps --no-build-isolation -e . >&2
+	@$(COMPILE)
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock requirements.lock pyproject.toml $(STAMPS)/uv-$(UV_VERSION)
@@ -67,6 +74,7 @@ $(STAMPS)/dev: requirements-dev.lock requirements.lock pyproject.toml $(STAMPS)/
 	@touch $(STAMPS)/wants-dev
 	@$(UV_ENV) $(UV) pip sync --quiet --require-hashes requirements-dev.lock >&2
 	@$(UV_ENV) $(UV) pip install --quiet --no-deps --no-build-isolation -e . >&2
+	@$(COMPILE)
 	@touch $(STAMPS)/run && touch $@
 
 $(BENCH_VENV)/.stamp: requirements-bench.lock $(STAMPS)/uv-$(UV_VERSION)

@@ -41,6 +41,10 @@ SYSTEM_FOLDERS = frozenset({"ray", "e2e", "browser", "chaos"})
 FOLDER_MARKS = {"ray": ("ray",), "e2e": ("e2e",), "browser": ("browser",), "chaos": ("e2e",)}
 PURE_FOLDERS = frozenset({"unit", "property", "architecture"})
 
+# Dozens of processes of the suite import the same packages: they are compiled once, whatever the shell says of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Every process started by a test inherits this mark, and the sweep at the end finds it by it.
 RUN_MARK = "MEXCBOT_TEST_RUN"
 # The promise under test elsewhere is "nothing left after 10 s"; the sweep waits as long.

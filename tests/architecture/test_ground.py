@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import tomllib
@@ -32,6 +34,27 @@ def test_make_run_passes_flags_and_ties_the_system_to_make() -> None:
     plan = _plan("run", "ARGS=--json --symbols BTCUSDT")
     assert "MEXCBOT_EXIT_WITH_PARENT=1" in plan
     assert plan.rstrip().endswith("python -m actors.cli up --json --symbols BTCUSDT")
+
+
+def test_make_lets_python_keep_what_it_compiles_whatever_the_shell_says() -> None:
+    """Each start of the system would compile Ray five times over."""
+    show = "include Makefile\nshow:\n\t@echo [$$PYTHONDONTWRITEBYTECODE]\n"
+    run = subprocess.run(
+        ["make", "--no-print-directory", "-f", "-", "show"], cwd=ROOT, input=show, capture_output=True, text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, check=False,
+    )  # fmt: skip
+    assert run.stdout == "[]\n", run.stderr
+
+
+def test_make_setup_compiles_what_a_start_imports() -> None:
+    """Every package that is a process of its own is named, and every name can be imported."""
+    started = re.search(r"^STARTED := ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
+    assert started is not None
+    names = started[1].replace("\\\n", "").replace(" ", "").replace("\t", "").split(",")
+    assert {name.partition(".")[0] for name in names} >= {"actors", "api", "simulator", "dashboard", "streamlit"}
+    assert [name for name in names if importlib.util.find_spec(name) is None] == []
+    recipes = re.findall(r"^\$\(STAMPS\)/(?:run|dev):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert [recipe for recipe in recipes if "@$(COMPILE)" not in recipe] == []
 
 
 def test_make_setup_prints_nothing_on_standard_output() -> None:

@@ -63,6 +63,8 @@ def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:
     from trading.adapters.recording.rederive import rederive, session_rows
 
     order = body["order"]
+    if _adopted(body):
+        return _unavailable("there was no decision of ours: the order was adopted")
     if not folder.is_dir():
         return _unavailable("the session was not recorded (mexcbot up --record)")
     load_plugins()
@@ -73,6 +75,13 @@ def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:
     except (ConfigError, DecodeError) as error:
         return _unavailable(" ".join(str(error).split()))
     return _unavailable("the recording of that time does not hold this order (yet: it is flushed once a second)")
+
+
+def _adopted(body: dict[str, Any]) -> str:
+    """Say why an order is ours that no decision of ours made; empty for every other one."""
+    from trading.engine.reconcile import ADOPTED
+
+    return str(body["decision"].get(ADOPTED, ""))
 
 
 def _unavailable(reason: str) -> dict[str, Any]:
@@ -143,11 +152,14 @@ def _view(body: dict[str, Any]) -> RenderableType:
 
     if body["order"].get("reason"):
         parts.append(Text(f"reason: {body['order']['reason']}"))
-    section("book", body["book"], "none was needed")
-    section("inputs", body["inputs"])
-    terms = {name.removeprefix("edge_"): text for name, text in body["edge"].items()}
-    section("edge, bps", terms, "none kept: an exit, or its strategy handed no edge over")
-    section("parameters" + (f" ({body['parameters_note']})" if body["parameters_note"] else ""), body["parameters"])
+    if why := _adopted(body):
+        parts.append(Text(f"adopted, no decision of ours made it: {why}", style="bold"))
+    else:
+        section("book", body["book"], "none was needed")
+        section("inputs", body["inputs"])
+        terms = {name.removeprefix("edge_"): text for name, text in body["edge"].items()}
+        section("edge, bps", terms, "none kept: an exit, or its strategy handed no edge over")
+        section("parameters" + (f" ({body['parameters_note']})" if body["parameters_note"] else ""), body["parameters"])
     for verdict in body["risk"]:
         said = " ".join(text for text in (verdict["verdict"], verdict["reason"], verdict["text"]) if text)
         section(f"{verdict['judge']} risk: {said}", verdict["measured"])

@@ -2,7 +2,8 @@
 
 May import `trading.model`, `trading.engine` and the executor's pieces. The row is made of what the venue says and is
 written on the intents' lane, insert only: an id that has a row, of whatever account, or that a stored halt forbids is
-not adopted. What was executed before is booked like any execution that is missing here: fetched from my-trades.
+not adopted. Its symbol hears its terms by a journaled event, before any of its executions. What was executed before is
+booked like any execution that is missing here: fetched from my-trades.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from actors.executor_state import ExecutorState, OutsideCause
 from trading.adapters.clock import Clock
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Journal, OrderRecord
+from trading.engine.reconcile import ADOPTED
 from trading.model.errors import StoreError
 from trading.model.market import Side
 from trading.model.orders import OrderStatus, Purpose, VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import ZERO, plain
-
-ADOPTED = "adopted"
-"""The run and the strategy of an adopted order."""
 
 
 class Adopter:
@@ -128,7 +127,7 @@ def _record(word: VenueOrder, now_ns: int) -> OrderRecord:
         qty_lots=word.qty_lots,
         purpose=Purpose.EXIT if word.side is Side.SELL else Purpose.ENTRY,
         strategy=ADOPTED,
-        status=OrderStatus.OPEN,
+        status=OrderStatus.SENT,  # OPEN by the step that tells its symbol: a death in between tells it later
         created_ns=created_ns,
         valid_until_ns=created_ns,
         signed_ms=0,
@@ -136,7 +135,6 @@ def _record(word: VenueOrder, now_ns: int) -> OrderRecord:
         venue_order_id=word.venue_order_id,
         venue_filled_lots=min(word.filled_lots, word.qty_lots),
         committed_ns=now_ns,
-        acked_ns=now_ns,
         updated_ns=now_ns,
         decision=((ADOPTED, "the venue held it under our prefix, and no row explained it"),),
     )

@@ -8,11 +8,13 @@ from typing import Any
 from api.ports import Row
 from trading.adapters.plugins import load_strategies
 from trading.engine.account_verdicts import PREFIX
+from trading.engine.reconcile import ADOPTED
 from trading.engine.strategy import registry
 from trading.model.errors import ConfigError
 
 BOOK = ("book_version", "book_recv_ns", "bid", "bid_qty", "ask", "ask_qty")
 PARAMETERS = ("params", "params_set")
+NO_DECISION = "none: no decision of ours made this order. The venue held it under our prefix, and it was adopted"
 
 
 def explained(found: Row) -> Row:
@@ -21,7 +23,8 @@ def explained(found: Row) -> Row:
     account = {name: text for name, text in decision.items() if name.startswith(PREFIX)}
     edge = {name: text for name, text in decision.items() if name.startswith("edge_")}
     sorted_out = {*account, *edge, *BOOK, *PARAMETERS}
-    values, note = _parameters(found["order"]["strategy"], decision)
+    is_adopted = ADOPTED in decision
+    values, note = ({}, NO_DECISION) if is_adopted else _parameters(found["order"]["strategy"], decision)
     return {
         **found,
         "book": {name: decision[name] for name in BOOK if name in decision},
@@ -29,7 +32,7 @@ def explained(found: Row) -> Row:
         "inputs": {name: text for name, text in decision.items() if name not in sorted_out},
         "parameters": values,
         "parameters_note": note,
-        "risk": _risk(found, account),
+        "risk": [] if is_adopted else _risk(found, account),
         "timeline": _timeline(found),
     }
 
@@ -77,7 +80,7 @@ def _timeline(found: Row) -> list[dict[str, Any]]:
     order, decision = found["order"], found["decision"]
     points = [
         (int(decision.get("book_recv_ns", "0")), "last book frame received"),
-        (order["created_ns"], "decided"),
+        (order["created_ns"], "taken by the venue" if ADOPTED in decision else "decided"),
         (int(decision.get(f"{PREFIX}judged_ns", "0")), "judged by the account's rules"),
         (order["committed_ns"], "committed to the journal"),
         (order["sent_ns"], "sent"),

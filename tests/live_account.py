@@ -10,9 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import psycopg
 
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
+from tests.embedded_database import plain_url
 from tests.mexc_account import QUICK
 from tests.simulator_process import SimulatorProcess
 from tests.unit.actors.executor_fakes import UNLIMITED, FakeSymbol
@@ -139,6 +141,19 @@ class LiveAccount:
 
     def truth(self) -> Any:
         return self.simulator.state()["accounts"][self.simulator.api_key]
+
+
+@asynccontextmanager
+async def stored_journal(database_url: str) -> AsyncIterator[PostgresJournal]:
+    """Give a live session's journal in an empty database of the embedded server."""
+    with psycopg.connect(plain_url(database_url)) as link:
+        link.execute(
+            "INSERT INTO sessions (session_id, account, mode, venue, settings, pid, started_ns) "
+            "VALUES ('s1', 'main', 'live', 'sim', '{}', 1, 1)"
+        )
+    made = PostgresJournal(database_url, "main", "s1")
+    yield made
+    await made.close()
 
 
 async def until(is_done: Callable[[], bool], timeout_s: float = 20.0) -> None:

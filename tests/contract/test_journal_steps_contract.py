@@ -34,6 +34,7 @@ from trading.model.market import Side
 from trading.model.orders import (
     Delivery,
     OrderAccepted,
+    OrderAdopted,
     OrderCancelled,
     OrderDenied,
     OrderEvent,
@@ -42,6 +43,8 @@ from trading.model.orders import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderStatus,
+    OrderType,
+    Purpose,
     Refusal,
 )
 from trading.model.session import Lease
@@ -52,6 +55,7 @@ __all__ = ["database_url", "journal", "lease", "postgres_server", "reopen"]
 EVENTS: tuple[OrderEvent, ...] = (
     OrderDenied(SYMBOL, "o1", Refusal.DAILY_LOSS, "no more today", 5),
     OrderAccepted(SYMBOL, "o1", "v-o1", 6),
+    OrderAdopted(SYMBOL, "o1", "v-o1", Side.SELL, OrderType.LIMIT, 10_000, 5, Purpose.EXIT, 3, 6),
     OrderRejected(SYMBOL, "o1", 30005, "Oversold", 7),
     OrderFilled(SYMBOL, "o1", a_fill("o1", "t1"), OrderStatus.FILLED, 8),
     OrderFilled(SYMBOL, "o1", replace(a_fill("o1", "t2"), fee_rate_quote=None), OrderStatus.FILLED, 8),

@@ -17,7 +17,7 @@ from actors.cli_direct import halt_direct
 from actors.cli_flatten import flatten_direct
 from actors.data_dir import DataDir
 from tests.embedded_database import plain_url
-from tests.live_account import HANDED_OVER, SETTINGS, SYMBOL, LiveAccount, submit, until
+from tests.live_account import HANDED_OVER, SETTINGS, SYMBOL, LiveAccount, stored_journal, submit, until
 from tests.simulator_process import running_simulator
 from trading.adapters.store.journal import PostgresJournal
 from trading.model.errors import ConfigError, Refused
@@ -27,14 +27,8 @@ from trading.model.session import HaltState
 
 @pytest.fixture
 async def journal(database_url: str) -> AsyncIterator[PostgresJournal]:
-    with psycopg.connect(plain_url(database_url)) as link:
-        link.execute(
-            "INSERT INTO sessions (session_id, account, mode, venue, settings, pid, started_ns) "
-            "VALUES ('s1', 'main', 'live', 'sim', '{}', 1, 1)"
-        )
-    made = PostgresJournal(database_url, "main", "s1")
-    yield made
-    await made.close()
+    async with stored_journal(database_url) as made:
+        yield made
 
 
 def note_down(folder: Path, rest: str, ws: str, mode: str = "live", venue: str = "sim") -> None:

@@ -53,6 +53,7 @@ from trading.model.market import (
 )
 from trading.model.orders import (
     Delivery,
+    OrderAdopted,
     OrderDenied,
     OrderEvent,
     OrderFilled,
@@ -267,6 +268,8 @@ class SymbolEngine:
         elif isinstance(event, OrderRejected):
             fields = (("client_order_id", event.client_order_id), ("code", str(event.code)), ("text", event.text))
             actions.append(NoteRaised("warning", "order_rejected", fields))
+        elif isinstance(event, OrderAdopted):
+            actions.append(NoteRaised("warning", "order_adopted", (("client_order_id", event.client_order_id),)))
 
     def _requeue(self, venue: PaperVenue, record: OrderRecord) -> None:
         """Put a former owner's paper order back; one that would not have rested is ended: its moment is over."""

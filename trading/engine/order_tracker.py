@@ -13,9 +13,11 @@ from typing import Any
 
 from trading.engine.orders import CONTRADICTIONS, OrderEventKind, TransitionRefused, next_status
 from trading.engine.ports import OrderRecord
+from trading.engine.reconcile import ADOPTED
 from trading.model.orders import (
     Fill,
     OrderAccepted,
+    OrderAdopted,
     OrderCancelled,
     OrderDenied,
     OrderEvent,
@@ -225,7 +227,7 @@ class OrderTracker:
         is_complete = bool(before.venue_order_id and before.acked_ns)
         if is_complete and not is_back and next_status(before.status, OrderEventKind.ACKNOWLEDGED) is before.status:
             return None  # it was told before
-        event = OrderAccepted(before.symbol, before.client_order_id, venue_order_id, now_ns)
+        event = _held(before, venue_order_id, now_ns)
         step = self._move(
             OrderEventKind.ACKNOWLEDGED,
             now_ns,
@@ -263,6 +265,24 @@ class OrderTracker:
         is_back = (before, kind) in CONTRADICTIONS
         alert = f"the venue contradicts itself: an order that was {before} is {kind}" if is_back else ""
         return Step(self.record, event, alert=alert)
+
+
+def _held(record: OrderRecord, venue_order_id: str, now_ns: int) -> OrderEvent:
+    """Say that the venue holds an order; of an adopted one its symbol has to hear what it is."""
+    if record.run_id != ADOPTED:
+        return OrderAccepted(record.symbol, record.client_order_id, venue_order_id, now_ns)
+    return OrderAdopted(
+        symbol=record.symbol,
+        client_order_id=record.client_order_id,
+        venue_order_id=venue_order_id,
+        side=record.side,
+        type=record.type,
+        price_ticks=record.price_ticks,
+        qty_lots=record.qty_lots,
+        purpose=record.purpose,
+        created_ns=record.created_ns,
+        at_ns=now_ns,
+    )
 
 
 def _looks_same(booked: Fill, told: Fill) -> bool:

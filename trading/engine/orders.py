@@ -13,6 +13,7 @@ from typing import assert_never
 
 from trading.model.orders import (
     OrderAccepted,
+    OrderAdopted,
     OrderCancelled,
     OrderDenied,
     OrderEvent,
@@ -172,7 +173,7 @@ def kind_of(event: OrderEvent) -> OrderEventKind:
     match event:
         case OrderDenied():
             return OrderEventKind.DENIED
-        case OrderAccepted():
+        case OrderAccepted() | OrderAdopted():
             return OrderEventKind.ACKNOWLEDGED
         case OrderRejected():
             return OrderEventKind.REJECTED

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from trading.engine.orders import CONTRADICTIONS, OrderEventKind, TransitionRefused, kind_of, next_status
 from trading.engine.ports import OrderRecord
 from trading.engine.strategy.protocol import OwnOrder
-from trading.model.orders import OrderCancelled, OrderEvent, OrderFilled, OrderIntent, OrderStatus
+from trading.model.orders import OrderAdopted, OrderCancelled, OrderEvent, OrderFilled, OrderIntent, OrderStatus
 
 ENDED_KEPT_MAX = 500
 """Orders that are over and still remembered, for fills that come late."""
@@ -97,7 +97,7 @@ class OwnOrders:
         """Apply a journaled event; None when the order is not ours to know (it ended long ago)."""
         order = self._active.get(event.client_order_id) or self._ended.get(event.client_order_id)
         if order is None:
-            return None
+            return self._adopt(event) if isinstance(event, OrderAdopted) else None
         kind = kind_of(event)
         after = next_status(order.status, kind)
         filled = order.filled_lots
@@ -116,6 +116,24 @@ class OwnOrders:
         self._put(changed)
         oddity = f"{order.status} became {after} by {kind}" if (order.status, kind) in CONTRADICTIONS else ""
         return OrderChange(order, changed, oddity)
+
+    def _adopt(self, event: OrderAdopted) -> OrderChange:
+        """Take an order that the venue holds already, as if it had been there at the start."""
+        order = OwnOrder(
+            client_order_id=event.client_order_id,
+            side=event.side,
+            type=event.type,
+            price_ticks=event.price_ticks,
+            qty_lots=event.qty_lots,
+            filled_lots=0,
+            purpose=event.purpose,
+            status=OrderStatus.OPEN,
+            created_ns=event.created_ns,
+            valid_until_ns=event.created_ns,
+            accepted_ns=event.at_ns,
+        )
+        self._put(order)
+        return OrderChange(order, order)
 
     def find(self, client_order_id: str) -> OwnOrder | None:
         """Return an order that is not over, or was so lately."""

@@ -2,7 +2,8 @@
 
 May import `trading.model` and `trading.engine`. A slot is (side, purpose). An order that differs from what is wanted is
 cancelled; its successor is placed when the word of its end has come, never before: at no time are there two orders of
-one slot, so a race between cancel and fill cannot buy or sell twice.
+one slot, so a race between cancel and fill cannot buy or sell twice. Where two were found (one of them adopted, or both
+of a former owner), one stays.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Quoting:
         in_the_way: set[str] = set()  # our own buys that an exit would meet
         for purpose in _PURPOSES:
             busy: set[Slot] = set()
+            held: set[Slot] = set()  # by an order that is what is wanted; another one there is one too many
             for order in orders:
                 if order.purpose is not purpose:
                     continue
@@ -98,7 +100,8 @@ class Quoting:
                 busy.add(slot)
                 if not order.is_resting_type:
                     continue  # it ends by itself
-                quote = wanted.get(slot) if order.client_order_id not in in_the_way else None
+                is_one_too_many = order.client_order_id in in_the_way or slot in held
+                quote = None if is_one_too_many else wanted.get(slot)
                 if order.is_cancel_requested:
                     if self._is_cancel_due_again(order, now_ns):
                         cancels.append((order, "asked again"))
@@ -107,6 +110,7 @@ class Quoting:
                     cancels.append((order, quote.reason if quote is not None else "not wanted"))
                     self._spend(1, now_ns)
                     continue
+                held.add(slot)
                 reason = _move_reason(order, quote, now_ns)
                 if not reason:
                     continue

@@ -16,6 +16,9 @@ from trading.model.orders import OrderStatus, VenueOrder
 OUR_PREFIX = "mx-"
 """Every order of ours starts with it; orders that do not are foreign."""
 
+ADOPTED = "adopted"
+"""The run and the strategy of an adopted order: no decision of ours made it."""
+
 
 class OrphanPolicy(StrEnum):
     """What happens to an open order with our prefix that no journal row explains. It is always reported."""

@@ -25,6 +25,7 @@ from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconn
 from trading.model.orders import (
     Delivery,
     OrderAccepted,
+    OrderAdopted,
     OrderCancelled,
     OrderDenied,
     OrderFilled,
@@ -164,8 +165,8 @@ class ShadowTwin:
                 self._ending.append((now_ns + GRACE_NS, event.client_order_id))
             case OrderDenied() | OrderRejected() | OrderNotSent():
                 self._forget(event.client_order_id, now_ns)
-            case OrderOutcomeUnknown():
-                pass  # its end is still to come
+            case OrderOutcomeUnknown() | OrderAdopted():
+                pass  # its end is still to come, or no decision here made it
             case _:
                 assert_never(event)
 

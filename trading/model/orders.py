@@ -310,6 +310,25 @@ class OrderAccepted(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderAdopted(Message):
+    """The venue holds an order under our prefix that no row explained: it is ours from now on, and no decision made it.
+
+    What it executed before is told as fills after this.
+    """
+
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    side: Side
+    type: OrderType
+    price_ticks: int
+    qty_lots: int
+    purpose: Purpose
+    created_ns: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRejected(Message):
     """The venue said no. Terminal."""
 
@@ -362,9 +381,8 @@ class OrderNotSent(Message):
     at_ns: int
 
 
-OrderEvent = (
-    OrderDenied | OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderOutcomeUnknown | OrderNotSent
-)
+_Answered = OrderDenied | OrderAccepted | OrderAdopted | OrderRejected
+OrderEvent = _Answered | OrderFilled | OrderCancelled | OrderOutcomeUnknown | OrderNotSent
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from trading.engine.locks import CONFIRM_NS
 from trading.engine.ports import Crashpoint, OrderRecord
 from trading.engine.reconcile import OrphanPolicy
 from trading.model.market import Side
-from trading.model.orders import OrderStatus, Purpose
+from trading.model.orders import OrderAdopted, OrderStatus, OrderType, Purpose
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -55,6 +55,11 @@ async def look(system: System) -> None:
     """Compare everything, then let what is missing be fetched."""
     system.executor.core.desk.is_reconcile_wanted = True
     await rounds(system, 1, NS_PER_S)
+
+
+async def rounds_of_a_journal_that_is_down(system: System) -> None:
+    await system.executor.core.reconciler.round()
+    await settle()
 
 
 async def row(system: System, name: str = ORPHAN) -> OrderRecord:
@@ -105,7 +110,12 @@ async def test_adopted_orphan_is_filled_by_pushes_and_told_to_its_symbol(system:
     await settle()
     record = await row(system)
     assert (record.status, record.filled_lots) == (OrderStatus.FILLED, 1000)
-    assert system.symbol.kinds == ["Filled", "Filled"]
+    assert system.symbol.kinds == ["Adopted", "Filled", "Filled"]
+    told = await system.executor.read_events("BTCUSDT", 0)
+    assert [item.seq for item in told] == [1, 2, 3]
+    terms = (Side.BUY, OrderType.LIMIT, BID, 1000, Purpose.ENTRY)
+    created_ns = record.created_ns
+    assert told[0].event == OrderAdopted("BTCUSDT", ORPHAN, f"v-{ORPHAN}", *terms, created_ns, told[0].event.at_ns)
     assert system.executor.core.account.position("BTCUSDT").qty == D("0.1")
     await rounds(system, *[CONFIRM_NS] * 3)
     assert await ledger(system) == held(system)
@@ -240,6 +250,22 @@ async def test_adoption_survives_a_crash_between_row_and_fills(system: System) -
     assert [fill.qty_lots for fill in await system.journal.fills_of(ORPHAN)] == [400, 600]
     assert await ledger(system) == held(system)
     assert len(reports(system)) == 1
+
+
+async def test_death_between_row_and_word_tells_the_symbol_later(system: System, moments: Moments) -> None:
+    system.venue.hold(ORPHAN)
+    moments.at[Crashpoint.INTENT_AFTER_COMMIT] = lambda: setattr(system.journal, "is_down", True)
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds_of_a_journal_that_is_down(system)
+    system.journal.is_down = False
+    assert (await row(system)).status is OrderStatus.SENT
+    assert system.symbol.kinds == []
+    await system.crash()
+    await rounds(system, 0, NS_PER_S)
+    assert ((await row(system)).status, system.symbol.kinds[-1]) == (OrderStatus.OPEN, "Adopted")
+    assert system.symbol.kinds.count("Adopted") == 1
+    assert system.executor.core.account.symbol_exposure("BTCUSDT") == D(10)
+    assert (system.venue.placed, system.venue.cancelled) == ([], [])
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from actors.cli_explain import _view, derivation
 from api.explanations import explained
 from api.schemas import OrderExplanation
+from trading.engine.reconcile import ADOPTED
 from trading.engine.strategy.registry import parse_parameters
 
 MADE = parse_parameters("spread_capture", {"order_quote": "33", "timeout_s": "7"})
@@ -76,3 +82,27 @@ def test_order_of_an_older_version_is_explained_as_far_as_it_goes() -> None:
     assert (body["book"], body["edge"], body["parameters"]) == ({}, {}, {})
     assert "digest" in body["parameters_note"]
     assert len(body["risk"]) == 1
+
+
+def test_adopted_order_is_explained_by_the_venues_facts_and_by_no_decision() -> None:
+    told = found()
+    told["decision"] = {ADOPTED: "the venue held it under our prefix, and no row explained it"}
+    told["order"] |= {"strategy": ADOPTED, "sent_ns": 0}
+    body = explained(told)
+    OrderExplanation.model_validate(body)
+    assert (body["parameters"], body["book"], body["edge"], body["risk"]) == ({}, {}, {}, [])
+    assert body["parameters_note"].startswith("none: no decision of ours made this order")
+    assert body["inputs"] == told["decision"]
+    assert body["timeline"][0]["what"] == "taken by the venue"
+    assert "decided" not in [point["what"] for point in body["timeline"]]
+    assert derivation(body, Path("nowhere"))["reason"] == "there was no decision of ours: the order was adopted"
+    text = shown_by_cli(body)
+    assert "adopted, no decision of ours made it: the venue held it under our prefix" in text
+    assert "parameters" not in text
+    assert "none was needed" not in text
+
+
+def shown_by_cli(body: dict[str, Any]) -> str:
+    console = Console(record=True, width=160, file=StringIO())
+    console.print(_view({**body, "derivation": derivation(body, Path("nowhere"))}))
+    return console.export_text()

@@ -13,6 +13,7 @@ from trading.model.market import Side
 from trading.model.orders import (
     Fill,
     OrderAccepted,
+    OrderAdopted,
     OrderCancelled,
     OrderDenied,
     OrderEvent,
@@ -21,6 +22,8 @@ from trading.model.orders import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderStatus,
+    OrderType,
+    Purpose,
     Refusal,
 )
 
@@ -33,6 +36,8 @@ def encode_event(event: OrderEvent) -> tuple[str, dict[str, Any]]:
             return "denied", {**body, "reason": event.reason.value, "text": event.text}
         case OrderAccepted():
             return "accepted", {**body, "venue_order_id": event.venue_order_id}
+        case OrderAdopted():
+            return "adopted", {**body, **_terms(event)}
         case OrderRejected():
             return "rejected", {**body, "code": event.code, "text": event.text}
         case OrderFilled():
@@ -62,6 +67,19 @@ def _decode(kind: str, body: dict[str, Any]) -> OrderEvent:
             return OrderDenied(symbol, order_id, Refusal(body["reason"]), body["text"], at_ns)
         case "accepted":
             return OrderAccepted(symbol, order_id, body["venue_order_id"], at_ns)
+        case "adopted":
+            return OrderAdopted(
+                symbol=symbol,
+                client_order_id=order_id,
+                venue_order_id=body["venue_order_id"],
+                side=Side(body["side"]),
+                type=OrderType(body["type"]),
+                price_ticks=int(body["price_ticks"]),
+                qty_lots=int(body["qty_lots"]),
+                purpose=Purpose(body["purpose"]),
+                created_ns=int(body["created_ns"]),
+                at_ns=at_ns,
+            )
         case "rejected":
             return OrderRejected(symbol, order_id, int(body["code"]), body["text"], at_ns)
         case "filled":
@@ -74,6 +92,18 @@ def _decode(kind: str, body: dict[str, Any]) -> OrderEvent:
             return OrderNotSent(symbol, order_id, body["text"], at_ns)
         case _:
             raise ValueError("unknown kind")
+
+
+def _terms(event: OrderAdopted) -> dict[str, Any]:
+    return {
+        "venue_order_id": event.venue_order_id,
+        "side": event.side.value,
+        "type": event.type.value,
+        "price_ticks": event.price_ticks,
+        "qty_lots": event.qty_lots,
+        "purpose": event.purpose.value,
+        "created_ns": event.created_ns,
+    }
 
 
 def encode_fill(fill: Fill) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from trading.adapters.recording.parquet import read_recording
 from trading.adapters.report.replay_report import ReplayFacts
 from trading.adapters.settings import Settings
 from trading.engine.account_limits import AccountLimits
-from trading.engine.matching_models import QueueModel, leg_ms, parse_latency
+from trading.engine.matching_models import QueueModel, leg_ms, matching_rules, parse_latency, queue_text
 from trading.engine.parameters import parse
 from trading.engine.replay import ReplayRun, ReplaySettings
 from trading.engine.replay_result import ReplayResult
@@ -63,14 +63,13 @@ def replay_settings(settings: Settings, instrument: Instrument) -> ReplaySetting
         balances=balances,
         allocation_quote=settings.allocation,
         latency=parse_latency(settings.paper_latency_ms, settings.seed),
+        matching=matching_rules(settings.paper_queue_power),
     )
 
 
-def run_replay(path: Path, settings: Settings, optimism: float | None = None) -> ReplayOutcome:
+def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
     """Play a recording.
 
-    optimism: where between the pessimistic (0) and the probabilistic (1) queue the venue's lies, as the shadow twin of
-    live trading measured it; adds the model "calibrated" to the body.
     Raises: ConfigError for a missing or broken recording, an unknown strategy, a bad parameter.
     """
     load_plugins()
@@ -94,28 +93,7 @@ def run_replay(path: Path, settings: Settings, optimism: float | None = None) ->
         version=version("mexcbot"),
     )
     body = {**result.as_dict(), **_more(tape, facts)}
-    if optimism is not None:
-        body["models"] = {**result.models(), "calibrated": calibrated(result, optimism)}
     return ReplayOutcome(body, result, tape, facts)
-
-
-def calibrated(result: ReplayResult, optimism: float) -> dict[str, Any]:
-    """Lay the outcome between the two models' by the share the live fills showed; no path of its own is traded."""
-    share = Decimal(str(optimism))
-
-    def between(one: Decimal, two: Decimal) -> str:
-        return plain(one + share * (two - one))
-
-    one, two = result.pessimistic, result.probabilistic
-    return {
-        "optimism": plain(share),
-        "fills": round(one.fills + optimism * (two.fills - one.fills)),
-        "gross": between(one.gross, two.gross),
-        "fees": between(one.fees, two.fees),
-        "net": between(one.net, two.net),
-        "traded": between(one.traded, two.traded),
-        "held": between(one.held, two.held),
-    }
 
 
 def data_sha256(path: Path) -> str:
@@ -159,6 +137,7 @@ def _more(tape: ReplayTape, facts: ReplayFacts) -> dict[str, Any]:
             "entry": leg_ms(facts.latency.entry_ns),
             "response": leg_ms(facts.latency.response_ns),
         },
+        "probabilistic_queue": queue_text(facts.matching),
         "strategy": facts.strategy,
         "data_sha256": facts.data_sha256,
     }

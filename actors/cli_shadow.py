@@ -48,11 +48,17 @@ def _show(items: list[dict[str, Any]]) -> None:
             )
     Console().print(table)
     for item in items:
-        if item["optimism"] is not None:
-            answer(
-                f"{item['symbol']}: the venue's queue lies at {item['optimism']:.2f} between the pessimistic (0) and "
-                f"the probabilistic (1) model: mexcbot replay … --optimism {item['optimism']:.2f}"
-            )
+        answer(f"{item['symbol']}: {queue_line(item['queue'])}")
+
+
+def queue_line(queue: dict[str, Any]) -> str:
+    """Say what the live orders tell of the queue."""
+    if queue["power"] is None:
+        return f"{queue['telling']} orders tell one queue from another: too few to say which is the venue's"
+    return (
+        f"the venue's queue is like n = {queue['power']:g} (95 %: {queue['low']:g} to {queue['high']:g}; 0.25 or 8: "
+        f"that or beyond), by {queue['telling']} orders: mexcbot replay … --queue-power {queue['power']:g}"
+    )
 
 
 def register(app: typer.Typer) -> None:

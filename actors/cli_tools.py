@@ -100,9 +100,9 @@ def replay(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of every draw.")] = None,
     orders_out: Annotated[Path | None, typer.Option("--orders-out", help="Write the order log here.")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML report.")] = None,
-    optimism: Annotated[
+    queue_power: Annotated[
         float | None,
-        typer.Option("--optimism", min=0, max=1, help="Where the queue lies between the models (mexcbot shadow)."),
+        typer.Option("--queue-power", help="The probabilistic queue's n, as measured live (mexcbot shadow)."),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -116,12 +116,13 @@ def replay(
         "strategy": strategy,
         "strategy_params": assignments(set_, "--set") or None,
         "seed": seed,
+        "paper_queue_power": queue_power,
     }
     settings = load_settings(without_none(values))
     check_folder(orders_out, "--orders-out")
     check_folder(report, "--report")
     began = time.monotonic()
-    outcome = run_replay(file, settings, optimism)
+    outcome = run_replay(file, settings)
     if orders_out is not None:
         write_orders(orders_out, outcome)
     if report is not None:

@@ -18,10 +18,13 @@ def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """Turn the twins of a snapshot's symbols into families. Label `side`: live, or the paper queue model."""
     twins = [(item["symbol"], item["twin"]) for item in symbols if item.get("twin")]
     orders = CounterMetricFamily("mexcbot_twin_orders", "Live resting orders that were mirrored.", labels=("symbol",))
-    optimism = GaugeMetricFamily(
-        "mexcbot_twin_optimism",
-        "Where live lies between the pessimistic (0) and the probabilistic (1) queue.",
-        labels=("symbol",),
+    telling = CounterMetricFamily(
+        "mexcbot_twin_telling_orders", "Mirrored orders that tell one queue from another.", labels=("symbol",)
+    )
+    power = GaugeMetricFamily(
+        "mexcbot_twin_queue_power",
+        "The queue's n that live orders agree with (bound estimate), and the ends of its 95 % interval (low, high).",
+        labels=("symbol", "bound"),
     )
     by_side = ("symbol", "side")
     fill_rate = GaugeMetricFamily("mexcbot_twin_fill_rate", "Share of the mirrored lots that filled.", labels=by_side)
@@ -29,8 +32,11 @@ def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     markout = GaugeMetricFamily("mexcbot_twin_markout_bps", "Mean move for us a second after a fill.", labels=by_side)
     for symbol, twin in twins:
         orders.add_metric((symbol,), twin["orders"])
-        if twin["optimism"] is not None:
-            optimism.add_metric((symbol,), twin["optimism"])
+        queue = twin["queue"]
+        telling.add_metric((symbol,), queue["telling"])
+        for bound, value in (("estimate", queue["power"]), ("low", queue["low"]), ("high", queue["high"])):
+            if value is not None:
+                power.add_metric((symbol, bound), value)
         for side in SIDES:
             figures = twin[side]
             if twin["orders"]:
@@ -39,4 +45,4 @@ def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
                 wait.add_metric((symbol, side), figures["time_to_fill_ms"] / 1e3)
             if figures["markout_bps"] is not None:
                 markout.add_metric((symbol, side), figures["markout_bps"])
-    yield from (orders, optimism, fill_rate, wait, markout)
+    yield from (orders, telling, power, fill_rate, wait, markout)

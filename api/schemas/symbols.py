@@ -70,18 +70,27 @@ class TwinSideBody(Answer):
     markouts: int = 0
 
 
-class TwinBody(Answer):
-    """How far paper is from live: the same resting orders at the venue and in the paper venue's two queue models.
+class QueueBody(Answer):
+    """The queue that live orders agree with: `power` for replay's --queue-power, with its 95 % interval.
 
-    `optimism` is where between the pessimistic (0) and the probabilistic (1) queue the live fill rate lies.
+    Null while too few orders are `telling`; at 0.25 or 8, the ends of what is tried, it is that or beyond.
     """
+
+    telling: int = 0
+    power: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class TwinBody(Answer):
+    """How far paper is from live: the same resting orders at the venue and in the paper venue's two queue models."""
 
     orders: int = 0
     unseen: int = 0
     live: TwinSideBody = Field(default_factory=TwinSideBody)
     pessimistic: TwinSideBody = Field(default_factory=TwinSideBody)
     probabilistic: TwinSideBody = Field(default_factory=TwinSideBody)
-    optimism: float | None = None
+    queue: QueueBody = Field(default_factory=QueueBody)
 
 
 class SymbolItem(Answer):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.market_scenes import MS, book, delta, instrument, intent, trade
 from trading.engine.matching import PaperVenue
-from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel, ShareCancels
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderType, VenueEvent, VenueTrade
 
@@ -110,6 +110,30 @@ def test_pessimist_never_fills_more_of_the_same_orders_than_the_probabilist(
     pessimist = run(steps, QueueModel.PESSIMISTIC, latency, rules)
     probabilist = run(steps, QueueModel.PROBABILISTIC, latency, rules)
     assert pessimist.filled() <= probabilist.filled()
+
+
+POWERS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.0, 8.0])
+
+
+@given(STEPS, LATENCIES, st.integers(0, 150), POWERS, POWERS)
+def test_more_optimistic_queue_fills_no_later_whenever_one_looks(
+    steps: list[Step], latency: LatencyModel, late_ms: int, one: float, two: float
+) -> None:
+    """At each moment the orders together have filled no less under the smaller n, and no less than the pessimist's."""
+
+    def filled(model: QueueModel, power: float) -> list[tuple[int, int]]:
+        rules = MatchingRules(late_trade_ns=late_ms * MS, cancels=ShareCancels(power))
+        events = run(steps, model, latency, rules).events
+        fills = [event.fill for event in events if isinstance(event, VenueTrade)]
+        return [(fill.exch_ts_ns, fill.qty_lots) for fill in fills]
+
+    def by(fills: list[tuple[int, int]], at_ns: int) -> int:
+        return sum(lots for filled_ns, lots in fills if filled_ns <= at_ns)
+
+    low, high = filled(QueueModel.PROBABILISTIC, min(one, two)), filled(QueueModel.PROBABILISTIC, max(one, two))
+    pessimist = filled(QueueModel.PESSIMISTIC, 1.0)
+    for at_ns in {at_ns for at_ns, _ in (*low, *high, *pessimist)}:
+        assert by(low, at_ns) >= by(high, at_ns) >= by(pessimist, at_ns)
 
 
 # --- crossing markets, takers and many orders at one price ----------------------------------------------------------

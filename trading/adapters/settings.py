@@ -101,6 +101,13 @@ class Settings(BaseSettings):
         description="Latency of paper fills and replays, feed/entry/response in ms; a leg of several numbers, such as "
         "10/12,15,40/15, is drawn from them.",
     )
+    paper_queue_power: float | None = Field(
+        None,
+        gt=0,
+        le=64,
+        description="The probabilistic queue's n, as mexcbot shadow measured it live: a cancel was behind us with the "
+        "chance 1 - (F/(F+B))^n. Empty: ln(1+B)/(ln(1+B)+ln(1+F)).",
+    )
     allocation: Decimal = Field(Decimal(200), gt=0, description="Most that one symbol may hold, in quote units.")
     risk_limits: Assignments = Field(
         {},

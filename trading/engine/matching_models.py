@@ -157,6 +157,22 @@ class MatchingRules:
     cancels: CancelPlace = LogCancels()
 
 
+def matching_rules(queue_power: float | None) -> MatchingRules:
+    """Return the rules, with the n of `ShareCancels` for the probabilistic model's cancels; None: `LogCancels`."""
+    return MatchingRules() if queue_power is None else MatchingRules(cancels=ShareCancels(queue_power))
+
+
+def queue_text(rules: MatchingRules) -> str:
+    """Say how the probabilistic model reckons with cancels."""
+    match rules.cancels:
+        case ShareCancels(power):
+            return f"1 - (F/(F+B))^{power:g}"
+        case PowerCancels(power):
+            return f"B^{power:g} / (B^{power:g} + F^{power:g})"
+        case _:
+            return "ln(1+B) / (ln(1+B) + ln(1+F))"
+
+
 DEFAULT_LATENCY = LatencyModel()
 NO_LATENCY = LatencyModel(0, 0, 0)
 DEFAULT_RULES = MatchingRules()

@@ -2,7 +2,8 @@
 
 May import `trading.model` and `trading.engine`. Live says what really happened to an order; the twins say what paper
 would have said of the same order in the same market. How far they are apart, per symbol, is how much a paper or replay
-result of this symbol can be believed, and where between the two queue models the truth lies (`optimism`).
+result of this symbol can be believed, and more twins under a range of queues say which the venue's is like
+(`queue_calibration`).
 
 What is compared: an order counts once it is over at the venue. Its twins live exactly as long (and `GRACE_NS` more, for
 reports under way), so that a twin is never given more time than the order had. Orders that the venue never held
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import dataclass, field, replace
+from typing import Protocol, assert_never
 
 from trading.engine.matching import PaperVenue
-from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel
+from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel, ShareCancels
+from trading.engine.matching_orders import MatchedBook
 from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder
+from trading.engine.queue_calibration import POWERS, QueueCalibration
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconnected, MarketTrade, Side
 from trading.model.orders import (
@@ -39,15 +42,27 @@ from trading.model.orders import (
 from trading.model.session import TwinFigures, TwinSide
 from trading.model.units import NS_PER_MS, NS_PER_S
 
-if TYPE_CHECKING:
-    from trading.engine.engine import SymbolEngine
-
 GRACE_NS = 500 * NS_PER_MS
 MARKOUT_NS = NS_PER_S
 ORDERS_MAX = 256
 MARKOUTS_MAX = 1_024
 LIVE = "live"
 SIDES = (LIVE, QueueModel.PESSIMISTIC.value, QueueModel.PROBABILISTIC.value)
+POWER_SIDES = tuple(f"power {power:g}" for power in POWERS)
+
+
+class TwinMarket(Protocol):
+    """What a twin reads of its engine: the book without our own orders, and whether it is proven."""
+
+    @property
+    def others(self) -> MatchedBook:
+        """The book of others."""
+        ...
+
+    @property
+    def book_state(self) -> BookState:
+        """How much it can be believed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -56,13 +71,14 @@ class _Outcome:
 
     filled_lots: int = 0
     first_fill_ns: int = 0
+    half_filled_ns: int = 0
 
 
 @dataclass(slots=True)
 class _Mirrored:
     intent: OrderIntent
     accepted_ns: int = 0
-    outcomes: dict[str, _Outcome] = field(default_factory=lambda: {side: _Outcome() for side in SIDES})
+    outcomes: dict[str, _Outcome] = field(default_factory=lambda: {side: _Outcome() for side in (*SIDES, *POWER_SIDES)})
 
 
 @dataclass(slots=True)
@@ -84,6 +100,12 @@ class ShadowTwin:
             model.value: PaperVenue(instrument, model, latency, venue=f"twin-{model}", rules=rules)
             for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC)
         }
+        for side, power in zip(POWER_SIDES, POWERS, strict=True):
+            fitted = replace(rules, cancels=ShareCancels(power))
+            self._venues[side] = PaperVenue(
+                instrument, QueueModel.PROBABILISTIC, latency, venue=f"twin-{side}", rules=fitted
+            )
+        self._calibration = QueueCalibration()
         self._mirrored: dict[str, _Mirrored] = {}
         self._ending: deque[tuple[int, str]] = deque()
         self._sums = {side: _Sums() for side in SIDES}
@@ -108,7 +130,7 @@ class ShadowTwin:
                 venue.on_timer(now_ns)
             self._collect(now_ns)
 
-    def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: SymbolEngine) -> None:
+    def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: TwinMarket) -> None:
         """Mirror what happened: market, order events, orders and cancels."""
         if isinstance(event, MarketTrade):
             for venue in self._venues.values():
@@ -127,7 +149,7 @@ class ShadowTwin:
         while self._ending and self._ending[0][0] <= now_ns:
             self._settle(self._ending.popleft()[1], now_ns)
 
-    def _on_book(self, engine: SymbolEngine, now_ns: int) -> None:
+    def _on_book(self, engine: TwinMarket, now_ns: int) -> None:
         others = engine.others
         bid, ask = others.best_bid, others.best_ask
         is_proven = engine.book_state is BookState.PROVEN
@@ -184,7 +206,9 @@ class ShadowTwin:
         outcome = mirrored.outcomes[side]
         outcome.filled_lots += lots
         outcome.first_fill_ns = outcome.first_fill_ns or now_ns
-        if self._mid and len(self._markouts) < MARKOUTS_MAX:
+        if not outcome.half_filled_ns and 2 * outcome.filled_lots >= mirrored.intent.qty_lots:
+            outcome.half_filled_ns = now_ns
+        if side in self._sums and self._mid and len(self._markouts) < MARKOUTS_MAX:
             self._markouts.append((now_ns + MARKOUT_NS, side, direction, self._mid))
 
     def _settle(self, client_order_id: str, now_ns: int) -> None:
@@ -194,8 +218,11 @@ class ShadowTwin:
         intent = mirrored.intent
         self._orders += 1
         self._lots += intent.qty_lots
-        for side, outcome in mirrored.outcomes.items():
-            sums = self._sums[side]
+        outcomes = mirrored.outcomes
+        twins_ns = [outcomes[side].half_filled_ns for side in POWER_SIDES]
+        self._calibration.on_order(outcomes[LIVE].half_filled_ns, twins_ns)
+        for side, sums in self._sums.items():
+            outcome = outcomes[side]
             sums.filled_lots += min(outcome.filled_lots, intent.qty_lots)
             if outcome.filled_lots:
                 sums.filled_orders += 1
@@ -211,18 +238,15 @@ class ShadowTwin:
     # --- the answer -----------------------------------------------------------------------------------------------
 
     def report(self) -> TwinFigures:
-        """Return what was found so far; `optimism` is None while live or the models give nothing to tell apart."""
+        """Return what was found so far."""
         sides = {side: self._side(sums) for side, sums in self._sums.items()}
-        low, high = sides[QueueModel.PESSIMISTIC.value].fill_rate, sides[QueueModel.PROBABILISTIC.value].fill_rate
-        live = sides[LIVE].fill_rate
-        optimism = min(1.0, max(0.0, (live - low) / (high - low))) if self._orders and high > low else None
         return TwinFigures(
             orders=self._orders,
             unseen=self._unseen,
             live=sides[LIVE],
             pessimistic=sides[QueueModel.PESSIMISTIC.value],
             probabilistic=sides[QueueModel.PROBABILISTIC.value],
-            optimism=optimism,
+            queue=self._calibration.estimate(),
         )
 
     def _side(self, sums: _Sums) -> TwinSide:

@@ -146,11 +146,25 @@ class TwinSide:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueEstimate:
+    """The queue that live orders agree with (`engine.queue_calibration`).
+
+    telling: orders over that the family's ends disagree about. power: the n of its cancels' chance; low, high: what
+    95 % of samples would allow. All None while too few tell; at an end of the scale: that or beyond.
+    """
+
+    telling: int = 0
+    power: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TwinFigures:
     """How far paper is from live for one symbol, since its process started (live mode only; `engine.shadow_twin`).
 
-    orders: live resting orders that are over and were mirrored. unseen: those beyond the bound. optimism: where between
-    the pessimistic (0) and the probabilistic (1) queue the live fill rate lies; None while that cannot be said.
+    orders: live resting orders that are over and were mirrored. unseen: those beyond the bound. queue: which queue
+    model the live ones agree with.
     """
 
     orders: int = 0
@@ -158,7 +172,7 @@ class TwinFigures:
     live: TwinSide = TwinSide()
     pessimistic: TwinSide = TwinSide()
     probabilistic: TwinSide = TwinSide()
-    optimism: float | None = None
+    queue: QueueEstimate = QueueEstimate()
 
 
 @dataclass(frozen=True, slots=True)

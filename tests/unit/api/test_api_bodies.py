@@ -23,7 +23,7 @@ from api.schemas.symbols import MarketHealthBody, SymbolItem
 from api.twin_metrics import twin_metrics
 from tests.unit.actors.fleet_fakes import fleet
 from trading.model.errors import ConfigError
-from trading.model.session import DesiredState, MarketHealth, RunState, TwinFigures, TwinSide
+from trading.model.session import DesiredState, MarketHealth, QueueEstimate, RunState, TwinFigures, TwinSide
 from trading.model.units import NS_PER_S
 
 HELD = {
@@ -113,13 +113,15 @@ async def test_metrics_page_shows_the_shadow_twin_of_each_live_symbol_and_invent
         live=TwinSide(0.5, 4, 1500.0, -0.25, 4),
         pessimistic=TwinSide(0.25, 2, None, None, 0),
         probabilistic=TwinSide(0.75, 6, 900.0, 0.5, 6),
-        optimism=0.5,
+        queue=QueueEstimate(31, 1.5, 1.1, 2.25),
     )
     live = symbol_item(replace(row, heartbeat=replace(row.heartbeat, twin=twin)), None, row.heard_ns)
     page = ApiMetrics().page(twin_metrics([live, {"symbol": "PAPERUSDT", "twin": None}])).decode()
     for line in (
         'mexcbot_twin_orders_total{symbol="AAAUSDT"} 8.0',
-        'mexcbot_twin_optimism{symbol="AAAUSDT"} 0.5',
+        'mexcbot_twin_telling_orders_total{symbol="AAAUSDT"} 31.0',
+        'mexcbot_twin_queue_power{bound="estimate",symbol="AAAUSDT"} 1.5',
+        'mexcbot_twin_queue_power{bound="high",symbol="AAAUSDT"} 2.25',
         'mexcbot_twin_fill_rate{side="live",symbol="AAAUSDT"} 0.5',
         'mexcbot_twin_fill_rate{side="probabilistic",symbol="AAAUSDT"} 0.75',
         'mexcbot_twin_time_to_fill_seconds{side="live",symbol="AAAUSDT"} 1.5',

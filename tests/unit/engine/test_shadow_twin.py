@@ -75,7 +75,7 @@ def filled(order: OrderIntent, lots: int, at_ns: int) -> OrderFilled:
 
 
 @pytest.mark.parametrize("is_filled", [False, True])
-def test_optimism_says_which_queue_model_the_venue_was_like(is_filled: bool) -> None:
+def test_live_fill_rate_stands_beside_both_queue_models(is_filled: bool) -> None:
     desk = Desk()
     entry = desk.open()
     # 1000 lots are ahead of us, 1000 more join behind, 1000 are cancelled somewhere, 1000 trade: the pessimistic twin
@@ -94,7 +94,8 @@ def test_optimism_says_which_queue_model_the_venue_was_like(is_filled: bool) -> 
     found = desk.engine.view().twin
     assert found is not None
     assert (found.orders, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1, 0.0, 1.0)
-    assert (found.live.fill_rate, found.optimism) == ((1.0, 1.0) if is_filled else (0.0, 0.0))
+    assert found.live.fill_rate == (1.0 if is_filled else 0.0)
+    assert (found.queue.telling, found.queue.power) == (1, None)  # one order tells, and is no evidence yet
 
 
 def test_live_fill_is_compared_in_rate_time_and_markout() -> None:
@@ -109,7 +110,7 @@ def test_live_fill_is_compared_in_rate_time_and_markout() -> None:
     assert found.live.time_to_fill_ms == pytest.approx((2 * S - entry.created_ns) / MS)
     assert found.live.markout_bps == pytest.approx(2 / 10_000 * 10_000)  # the mid rose two ticks of 10,000
     assert (found.pessimistic.fill_rate, found.pessimistic.time_to_fill_ms) == (0.0, None)
-    assert found.optimism is None  # the two models agree: nothing to tell them apart
+    assert found.queue.telling == 0  # all twins agree: nothing to tell the queues apart
 
 
 def test_twin_is_filled_by_the_trade_that_passed_the_live_order_by() -> None:

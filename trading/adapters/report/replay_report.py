@@ -17,7 +17,7 @@ from typing import Any
 
 from trading.engine import parameters
 from trading.engine.account_limits import AccountLimits
-from trading.engine.matching_models import LatencyModel, Leg, MatchingRules, QueueModel, leg_ms
+from trading.engine.matching_models import LatencyModel, Leg, MatchingRules, QueueModel, leg_ms, queue_text
 from trading.engine.replay_result import ModelResult, ReplayResult
 from trading.engine.replay_tape import HORIZONS_NS, ExitSum, ReplayTape, TapeFill, markout_curve
 from trading.engine.strategy import registry
@@ -274,6 +274,7 @@ def _input(result: ReplayResult, tape: ReplayTape, facts: ReplayFacts) -> list[t
         ),
         ("Late trades explain a shrink for", _ms(facts.matching.late_trade_ns)),
         ("Consumed size shared by own orders", "yes" if facts.matching.is_consumption_shared else "no"),
+        ("Chance that a cancel was behind us, probabilistic queue", queue_text(facts.matching)),
         ("Opening balances", _amounts(facts.balances)),
         ("Allocation", f"{plain(facts.allocation_quote)} {instrument.quote}"),
         ("Seed", str(facts.seed)),

@@ -164,7 +164,7 @@ class ExecutorActor:
             core.sends.request_cancel(CancelIntent(name, symbol, self._clock.now_ns(), "detached"))
         await self._until(lambda: not core.state.orders.live(symbol), self._settings.detach_patience_s)
         if is_flatten:
-            left = await core.flattener.flatten(frozenset({symbol}))
+            left = await core.flattener.flatten(lambda: frozenset({symbol}))
             if left:
                 core.alerts.raise_alert("warning", "not_flat", f"still held: {', '.join(left)}", symbol)
         await core.retire(symbol)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
@@ -49,20 +50,22 @@ class Flattener:
         self._sweeper = sweeper
         self._exit_seq = 0
 
-    async def flatten(self, scope: Scope) -> tuple[str, ...]:
+    async def flatten(self, scope: Callable[[], Scope]) -> tuple[str, ...]:
         """Cancel everything of the scope, sell what it holds, and return what could not be sold, as text.
 
         Each position is offered at most three times. What is below the venue's minimum is not offered.
+        Args: scope: what is to be sold as of now; what is in it no more is left alone.
         """
         tried: Counter[str] = Counter()
         await self._clear(scope)
-        while due := [item for item in self._held(scope) if tried[item] < ATTEMPTS_MAX][:AT_ONCE]:
+        while due := [item for item in self._held(scope()) if tried[item] < ATTEMPTS_MAX][:AT_ONCE]:
             await self._until_free(due)
-            offered = self._offer_exits(due)
+            offered = self._offer_exits([item for item in due if _is_in(scope(), item)])
             tried.update({item: 1 if item in offered else ATTEMPTS_MAX for item in due})
             await self._until_quiet(scope)
             await self._clear(scope)
-        return tuple(f"{self._state.account.position(item).qty.normalize():f} {item}" for item in self._held(scope))
+        held = self._held(scope())
+        return tuple(f"{self._state.account.position(item).qty.normalize():f} {item}" for item in held)
 
     def has_bids(self, scope: Scope) -> bool:
         """Tell whether everything that the scope holds has a fresh bid, so that it can be offered."""
@@ -71,22 +74,22 @@ class Flattener:
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
-    async def _clear(self, scope: Scope) -> None:
+    async def _clear(self, scope: Callable[[], Scope]) -> None:
         """Cancel everything, exits too; gives up when nothing has ended for a round."""
-        fewest, deadline_ns = len(self._sweeper.live(scope)), self._after(ROUND_S)
+        fewest, deadline_ns = len(self._sweeper.live(scope())), self._after(ROUND_S)
         while fewest and self._clock.monotonic_ns() < deadline_ns:
-            await self._sweeper.round(scope, lambda record: False)
-            await self._sweeper.quiet(scope)
+            await self._sweeper.round(scope(), lambda record: False)
+            await self._sweeper.quiet(scope())
             await asyncio.sleep(STEP_S)
-            left = len(self._sweeper.live(scope))
+            left = len(self._sweeper.live(scope()))
             if left < fewest:
                 fewest, deadline_ns = left, self._after(ROUND_S)
 
-    async def _until_quiet(self, scope: Scope) -> None:
+    async def _until_quiet(self, scope: Callable[[], Scope]) -> None:
         """Wait until nothing of the scope is open, one round at the longest."""
         deadline_ns = self._after(ROUND_S)
         while True:
-            if not self._sweeper.live(scope) or self._clock.monotonic_ns() >= deadline_ns:
+            if not self._sweeper.live(scope()) or self._clock.monotonic_ns() >= deadline_ns:
                 return
             await asyncio.sleep(STEP_S)
 
@@ -110,9 +113,7 @@ class Flattener:
     def _held(self, scope: Scope) -> list[str]:
         """List the symbols of the scope that hold enough to be sold."""
         positions = self._state.account.positions()
-        return [
-            item.symbol for item in positions if (scope is None or item.symbol in scope) and self._is_held(item.symbol)
-        ]
+        return [item.symbol for item in positions if _is_in(scope, item.symbol) and self._is_held(item.symbol)]
 
     def _is_held(self, symbol: str) -> bool:
         account = self._state.account
@@ -156,3 +157,7 @@ class Flattener:
                 "",
             )
         return offered
+
+
+def _is_in(scope: Scope, symbol: str) -> bool:
+    return scope is None or symbol in scope

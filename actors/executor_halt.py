@@ -83,23 +83,34 @@ class HaltControl:
         named = None if only is None or len(only) > 1 else symbols[0]
         self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
-            reason = await self._sell(keys, only, reason)
+            reason = await self._sell(keys, reason)
         return await self._enforce(only, reason)
 
-    async def _sell(self, keys: tuple[str, ...], only: Scope, reason: str) -> str:
-        """Sell what is held, then halt; return the reason with what could not be sold."""
+    async def _sell(self, keys: tuple[str, ...], reason: str) -> str:
+        """Sell what is held, then halt; return the reason with what could not be sold.
+
+        A person's later word on a key, to resume or to halt, ends its sale, and stands.
+        """
         outcome = "the sale was interrupted"
+        begun = {key: self._halts_of[key] for key in keys}
         self._selling.update(keys)
         try:
-            left = await self._flattener.flatten(only)
+            left = await self._flattener.flatten(lambda: _scope_of(self._open_sales(begun)))
             outcome = f"still held: {', '.join(left)}" if left else ""
         finally:  # a sale that fails or is stopped by Ctrl-C ends in HALTED too
             reason = "; ".join(filter(None, (reason, outcome)))
-            for key in keys:
+            for key in self._open_sales(begun):
                 self._flag(key, HaltState.HALTED, reason)
             self._selling.subtract(keys)
             await self._save()
         return reason
+
+    def _open_sales(self, begun: dict[str, int]) -> tuple[str, ...]:
+        """Return the keys whose sale is on: nobody resumed them or gave them another command since."""
+        own = {key: state for key, state, _ in self._state.account.halts()}
+        return tuple(
+            key for key, halts in begun.items() if self._halts_of[key] == halts and own.get(key) is HaltState.REDUCING
+        )
 
     async def reduce(self, symbol: str | None, reason: str) -> None:
         """Allow exits only, of the account or of one symbol; persisted. A halt that is on stays as it is.
@@ -114,8 +125,9 @@ class HaltControl:
         await self._save()
 
     async def resume(self, scope: str, symbols: tuple[str, ...]) -> HaltReport:
-        """Lift a halt. Raises: ConfigError; StoreError when it could not be persisted (then it stays)."""
+        """Lift a halt, and end its sale. Raises: ConfigError; StoreError when not persisted (then both stay)."""
         for key in _scope_keys(scope, symbols):
+            self._halts_of[key] += 1  # at once: a sale that ends meanwhile must not halt what is being resumed
             halts = self._halts_of[key]
             await self._journal.save_halt(key, HaltState.ACTIVE, "", self._clock.now_ns())
             if self._halts_of[key] != halts:
@@ -267,8 +279,7 @@ class HaltControl:
             self._alerts.raise_alert("warning", "flatten_resumed", text)
             await self._until_sellable(_scope_of(left))
             if left := await self._still_to_sell(begun):
-                only = _scope_of(left)
-                await self._enforce(only, await self._sell(left, only, "flatten after a restart"))
+                await self._enforce(_scope_of(left), await self._sell(left, "flatten after a restart"))
         finally:
             self._selling.subtract(keys)
 
@@ -278,9 +289,7 @@ class HaltControl:
         One that a stricter halt covers (the account's) is not sold but halted itself, for good: else its stored
         flatten would begin again and again, and sell as a surprise when the other halt is lifted.
         """
-        own = {key: state for key, state, _ in self._state.account.halts()}
-        ours = [key for key, halts in begun.items() if self._halts_of[key] == halts]
-        open_sales = [key for key in ours if own.get(key) is HaltState.REDUCING]
+        open_sales = self._open_sales(begun)
         covered = [key for key in open_sales if self._halted(_symbol_of(key)) is HaltState.HALTED]
         for key in covered:
             why = self._state.account.halt_state(_symbol_of(key))[1]

@@ -131,9 +131,9 @@ class ExecutorHandle:
         answer: MarkAnswer = await self._handle.call("mark", symbol, bid_ticks, at_ns)
         return answer
 
-    async def forgive_losses(self, symbol: str) -> None:
+    async def forgive_losses(self, symbol: str, at_ns: int) -> None:
         """See `ExecutorActor.forgive_losses`."""
-        await self._handle.call("forgive_losses", symbol)
+        await self._handle.call("forgive_losses", symbol, at_ns)
 
     async def halt(self, scope: str, symbol: str | None, is_flatten: bool, reason: str) -> HaltReport:
         """See `ExecutorActor.halt`."""

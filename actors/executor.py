@@ -247,12 +247,12 @@ class ExecutorActor:
         halt = core.account.halt_state(symbol)[0]
         return MarkAnswer(core.state.committed_seq.get(symbol, 0), halt, self._takes_orders(symbol))
 
-    async def forgive_losses(self, symbol: str) -> None:
-        """Forget a symbol's losses in a row, durably: a person let it trade again. Idempotent.
+    async def forgive_losses(self, symbol: str, at_ns: int) -> None:
+        """Forget what a symbol lost in a row until `at_ns`, durably: a person let it trade again then. Idempotent.
 
         Raises: StoreError when that is not stored (yet): say it again.
         """
-        self.core.account.forgive_losses(symbol)
+        self.core.account.forgive_losses(symbol, at_ns)
         await self.core.guard.save_forgiveness(symbol)
 
     # --- control --------------------------------------------------------------------------------------------------

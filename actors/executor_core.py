@@ -112,7 +112,7 @@ class ExecutorCore:
             sweeper,
             self.halts.reduce,
             self._halt_symbol,
-            self._is_writing,
+            self.outcomes.mark,
         )
         self.books = BookKeeper(settings, self.state, self.keeper, journal, self.alerts, clock, self._halt_account)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from trading.adapters.clock import Clock
 from trading.engine.ports import Gateway, Journal
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import Purpose
-from trading.model.position import LossStreak
+from trading.model.position import LossStreak, TripRecord
 from trading.model.units import NS_PER_S, plain
 
 # Symbols report their bid about once a second; before the first one a position counts at cost, and so its loss as none.
@@ -46,6 +47,15 @@ log = structlog.get_logger("executor")
 Stop = Callable[[str | None, str], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """What is to be stored of round trips and streak; `is_written` tells whether the fills they follow from are."""
+
+    trips: tuple[tuple[str, TripRecord], ...]
+    streak: LossStreak
+    is_written: Callable[[], bool]
+
+
 class Guard:
     """Owned by one `ExecutorActor`."""
 
@@ -61,11 +71,11 @@ class Guard:
         sweeper: Sweeper,
         reduce: Stop,
         halt: Stop,
-        is_writing: Callable[[str], bool],
+        mark: Callable[[], Callable[[], bool]],
     ) -> None:
         """Args:
         reduce, halt: stop the account (None) or one symbol, with a reason; both persist it.
-        is_writing: tells whether steps of a symbol are still on their way into the journal.
+        mark: returns a question: are the steps until now in the journal?
         """
         self._settings = settings
         self._state = state
@@ -77,12 +87,14 @@ class Guard:
         self._sweeper = sweeper
         self._reduce = reduce
         self._halt = halt
-        self._is_writing = is_writing
+        self._mark = mark
         self._started_ns = clock.now_ns()
         self._since_ns: dict[str, int] = {}
         self._told: set[str] = set()
-        self._saved = state.account.streak()
+        self._saved_streak = state.account.streak()
         self._saved_trips = dict(state.account.trips())
+        self._unsaved: _Losses | None = None
+        self._saving = asyncio.Lock()
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -99,7 +111,7 @@ class Guard:
         await self._clock_skew()
         await self._positions()
         await self._drift()
-        await self._save_losses()
+        await self.save_losses()
 
     # --- what stops it ------------------------------------------------------------------------------------------------
 
@@ -167,57 +179,56 @@ class Guard:
             self._alerts.raise_alert("alert", "venue_pause", f"{why}: neither orders nor cancels go out")
         self._tell_end("venue_pause", bool(why), "venue_pause_over", "the venue's pause is over")
 
-    async def _save_losses(self) -> None:
-        """Store the trips before the streak that counts them: a trip whose record was lost is counted on restoring."""
-        streak = self._state.account.streak()
-        if await self.save_trips():
-            await self._save_streak(streak)
+    # --- losses in a row ----------------------------------------------------------------------------------------------
 
-    async def _save_streak(self, streak: LossStreak) -> None:
-        if streak == self._saved or self._state.is_journal_down:
-            return
-        if streak.cooldown_until_ns > self._saved.cooldown_until_ns:
-            text = (
-                f"no entries until {streak.cooldown_until_ns}: {self._state.account.limits.loss_streak} losses in a row"
-            )
-            self._alerts.raise_alert("warning", "loss_streak", text)
-        if await self._is_saved(self._journal.save_streak(self._keeper.lease, streak, self._clock.now_ns()), "streak"):
-            self._saved = streak
+    async def save_losses(self) -> None:
+        """Store how the symbols' round trips went, and the streak that counts them, where they are not stored yet.
 
-    async def save_trips(self) -> bool:
-        """Store how the symbols' round trips went, where it is not stored yet; True when nothing is left to store.
-
-        A record waits for the fills that it follows from: no trip's end is stored before its last fill is.
+        They follow from fills: what stands at a moment is stored once every fill before that moment is, and together,
+        so that after a death each trip is counted once, whichever was the last to be stored.
         """
-        trips = self._state.account.trips()
-        unsaved = tuple((symbol, record) for symbol, record in trips if self._saved_trips.get(symbol) != record)
-        if not unsaved:
-            return True
-        changed = tuple((symbol, record) for symbol, record in unsaved if not self._is_writing(symbol))
-        if not changed or self._state.is_journal_down:
-            return False
-        if await self._is_saved(self._journal.save_trips(self._keeper.lease, changed, self._clock.now_ns()), "trips"):
-            self._saved_trips.update(changed)
-            return len(changed) == len(unsaved)
-        return False
+        async with self._saving:
+            for _ in range(2):  # what was waiting, and what has come since
+                if self._unsaved is None:
+                    self._unsaved = self._changed_losses()
+                unsaved = self._unsaved
+                if unsaved is None or self._state.is_journal_down or not unsaved.is_written():
+                    return
+                write = self._journal.save_losses(
+                    self._keeper.lease, unsaved.trips, unsaved.streak, self._clock.now_ns()
+                )
+                if not await self._is_saved(write):
+                    return
+                self._saved_trips.update(unsaved.trips)
+                self._saved_streak, self._unsaved = unsaved.streak, None
+
+    def _changed_losses(self) -> _Losses | None:
+        """Take what stands now, if it is not what is stored; told once: that a streak pauses the account."""
+        streak, before = self._state.account.streak(), self._saved_streak
+        trips = tuple(item for item in self._state.account.trips() if self._saved_trips.get(item[0]) != item[1])
+        if not trips and streak == before:
+            return None
+        if streak.cooldown_until_ns > before.cooldown_until_ns:
+            losses = self._state.account.limits.loss_streak
+            text = f"no entries until {streak.cooldown_until_ns}: {losses} losses in a row"
+            self._alerts.raise_alert("warning", "loss_streak", text)
+        return _Losses(trips, streak, self._mark())
 
     async def save_forgiveness(self, symbol: str) -> None:
         """Store that a symbol's losses are forgiven. Raises: StoreError when it is not stored; repeat it then."""
-        await self.save_trips()
+        await self.save_losses()
         if self._saved_trips.get(symbol) != self._state.account.trip_record(symbol):
             raise StoreError(f"{symbol}: that its losses are forgiven is not stored yet")
 
-    async def _is_saved(self, write: Coroutine[Any, Any, None], what: str) -> bool:
+    async def _is_saved(self, write: Coroutine[Any, Any, None]) -> bool:
         try:
             await write
         except FencedOut as error:
-            log.warning(
-                "risk_not_saved", what=what, reason=str(error)
-            )  # the lease's own loop tells a lapse from a loss
+            log.warning("losses_not_saved", reason=str(error))  # the lease's own loop tells a lapse from a loss
             return False
         except StoreError as error:
             self._state.is_journal_down = True
-            log.warning("risk_not_saved", what=what, reason=str(error))
+            log.warning("losses_not_saved", reason=str(error))
             return False
         return True
 

@@ -142,6 +142,11 @@ class OutcomeLane:
         """Count the steps of a symbol that are not committed yet."""
         return self._pending[symbol]
 
+    def mark(self) -> Callable[[], bool]:
+        """Return a question: is everything that was queued until now committed?"""
+        target = self._added
+        return lambda: self._written >= target
+
     def append(self, entry: JournalEntry) -> None:
         """Queue a step. Raises: InvariantViolated when the bound is reached."""
         if self.backlog >= OUTCOMES_MAX:

@@ -13,13 +13,13 @@ from trading.model.session import HaltState
 class TradingGate:
     """Owned by one `SymbolActor`. Its opening forgives losses: the engine does, and the executor is to be told.
 
-    is_forgiveness_due: it was not told yet, so that the next owner would hear of losses that are forgiven.
+    forgiven_ns: when it opened, while that was not told yet (else 0): the next owner would hear of those losses.
     """
 
     def __init__(self, is_paused: bool) -> None:
         self.is_paused = is_paused
         self._halt = HaltState.ACTIVE
-        self.is_forgiveness_due = False
+        self.forgiven_ns = 0
 
     @property
     def is_open(self) -> bool:
@@ -33,7 +33,8 @@ class TradingGate:
 
     def event(self, now_ns: int, reason: str = "") -> TradingSwitched:
         """Return the gate's state as the engine hears it: no entries while it is shut, exits go on."""
-        self.is_forgiveness_due |= self.is_open
+        if self.is_open:
+            self.forgiven_ns = now_ns
         if self._halt is not HaltState.ACTIVE:
             reason = f"the account or the symbol is {self._halt}"
         return TradingSwitched(self.is_open, "" if self.is_open else reason or "paused", now_ns)

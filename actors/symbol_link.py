@@ -91,16 +91,18 @@ class ExecutorLink:
 
     async def forgive(self) -> None:
         """Say that losses are forgiven, if that was not heard yet: with every mark until it is. Raises: FencedOut."""
-        if not self._gate.is_forgiveness_due:
+        forgiven_ns = self._gate.forgiven_ns
+        if not forgiven_ns:
             return
         try:
-            await self._executor.forgive_losses(self._symbol)
+            await self._executor.forgive_losses(self._symbol, forgiven_ns)
         except FencedOut:
             raise
         except TradingError as error:
             log.debug("forgiveness_lost", symbol=self._symbol, reason=str(error))
             return
-        self._gate.is_forgiveness_due = False
+        if self._gate.forgiven_ns == forgiven_ns:
+            self._gate.forgiven_ns = 0
 
     def reread(self) -> None:
         """Read the deliveries beyond the last one again; at most one such read is under way."""

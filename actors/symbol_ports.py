@@ -93,8 +93,8 @@ class ExecutorPort(Protocol):
         """Tell the price one could sell at now; hear where the symbol stands."""
         ...
 
-    async def forgive_losses(self, symbol: str) -> None:
-        """Say that a person let the symbol trade again: the next owner shall not be told of its losses.
+    async def forgive_losses(self, symbol: str, at_ns: int) -> None:
+        """Say that a person let the symbol trade again at `at_ns`: the next owner shall not hear of losses until then.
 
         Raises: StoreError when that is not stored (yet); like any other TradingError it asks for a repeat.
         """

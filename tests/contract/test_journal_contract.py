@@ -116,8 +116,7 @@ async def test_every_leased_write_with_an_old_epoch_writes_nothing(journal: Jour
             lambda held: journal.append_ledger(held, [line]),
             lambda held: journal.save_balances(held, [VenueBalance("USDT", D(1), D(0), 1, 1)]),
             lambda held: journal.save_limits(held, [("max_open_orders", "3")], 1),
-            lambda held: journal.save_streak(held, LossStreak(2, 5), 1),
-            lambda held: journal.save_trips(held, [(SYMBOL, TripRecord(1, 2, D(3)))], 1),
+            lambda held: journal.save_losses(held, [(SYMBOL, TripRecord(1, 2, D(3)))], LossStreak(2, 5), 1),
             lambda held: journal.save_equity(held, point),
             lambda held: journal.next_symbol_epoch(held, SYMBOL, "b"),
         ):
@@ -230,10 +229,11 @@ async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, 
     await journal.save_balances(lease, [VenueBalance("USDT", D("5.5"), D(0), 5, 6)])
     await journal.save_limits(lease, [("max_open_orders", "3"), ("daily_loss", "2")], 1)
     await journal.save_limits(lease, [("max_open_orders", "4")], 2)
-    await journal.save_streak(lease, LossStreak(19, 0), 1)
-    await journal.save_streak(lease, LossStreak(1, 1_800_000_000_000_000_000), 2)
-    await journal.save_trips(lease, [(SYMBOL, TripRecord(4, 5, D("-0.10"))), ("ETHUSDT", TripRecord(1, 7))], 1)
-    await journal.save_trips(lease, [(SYMBOL, TripRecord(0, 1_800_000_000_000_000_000, D("1E-9")))], 2)
+    other = TripRecord(2, 7, D(0), (6, 7))
+    first = [(SYMBOL, TripRecord(4, 5, D("-0.10"))), ("ETHUSDT", other)]
+    await journal.save_losses(lease, first, LossStreak(19, 0), 1)
+    second = [(SYMBOL, TripRecord(0, 1_800_000_000_000_000_000, D("1E-9")))]
+    await journal.save_losses(lease, second, LossStreak(1, 1_800_000_000_000_000_000), 2)
     await journal.save_halt("account", HaltState.HALTED, "test", 1)
     await journal.save_halt("symbol:BTCUSDT", HaltState.REDUCING, "", 1)
     await journal.save_halt("account", HaltState.ACTIVE, "resumed", 2)
@@ -241,7 +241,7 @@ async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, 
     assert state.balances == (VenueBalance("BTC", D(0), D(0), 3, 4), VenueBalance("USDT", D("5.5"), D(0), 5, 6))
     assert state.limits == (("daily_loss", "2"), ("max_open_orders", "4"))
     assert state.streak == LossStreak(1, 1_800_000_000_000_000_000)
-    assert state.trips == ((SYMBOL, TripRecord(0, 1_800_000_000_000_000_000, D("1E-9"))), ("ETHUSDT", TripRecord(1, 7)))
+    assert state.trips == (*second, ("ETHUSDT", other))
     assert state.halts == (("account", HaltState.ACTIVE, "resumed"), ("symbol:BTCUSDT", HaltState.REDUCING, ""))
     assert await reopen().halts() == state.halts
 

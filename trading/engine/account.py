@@ -332,9 +332,12 @@ class Account:
             if is_flat and position.net_pnl != self.trip_record(symbol).start_net:
                 self._end_trip(position, position.updated_ns)
 
-    def forgive_losses(self, symbol: str) -> None:
-        """A person let the symbol trade again: its losses in a row and their pause are over; the running trip stays."""
-        self._trips[symbol] = TripRecord(start_net=self.trip_record(symbol).start_net)
+    def forgive_losses(self, symbol: str, at_ns: int) -> None:
+        """A person let the symbol trade again at `at_ns`: what it had lost until then, and its pause, are over.
+
+        The running trip stays, and so does what was lost since: a repeat forgives nothing more.
+        """
+        self._trips[symbol] = self.trip_record(symbol).forgiven(at_ns)
 
     def cooldown_until_ns(self) -> int:
         """Return until when a loss streak stops entries; 0 when none did."""
@@ -371,10 +374,8 @@ class Account:
 
     def _end_trip(self, position: Position, now_ns: int) -> None:
         record = self.trip_record(position.symbol)
-        gained = position.net_pnl - record.start_net
-        self._count_streak(gained, now_ns)
-        losses = record.losses_in_row + 1 if gained < 0 else 0
-        self._trips[position.symbol] = TripRecord(losses, now_ns, position.net_pnl)
+        self._count_streak(position.net_pnl - record.start_net, now_ns)
+        self._trips[position.symbol] = record.ended(now_ns, position.net_pnl)
 
     def _count_streak(self, gained: Decimal, now_ns: int) -> None:
         self._losses_in_row = self._losses_in_row + 1 if gained < 0 else 0

@@ -213,12 +213,11 @@ class Journal(Protocol):
         """Store account limits by name; `load` gives them back."""
         ...
 
-    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
-        """Replace the stored loss streak, so that a cooldown survives a restart."""
-        ...
-
-    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
-        """Replace the stored record of these symbols' round trips; those of other symbols stay."""
+    async def save_losses(
+        self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], streak: LossStreak, now_ns: int
+    ) -> None:
+        """Replace the stored record of these symbols' round trips, and the account's loss streak that counts them, in
+        one transaction; the records of other symbols stay."""
         ...
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:

@@ -247,7 +247,7 @@ async def test_symbols_losses_survive_a_restart_of_the_executor_until_they_are_f
     trips = (await system.executor.attach_symbol("BTCUSDT", "run-2", 2, "next")).bootstrap.trips
     assert trips == held
     assert trips.losses_in_row == 2
-    await system.executor.forgive_losses("BTCUSDT")
+    await system.executor.forgive_losses("BTCUSDT", system.clock.now_ns())
     await system.crash("owner-3")  # no look of the guard in between: it is stored at once
     trips = (await system.executor.attach_symbol("BTCUSDT", "run-3", 3, "next")).bootstrap.trips
     assert (trips.losses_in_row, trips.ended_ns) == (0, 0)
@@ -269,11 +269,36 @@ async def test_forgiveness_that_could_not_be_stored_is_refused_until_it_is(syste
     system.journal.is_down = True
     for _ in range(2):  # the first try finds the journal down, the second knows it
         with pytest.raises(StoreError, match="not stored yet"):
-            await system.executor.forgive_losses("BTCUSDT")
+            await system.executor.forgive_losses("BTCUSDT", system.clock.now_ns())
     system.journal.is_down = False
     await system.executor.core.halts.poll()
-    await system.executor.forgive_losses("BTCUSDT")
+    await system.executor.forgive_losses("BTCUSDT", system.clock.now_ns())
     assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 0
+
+
+async def test_death_after_the_write_of_losses_leaves_each_counted_once(system: System) -> None:
+    await lose(system, 1)
+    await look(system)
+    await lose(system, 3)
+    system.journal.loses_answers = 1  # the first write stands, and the process dies before it knows
+    await look(system)
+    await system.crash("owner-2")
+    account = system.executor.core.account
+    assert (account.trip_record("BTCUSDT").losses_in_row, account.streak().losses_in_row) == (2, 2)
+
+
+async def test_loss_while_a_forgiveness_is_not_stored_is_not_forgiven_by_its_repeat(system: System) -> None:
+    await lose(system, 1)
+    said_ns = system.clock.now_ns()
+    system.journal.is_down = True
+    with pytest.raises(StoreError, match="not stored yet"):
+        await system.executor.forgive_losses("BTCUSDT", said_ns)
+    system.journal.is_down = False
+    await system.executor.core.halts.poll()
+    system.clock.advance(1)
+    await lose(system, 3)
+    await system.executor.forgive_losses("BTCUSDT", said_ns)
+    assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 1
 
 
 async def test_record_of_round_trips_is_never_stored_before_the_fills_that_it_follows_from(system: System) -> None:
@@ -290,7 +315,7 @@ async def test_record_of_round_trips_is_never_stored_before_the_fills_that_it_fo
     await settle()
     assert core.account.trip_record("BTCUSDT").losses_in_row == 1
     system.journal.is_down = core.state.is_journal_down = False  # it answers; the fill is not repeated yet
-    assert not await core.guard.save_trips()
+    await core.guard.save_losses()
     assert dict((await system.journal.load("main")).trips) == before
 
 

@@ -70,7 +70,7 @@ class FakeExecutor:
             raise self.mark_errors.pop(0)
         return MarkAnswer(0, self.halt, self.is_ready)
 
-    async def forgive_losses(self, symbol: str) -> None:
+    async def forgive_losses(self, symbol: str, at_ns: int) -> None:
         if self.is_away:
             raise NotRunning("the executor is away")
         self.forgiven.append(symbol)

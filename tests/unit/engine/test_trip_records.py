@@ -11,7 +11,7 @@ from trading.engine.account_limits import AccountLimits
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import LOSSES_KEPT_MAX, LossStreak, Position, TripRecord
 from trading.model.units import NS_PER_S
 
 D = Decimal
@@ -83,7 +83,7 @@ def test_trip_whose_end_was_not_stored_is_judged_by_the_position(life: Life) -> 
     ended_ns = life.count * NS_PER_S
     life.kill()
     assert life.losses == (2, 2)
-    assert life.account.trip_record(SYMBOL) == TripRecord(2, ended_ns, D(-3))
+    assert life.account.trip_record(SYMBOL) == TripRecord(2, ended_ns, D(-3), (2 * NS_PER_S, ended_ns))
     life.store()
     life.kill()
     assert life.losses == (2, 2), "it is judged once"
@@ -130,8 +130,40 @@ def test_forgiven_losses_leave_the_running_trip_alone(life: Life) -> None:
     life.trip(-1)
     life.trade(Side.BUY, 20)
     life.trade(Side.SELL, 10, -5)
-    life.account.forgive_losses(SYMBOL)
+    life.account.forgive_losses(SYMBOL, life.count * NS_PER_S)
     life.store()
     life.kill()
     life.trade(Side.SELL, 10, 4)
     assert life.losses[0] == 1
+
+
+def test_forgiveness_that_is_repeated_forgives_no_loss_after_it(life: Life) -> None:
+    for gain in (-1, -2):
+        life.trip(gain)
+    said_ns = life.count * NS_PER_S
+    life.account.forgive_losses(SYMBOL, said_ns)
+    assert life.account.trip_record(SYMBOL) == TripRecord(start_net=D(-3))
+    life.trip(-3)
+    held = life.account.trip_record(SYMBOL)
+    life.account.forgive_losses(SYMBOL, said_ns)
+    assert life.account.trip_record(SYMBOL) == held
+    assert (held.losses_in_row, held.ended_ns) == (1, life.count * NS_PER_S)
+
+
+def test_forgiveness_that_is_heard_late_and_after_a_death_forgives_what_came_before_it(life: Life) -> None:
+    for gain in (-1, -2):
+        life.trip(gain)
+    life.store()
+    said_ns = life.count * NS_PER_S
+    life.trip(-3)
+    life.kill()
+    life.account.forgive_losses(SYMBOL, said_ns)
+    assert life.account.trip_record(SYMBOL) == TripRecord(1, life.count * NS_PER_S, D(-6), (life.count * NS_PER_S,))
+
+
+def test_times_of_losses_that_are_kept_are_bounded(life: Life) -> None:
+    for _ in range(LOSSES_KEPT_MAX + 8):
+        life.trip(-1)
+    record = life.account.trip_record(SYMBOL)
+    assert (record.losses_in_row, len(record.losses_ns)) == (LOSSES_KEPT_MAX + 8, LOSSES_KEPT_MAX)
+    assert record.losses_ns[-1] == record.ended_ns

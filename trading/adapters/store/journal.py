@@ -225,18 +225,19 @@ class PostgresJournal:
 
     async def save_limits(self, lease: Lease, limits: Sequence[tuple[str, str]], now_ns: int) -> None:
         """Store account limits by name; `load` gives them back."""
-        await self._save_risk(lease, "limit", dict(limits), now_ns)
+        await self._save_risk(lease, [("limit", name, value) for name, value in dict(limits).items()], now_ns)
 
-    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
-        """Replace the stored loss streak, so that a cooldown survives a restart."""
-        await self._save_risk(lease, "streak", {name: str(value) for name, value in asdict(streak).items()}, now_ns)
+    async def save_losses(
+        self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], streak: LossStreak, now_ns: int
+    ) -> None:
+        """Replace the stored record of these symbols' round trips, and the account's streak that counts them."""
+        rows = [("trips", symbol, trips_to_text(record)) for symbol, record in trips]
+        rows += [("streak", name, str(value)) for name, value in asdict(streak).items()]
+        await self._save_risk(lease, rows, now_ns)
 
-    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
-        """Replace the stored record of these symbols' round trips."""
-        await self._save_risk(lease, "trips", {symbol: trips_to_text(record) for symbol, record in trips}, now_ns)
-
-    async def _save_risk(self, lease: Lease, kind: str, chosen: dict[str, str], now_ns: int) -> None:
-        values = self._values(lease, kind=kind, names=list(chosen), values=list(chosen.values()), at_ns=now_ns)
+    async def _save_risk(self, lease: Lease, rows: Sequence[tuple[str, str, str]], now_ns: int) -> None:
+        kinds, names, texts = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
+        values = self._values(lease, kinds=kinds, names=names, values=texts, at_ns=now_ns)
         await self._leased(self._control, lease, sql.SAVE_RISK, values)
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:

@@ -223,13 +223,15 @@ def instrument_row(item: Instrument) -> dict[str, Any]:
 
 def trips_to_text(record: TripRecord) -> str:
     """Return a record of round trips as one text, the way it is stored."""
-    return f"{record.losses_in_row} {record.ended_ns} {record.start_net}"
+    times = ",".join(map(str, record.losses_ns))
+    return f"{record.losses_in_row} {record.ended_ns} {record.start_net} {times}".rstrip()
 
 
 def trips_from_text(text: str) -> TripRecord:
-    """Read what `trips_to_text` wrote."""
-    losses, ended_ns, start_net = text.split()
-    return TripRecord(int(losses), int(ended_ns), Decimal(start_net))
+    """Read what `trips_to_text` wrote; older rows lack the times of the losses."""
+    losses, ended_ns, start_net, *times = text.split()
+    losses_ns = tuple(int(item) for item in times[0].split(",")) if times else ()
+    return TripRecord(int(losses), int(ended_ns), Decimal(start_net), losses_ns)
 
 
 def balance_row(balance: VenueBalance) -> dict[str, Any]:

@@ -194,8 +194,8 @@ SELECT EXISTS (SELECT FROM lease)"""
 SAVE_RISK: Final[LiteralString] = f"""
 WITH {LEASE}, wrote AS (
     INSERT INTO risk_state (account, kind, name, value, reason, updated_ns)
-    SELECT %(account)s, %(kind)s, name, value, '', %(at_ns)s
-    FROM lease, unnest(%(names)s::text[], %(values)s::text[]) AS rows (name, value)
+    SELECT %(account)s, kind, name, value, '', %(at_ns)s
+    FROM lease, unnest(%(kinds)s::text[], %(names)s::text[], %(values)s::text[]) AS rows (kind, name, value)
     ON CONFLICT (account, kind, name) DO UPDATE SET value = excluded.value, updated_ns = excluded.updated_ns
 )
 SELECT EXISTS (SELECT FROM lease)"""

@@ -235,16 +235,13 @@ class MemoryJournal:
         self._limits.update(limits)
         self._answer()
 
-    async def save_streak(self, lease: Lease, streak: LossStreak, now_ns: int) -> None:
-        """Replace the stored loss streak."""
-        self._check_lease(lease)
-        self._streaks.append(streak)
-        self._answer()
-
-    async def save_trips(self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], now_ns: int) -> None:
-        """Replace the stored record of these symbols' round trips."""
+    async def save_losses(
+        self, lease: Lease, trips: Sequence[tuple[str, TripRecord]], streak: LossStreak, now_ns: int
+    ) -> None:
+        """Replace the stored record of these symbols' round trips, and the account's streak that counts them."""
         self._check_lease(lease)
         self._trips.update(trips)
+        self._streaks.append(streak)
         self._answer()
 
     async def save_equity(self, lease: Lease, point: EquityPoint) -> None:

@@ -19,7 +19,7 @@ from actors.executor_state import ExecutorState
 from trading.adapters.clock import Clock
 from trading.engine.ports import Crashpoint, Crashpoints, Journal, JournalEntry, OrderRecord, SymbolPort
 from trading.model.errors import FencedOut, InvariantViolated, StoreError, TradingError
-from trading.model.orders import Delivery
+from trading.model.orders import Delivery, Purpose
 
 BATCH_MAX = 500
 # A symbol holds a handful of orders, so that this many waiting outcomes mean a journal gone for long.
@@ -57,7 +57,7 @@ class IntentLane:
         self._wake = asyncio.Event()
 
     def commit(self, record: OrderRecord, then: Callable[[CommitOutcome], object]) -> None:
-        """Write one intent with whatever else gathers; `then` is told of the commit, in order, and may not raise."""
+        """Write one intent with whatever else gathers; `then` is told of the commit, exits first, and may not raise."""
         self._queue.append(_WaitingIntent(record, then))
         self._wake.set()
 
@@ -68,6 +68,8 @@ class IntentLane:
             self._wake.clear()
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+                # What reduces is the first to hear of its commit, and so the first at the venue's door.
+                batch.sort(key=lambda item: item.record.purpose is not Purpose.EXIT)
                 await self._commit(batch)
 
     async def _commit(self, batch: list[_WaitingIntent]) -> None:

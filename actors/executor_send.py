@@ -1,7 +1,8 @@
-"""The way of an order out: judge, wait for a token, commit, judge again, send, book the answer; the way of a cancel.
+"""The way of an order out: judge, wait for a token, commit, wait for room, judge again, send, book the answer.
 
-May import `trading.model`, `trading.engine` and the executor's pieces. Between the last check and the call of the
-gateway there is no await. Nothing is ever sent twice.
+May import `trading.model`, `trading.engine` and the executor's pieces. One pump gives out tokens and room: cancels
+first, then exits, then entries, by turns among the symbols; it is woken by what comes and by what has landed. Between
+the last check and the call of the gateway there is no await. Nothing is ever sent twice.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, assert_never
 
 import structlog
 
 from actors.executor_cancels import CancelJob, CancelPath, SweepJob
 from actors.executor_desk import OrderDesk
+from actors.executor_judge import Judge, halted, record_of
 from actors.executor_lanes import CommitOutcome, IntentLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_state import ExecutorState
@@ -27,14 +30,10 @@ from trading.engine.orders import OrderEventKind, next_status
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord
 from trading.model.errors import InvariantViolated, StoreError
 from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, PlaceRejected, Purpose, Refusal
-from trading.model.session import HaltState
-from trading.model.units import NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S
 
-# A send that leaves less than this of the signed window would reach the venue too late for certain.
-WINDOW_RESERVE_MS = 200
-# A wait for tokens is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
-WAIT_STEP_S = 0.1
-DOOR_STEP_S = 0.005
+# What waits is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
+WAIT_STEP_NS = 100 * NS_PER_MS
 log = structlog.get_logger("executor")
 
 
@@ -44,6 +43,8 @@ class Waiting:
 
     tracker: OrderTracker
     done: asyncio.Future[bool]
+    priority: Priority
+    committed_ns: int = 0
 
 
 Job = Waiting | CancelJob | SweepJob
@@ -77,11 +78,13 @@ class SendPath:
         self._crashpoints = crashpoints
         self._recv_window_ms = recv_window_ms
         self._spawn = spawn
-        self._queue: FairQueue[Job] = FairQueue()
+        self._judge = Judge(state, keeper, gateway)
+        self._queue: FairQueue[Job] = FairQueue()  # waits for tokens
+        self._leaving: FairQueue[Waiting] = FairQueue()  # is committed, and waits for room
         self._wake = asyncio.Event()
         self._waiting: dict[str, Waiting] = {}
-        self._cancel_wanted: set[str] = set()
-        self._door = asyncio.Lock()
+        self._reviewed_ns = 0
+        budget.on_room = self._look_again
         self.cancels = CancelPath(state, desk, gateway, budget, clock, crashpoints, self._push_cancel)
 
     @property
@@ -100,10 +103,11 @@ class SendPath:
         if known is not None:
             return self._repeat(known)
         now_ns = self._clock.now_ns()
-        denial = self._judge(intent, now_ns)
+        denial = self._judge.refusal(intent, now_ns)
         verdicts = () if denial else self._state.account.verdicts(intent, now_ns)
-        tracker = OrderTracker(_record(intent, run_id, self._keeper.epoch, verdicts))
-        waiting = Waiting(tracker, asyncio.get_running_loop().create_future())
+        tracker = OrderTracker(record_of(intent, run_id, self._keeper.epoch, verdicts))
+        priority = Priority.REDUCE if intent.purpose is Purpose.EXIT else Priority.OPEN
+        waiting = Waiting(tracker, asyncio.get_running_loop().create_future(), priority)
         if denial:
             self._finish_denied(waiting, denial)
             return waiting.done
@@ -112,7 +116,6 @@ class SendPath:
         if intent.purpose is Purpose.ENTRY:
             self._state.account.on_entry_approved(now_ns)
         self._waiting[intent.client_order_id] = waiting
-        priority = Priority.REDUCE if intent.purpose is Purpose.EXIT else Priority.OPEN
         self._queue.push(priority, intent.symbol, waiting)
         self._wake.set()
         return waiting.done
@@ -125,59 +128,75 @@ class SendPath:
         done.set_result(known.record.status is not OrderStatus.DENIED)
         return done
 
-    def _judge(self, intent: OrderIntent, now_ns: int) -> Denial | None:
-        state = self._state
-        if state.epochs.get(intent.symbol) != intent.owner_epoch:
-            return Denial(Refusal.FENCED, f"owner epoch is {state.epochs.get(intent.symbol)}, was {intent.owner_epoch}")
-        if not self._keeper.is_valid():
-            return Denial(Refusal.FENCED, "the executor's lease has lapsed")
-        if state.is_journal_down:
-            return Denial(Refusal.JOURNAL_DOWN, "the journal does not answer")
-        if not state.has_balances:
-            return Denial(Refusal.NOT_READY, "the account is not reconciled yet")
-        if intent.symbol in state.unready:
-            return Denial(Refusal.NOT_READY, "its open orders are not compared with the venue's yet")
-        if state.is_venue_down:
-            return Denial(Refusal.NOT_READY, "the venue does not answer")
-        return state.account.decide(intent, now_ns)
-
-    def _withheld(self, record: OrderRecord) -> Denial | None:
-        """Judge once more, right before the send. Whatever says no here is certain: nothing has been sent."""
-        state = self._state
-        if denial := _halted(record, *state.account.halt_state(record.symbol)):
-            return denial
-        if not self._keeper.is_valid() or record.executor_epoch != self._keeper.epoch:
-            return Denial(Refusal.FENCED, "the executor's lease has lapsed")
-        if state.epochs.get(record.symbol) != record.owner_epoch:
-            return Denial(Refusal.FENCED, f"owner epoch is {state.epochs.get(record.symbol)}")
-        if record.client_order_id in self._cancel_wanted:
-            return Denial(Refusal.STALE_INTENT, "withdrawn before it was sent")
-        if self._gateway.now_ms() > record.signed_ms + record.recv_window_ms - WINDOW_RESERVE_MS:
-            return Denial(Refusal.STALE_INTENT, "commit and wait for room took longer than the signed window")
-        return None
-
     # --- the pump -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Give tokens to what waits, for ever: cancels first, then exits, then entries, by turns among the symbols."""
+        """Let go what may go, for ever, whenever something comes, lands, or has waited long enough."""
+        loop, pause_ns = asyncio.get_running_loop(), 0
         while True:
+            timer = loop.call_later(pause_ns / NS_PER_S, self._wake.set) if pause_ns else None
             await self._wake.wait()
+            if timer is not None:
+                timer.cancel()
             self._wake.clear()
-            while (job := self._queue.pop()) is not None:
-                if self._is_void(job):
-                    continue
-                now_ns = self._clock.now_ns()
-                is_place = isinstance(job, Waiting)
-                if not (self._budget.try_place(now_ns) if is_place else self._budget.try_order(now_ns)):
-                    self._put_back(job)
-                    for waiting in tuple(self._waiting.values()):
-                        self._is_expired(waiting, now_ns)
-                    await asyncio.sleep(min(WAIT_STEP_S, self._budget.wait_ns(now_ns, is_place=is_place) / NS_PER_S))
-                    continue
-                if isinstance(job, Waiting):
-                    self._start(job)
-                else:
-                    self._spawn(self.cancels.carry(job, self._budget.on_order_left(now_ns)), "cancel")
+            pause_ns = self._serve()
+
+    def _review_soon(self) -> None:
+        self._reviewed_ns = 0
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._queue or self._leaving:
+            self._wake.set()
+
+    def _serve(self) -> int:
+        """Give tokens and room to whom they are due; return how long the next one waits, 0 when nobody does."""
+        self._give_tokens(Priority.CANCEL)
+        while self._leaving and self._may_leave():
+            if (job := self._leaving.pop()) is not None:
+                self._leave(job)
+        self._give_tokens(Priority.OPEN)
+        first = self._queue.first()
+        if first is None and not self._leaving:
+            return 0
+        now_ns = self._clock.now_ns()
+        if not 0 <= now_ns - self._reviewed_ns < WAIT_STEP_NS:
+            self._reviewed_ns = now_ns
+            self._review(now_ns)
+        pauses = [WAIT_STEP_NS]
+        if self._leaving:
+            pauses.append(self._budget.room_wait_ns(now_ns))
+        if first is not None:
+            pauses.append(self._budget.wait_ns(now_ns, first))
+        return max(1, min(pauses))
+
+    def _review(self, now_ns: int) -> None:
+        """End what waits in vain: past its age, or withheld by now."""
+        for waiting in tuple(self._waiting.values()):
+            self._is_expired(waiting, now_ns)
+        for job in self._leaving.take_out(lambda item: self._judge.withholding(item.tracker.record) is not None):
+            self._withhold(job)
+
+    def _give_tokens(self, last: Priority) -> None:
+        """Let what waits for a token go on, of the priorities up to `last`."""
+        while (job := self._queue.pop(last)) is not None:
+            if self._is_void(job):
+                continue
+            now_ns = self._clock.now_ns()
+            if isinstance(job, Waiting):
+                if not self._budget.try_place(now_ns, job.priority):
+                    self._queue.push_front(job.priority, job.tracker.record.symbol, job)
+                    return
+                self._commit(job)
+            elif self._budget.try_order(now_ns):
+                self._spawn(self.cancels.carry(job, self._budget.on_order_left(now_ns)), "cancel")
+            else:
+                symbol = job.symbol if isinstance(job, CancelJob) else job.symbols[0]
+                self._queue.push_front(Priority.CANCEL, symbol, job)
+                return
+
+    def _may_leave(self) -> bool:
+        return self._budget.may_leave(self._clock.now_ns(), self._queue.waiting(Priority.CANCEL))
 
     def _is_void(self, job: Job) -> bool:
         """Sort out what needs no token any more: intents past their age or withdrawn, cancels of ended orders."""
@@ -195,17 +214,8 @@ class SendPath:
         self._finish_denied(waiting, Denial(Refusal.BUDGET, "no token within the intent's age"))
         return True
 
-    def _put_back(self, job: Job) -> None:
-        if not isinstance(job, Waiting):
-            symbol = job.symbol if isinstance(job, CancelJob) else job.symbols[0]
-            self._queue.push_front(Priority.CANCEL, symbol, job)
-            return
-        record = job.tracker.record
-        priority = Priority.REDUCE if record.purpose is Purpose.EXIT else Priority.OPEN
-        self._queue.push_front(priority, record.symbol, job)
-
-    def _start(self, job: Waiting) -> None:
-        """Fix the signed window, now that there is a token for it, and go."""
+    def _commit(self, job: Waiting) -> None:
+        """Fix the signed window, now that there is a token for it, and write the row."""
         status = next_status(job.tracker.record.status, OrderEventKind.COMMITTED)
         if status is not OrderStatus.SENT:
             raise InvariantViolated(f"expected a PENDING order to send, was {job.tracker.record.status}")
@@ -217,28 +227,68 @@ class SendPath:
         )
         self._state.account.on_order(job.tracker.record)
         self._state.sending.add(job.tracker.record.client_order_id)
-        self._intents.commit(job.tracker.record, lambda outcome: self._spawn(self._send(job, outcome), "send"))
+        self._intents.commit(job.tracker.record, partial(self._on_commit, job))
 
-    async def _send(self, job: Waiting, outcome: CommitOutcome) -> None:
-        tracker, name, ticket = job.tracker, job.tracker.record.client_order_id, 0
+    def _on_commit(self, job: Waiting, outcome: CommitOutcome) -> None:
+        """Let an order that is durable leave, at once where nobody waits. Nothing else has been or will be sent."""
+        match outcome:
+            case CommitOutcome.COMMITTED:
+                job.committed_ns = self._clock.now_ns()
+                self._state.to_commit.add(max(0, job.committed_ns - job.tracker.record.created_ns))
+                if not self._leaving and self._may_leave():
+                    self._leave(job)
+                else:
+                    self._leaving.push(job.priority, job.tracker.record.symbol, job)
+                    self._wake.set()
+            case CommitOutcome.FENCED:
+                self._end_unsent(job, Denial(Refusal.FENCED, "the executor's lease is another's"))
+            case CommitOutcome.UNCERTAIN:
+                # The row may stand; the denial overwrites it as soon as the journal is back.
+                self._end_unsent(job, Denial(Refusal.JOURNAL_DOWN, "the commit was not answered"))
+            case CommitOutcome.CONFLICT:
+                self._spawn(self._conflict(job), "conflict")
+            case _:
+                assert_never(outcome)
+
+    def _end_unsent(self, job: Waiting, denial: Denial) -> None:
+        """Deny what had its token, and was not written for certain, or not certainly written."""
+        self._let_go(job)
+        self._finish_denied(job, denial)
+
+    def _withhold(self, job: Waiting) -> None:
+        """Deny what was written, and waits for room."""
+        self._let_go(job)
+        if denial := self._judge.withholding(job.tracker.record):
+            self._deny_committed(job, denial)
+
+    def _let_go(self, job: Waiting) -> None:
+        self._state.sending.discard(job.tracker.record.client_order_id)
+        self._budget.on_place_dropped(job.priority)
+
+    def _deny_committed(self, job: Waiting, denial: Denial) -> None:
+        at_ns = job.committed_ns
+        job.tracker.record = job.tracker.record.changed(committed_ns=at_ns, updated_ns=at_ns)
+        self._finish_denied(job, denial)
+
+    def _leave(self, job: Waiting) -> None:
+        """Take the room, so that nobody else does, and send."""
+        ticket = self._budget.on_place_left(self._clock.now_ns(), job.priority)
+        self._spawn(self._send(job, ticket), "send")
+
+    async def _send(self, job: Waiting, ticket: int) -> None:
+        tracker, name = job.tracker, job.tracker.record.client_order_id
+        is_sent = False
         try:
-            if outcome is not CommitOutcome.COMMITTED:
-                await self._not_committed(job, outcome)
-                return
-            committed_ns = self._clock.now_ns()
-            self._state.to_commit.add(max(0, committed_ns - tracker.record.created_ns))
-            await self._wait_for_room(tracker.record)
-            if denial := self._withheld(tracker.record):
-                tracker.record = tracker.record.changed(committed_ns=committed_ns, updated_ns=committed_ns)
-                self._finish_denied(job, denial)
+            if denial := self._judge.withholding(tracker.record):
+                self._deny_committed(job, denial)
                 return
             self._settle(job, True)
             self._crashpoints.reach(Crashpoint.SEND_BEFORE)
-            sent_ns = self._clock.now_ns()
-            tracker.record = tracker.record.changed(committed_ns=committed_ns, sent_ns=sent_ns, updated_ns=committed_ns)
-            self._state.to_send.add(max(0, sent_ns - committed_ns))
+            sent_ns, at_ns = self._clock.now_ns(), job.committed_ns
+            tracker.record = tracker.record.changed(committed_ns=at_ns, sent_ns=sent_ns, updated_ns=at_ns)
+            self._state.to_send.add(max(0, sent_ns - at_ns))
             self._state.counters["placed"] += 1
-            ticket = self._budget.on_place_left(sent_ns)
+            is_sent = True
             answer = await self._gateway.place(tracker.record)
             self._crashpoints.reach(Crashpoint.SEND_AFTER)
             if isinstance(answer, PlaceRejected) and answer.retry_after_s > 0:
@@ -246,31 +296,12 @@ class SendPath:
             self._desk.answer(tracker, answer)
         finally:
             self._state.sending.discard(name)
-            if ticket:
+            if is_sent:
                 self._budget.on_order_landed(ticket, self._clock.now_ns())
             else:
-                self._budget.on_place_dropped()
-        if name in self._cancel_wanted:
+                self._budget.on_order_unsent(ticket)
+        if name in self._state.withdrawn:
             self.cancels.queue(name, tracker.record.symbol)
-
-    async def _wait_for_room(self, record: OrderRecord) -> None:
-        """Let those that were committed together leave one by one, where they might all arrive in the same second."""
-        async with self._door:
-            while not self._withheld(record):
-                if self._budget.may_leave(self._clock.now_ns(), self._queue.waiting(Priority.CANCEL)):
-                    return
-                await asyncio.sleep(DOOR_STEP_S)
-
-    async def _not_committed(self, job: Waiting, outcome: CommitOutcome) -> None:
-        """Deny what was not written for certain, or not certainly written. Nothing has been sent in any case."""
-        match outcome:
-            case CommitOutcome.FENCED:
-                self._finish_denied(job, Denial(Refusal.FENCED, "the executor's lease is another's"))
-            case CommitOutcome.UNCERTAIN:
-                # The row may stand; the denial overwrites it as soon as the journal is back.
-                self._finish_denied(job, Denial(Refusal.JOURNAL_DOWN, "the commit was not answered"))
-            case _:
-                await self._conflict(job)
 
     async def _conflict(self, job: Waiting) -> None:
         """An id with a row repeats an order of before: a no-op. Without one a stored halt forbids it, or it is buried.
@@ -285,8 +316,10 @@ class SendPath:
         except StoreError:
             self._state.is_journal_down = True
             rows, stored = (), []
+        finally:
+            self._let_go(job)
         if not rows:
-            denials = [_halted(record, state, reason) for _, state, reason in stored]
+            denials = [halted(record, state, reason) for _, state, reason in stored]
             buried = Denial(Refusal.TOMBSTONED, "the id was given up before")
             self._finish_denied(job, next(filter(None, denials), buried))
             return
@@ -304,7 +337,7 @@ class SendPath:
         name = job.tracker.record.client_order_id
         self._waiting.pop(name, None)
         if not is_durable:
-            self._cancel_wanted.discard(name)
+            self._state.withdrawn.discard(name)
         if not job.done.done():
             job.done.set_result(is_durable)
 
@@ -336,7 +369,8 @@ class SendPath:
             self._finish_denied(waiting, Denial(Refusal.STALE_INTENT, "withdrawn before it was sent"))
             return True
         if waiting is not None or client_order_id in self._state.sending:
-            self._cancel_wanted.add(client_order_id)
+            self._state.withdrawn.add(client_order_id)
+            self._review_soon()
             return True
         return False
 
@@ -347,6 +381,7 @@ class SendPath:
             is_old = record.symbol == symbol and record.owner_epoch != self._state.epochs.get(symbol)
             if is_old and record.status is OrderStatus.PENDING:
                 self._finish_denied(waiting, Denial(Refusal.FENCED, "the symbol has a new owner"))
+        self._review_soon()
 
     def is_sending(self, symbol: str | None) -> bool:
         """True while an order of the symbol (or any) is between its token and its answer."""
@@ -358,41 +393,8 @@ class SendPath:
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
         self.cancels.recancel_due()
-        self._cancel_wanted = {name for name in self._cancel_wanted if self._state.orders.is_live(name)}
+        self._state.withdrawn = {name for name in self._state.withdrawn if self._state.orders.is_live(name)}
 
     def _push_cancel(self, symbol: str, job: CancelJob | SweepJob) -> None:
         self._queue.push(Priority.CANCEL, symbol, job)
         self._wake.set()
-
-
-def _halted(record: OrderRecord, halt: HaltState, reason: str) -> Denial | None:
-    if halt is HaltState.HALTED:
-        return Denial(Refusal.HALTED, f"halted: {reason}")
-    if halt is HaltState.REDUCING and record.purpose is Purpose.ENTRY:
-        return Denial(Refusal.REDUCING, f"exits only: {reason}")
-    return None
-
-
-def _record(
-    intent: OrderIntent, run_id: str, executor_epoch: int, verdicts: tuple[tuple[str, str], ...]
-) -> OrderRecord:
-    return OrderRecord(
-        client_order_id=intent.client_order_id,
-        symbol=intent.symbol,
-        run_id=run_id,
-        owner_epoch=intent.owner_epoch,
-        executor_epoch=executor_epoch,
-        side=intent.side,
-        type=intent.type,
-        price_ticks=intent.price_ticks,
-        qty_lots=intent.qty_lots,
-        purpose=intent.purpose,
-        strategy=intent.strategy,
-        status=OrderStatus.PENDING,
-        created_ns=intent.created_ns,
-        valid_until_ns=intent.valid_until_ns,
-        signed_ms=0,
-        recv_window_ms=0,
-        updated_ns=intent.created_ns,
-        decision=(*intent.decision, *verdicts),
-    )

@@ -171,7 +171,9 @@ class ExecutorState:
         self.unexplained_locks: dict[str, Decimal] = {}
         self.others: set[str] = set()
         self.order_drift: dict[str, int] = {}
+        # Between their token and their answer; and what shall not be sent, or shall be cancelled after its answer.
         self.sending: set[str] = set()
+        self.withdrawn: set[str] = set()
         self.counters: Counter[str] = Counter()
         self.to_commit = LatencyWindow("created_to_committed")
         self.to_send = LatencyWindow("committed_to_sent")

@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from trading.engine.budget import (
-    LANDING_WINDOW_NS,
     BudgetSettings,
-    FairQueue,
-    Landings,
     Priority,
     RateBudget,
     TokenBucket,
 )
+from trading.engine.landings import LANDING_WINDOW_NS, Landings
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 STEPS = st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=80)
@@ -106,28 +104,6 @@ def test_rate_of_zero_lifts_the_limit() -> None:
     assert budget.wait_ns(0) == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from(Priority), st.sampled_from("abc")), max_size=40))
-def test_queue_serves_by_priority_then_by_turns_and_loses_nothing(pushed: list[tuple[Priority, str]]) -> None:
-    queue: FairQueue[tuple[Priority, str, int]] = FairQueue()
-    for index, (priority, symbol) in enumerate(pushed):
-        queue.push(priority, symbol, (priority, symbol, index))
-    served: list[tuple[Priority, str, int]] = []
-    while (item := queue.pop()) is not None:
-        served.append(item)
-    assert sorted(item[2] for item in served) == list(range(len(pushed)))
-    assert [item[0] for item in served] == sorted(item[0] for item in served)
-    for priority in Priority:
-        turn = [item[1] for item in served if item[0] is priority]
-        waiting = {symbol: turn.count(symbol) for symbol in turn}
-        for symbol in turn:
-            # Nobody is served again while another has been served less often and still waits.
-            done = {other: turn.count(other) - waiting[other] for other in waiting}
-            assert all(done[symbol] <= done[other] for other in waiting if waiting[other] > 0)
-            waiting[symbol] -= 1
-    per_symbol = [item[2] for item in served if item[:2] == (Priority.OPEN, "a")]
-    assert per_symbol == sorted(per_symbol)
-
-
 class SharedBudget(RuleBasedStateMachine):
     """Orders and reads as they come, refusals of the venue, a clock that is set back: what leaves stays bounded."""
 
@@ -199,7 +175,7 @@ TRIPS = st.lists(
         st.integers(0, 1_500),
         st.integers(0, 1_500),
         st.floats(0, 1),
-        st.sampled_from(["place", "cancel", "read"]),
+        st.sampled_from(["entry", "exit", "cancel", "read"]),
     ),
     min_size=1,
     max_size=150,
@@ -212,7 +188,7 @@ class Wire:
     def __init__(self) -> None:
         self.budget = RateBudget(BudgetSettings())
         self.arrivals: dict[bool, list[int]] = {True: [], False: []}
-        self._committing: list[tuple[int, int, float]] = []  # committed at, trip, share
+        self._committing: list[tuple[Priority, int, int, float]] = []  # who, committed at, trip, share
         self._flying: list[tuple[int, int, int]] = []  # answered at, ticket of the request, ticket of the order or 0
 
     def go_on(self, now_ns: int) -> None:
@@ -222,15 +198,16 @@ class Wire:
             if order:
                 self.budget.on_order_landed(order, answered_ns)
         self._flying = [item for item in self._flying if item[0] > now_ns]
-        for item in [item for item in self._committing if item[0] <= now_ns]:
+        for item in sorted(item for item in self._committing if item[1] <= now_ns):
             if self.budget.may_leave(now_ns):
                 self._committing.remove(item)
-                self._leave(now_ns, item[1], item[2], self.budget.on_place_left(now_ns))
+                self._leave(now_ns, item[2], item[3], self.budget.on_place_left(now_ns, item[0]))
 
     def ask(self, now_ns: int, commit_ns: int, trip_ns: int, share: float, kind: str) -> None:
         """Let one that wants to leave have its token, if there is one."""
-        if kind == "place" and self.budget.try_place(now_ns):
-            self._committing.append((now_ns + commit_ns, trip_ns, share))
+        priority = Priority.REDUCE if kind == "exit" else Priority.OPEN
+        if kind in ("entry", "exit") and self.budget.try_place(now_ns, priority):
+            self._committing.append((priority, now_ns + commit_ns, trip_ns, share))
         elif kind == "cancel" and self.budget.try_order(now_ns):
             self._leave(now_ns, trip_ns, share, self.budget.on_order_left(now_ns))
         elif kind == "read" and self.budget.try_read(1, now_ns):
@@ -366,3 +343,20 @@ def test_place_with_its_token_lets_a_cancel_go_first_that_waits_for_room_and_non
     assert budget.order_tokens(now_ns) >= 1
     assert budget.may_leave(now_ns)
     assert not budget.may_leave(now_ns, ahead=5)
+
+
+def test_exit_takes_the_turn_of_an_entry_that_is_committed_and_waits_for_room() -> None:
+    budget = RateBudget(BudgetSettings(order_burst=100.0, requests_per_s=0))
+    assert [budget.try_place(0) for _ in range(10)] == [True] * 9 + [False]
+    for _ in range(12):
+        assert budget.try_order(0)
+        budget.on_order_landed(budget.on_order_left(0), 0)
+    assert not budget.may_leave(0)
+    exits = [budget.try_place(0, Priority.REDUCE) for _ in range(10)]
+    assert exits == [True] * 9 + [False], "as many as there are entries to go before"
+    assert budget.wait_ns(0, Priority.REDUCE) > 0
+    now_ns = LANDING_WINDOW_NS
+    assert budget.may_leave(now_ns)
+    budget.on_order_landed(budget.on_place_left(now_ns, Priority.REDUCE), now_ns)
+    assert budget.try_place(now_ns, Priority.REDUCE)
+    assert not budget.try_place(now_ns), "an entry waits for the entries before it"

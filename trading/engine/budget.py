@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 
+from trading.engine.landings import Landings
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 T = TypeVar("T")
@@ -94,84 +95,13 @@ class TokenBucket:
             self._filled_ns = now_ns
 
 
-# The venue counts a second; its clock ticks in milliseconds, and a busy one looks at it before it counts.
-LANDING_WINDOW_NS = 1_050 * NS_PER_MS
-# What is unanswered for longer holds back no cancel any more.
-UNANSWERED_NS = 2 * NS_PER_S
-# So many of what may arrive in a second are never taken up by what hangs, unless they are cancels.
-KEPT_FOR_CANCELS = 3
-LANDING_STEP_NS = 5 * NS_PER_MS
-
-
-class Landings:
-    """Bounds how many requests may reach the venue within one second, while its answers come.
-
-    A request arrives between its leaving and its answer. So it counts from the first until a second after the second:
-    at the moment when one leaves, every other that can arrive within the same second counts. Invariant: who leaves only
-    while there is room lets at most `most` arrive in any second, within one life of the executor, while every answer
-    comes within `UNANSWERED_NS`. Beyond that cancels go all the same: one that waits for answers which may never come
-    leaves an order open, and a 429 is the lesser evil. Everything else waits for the answers, and hangs in fewer than
-    `most` at a time, so that a few cancels find room at once.
-    """
-
-    def __init__(self, most: int) -> None:
-        """Args: most: 0 for no limit."""
-        self._most = most
-        self._kept = min(KEPT_FOR_CANCELS, most // 4)
-        self._left_ns: dict[int, int] = {}  # what is unanswered, by ticket
-        self._landed: deque[int] = deque()
-        self._tickets = 0
-        self._now_ns = 0
-
-    def has_room(self, now_ns: int, ahead: int = 0) -> bool:
-        """Tell whether one more may leave. ahead: those that may still leave before it."""
-        self._look(now_ns)
-        flying = len(self._left_ns) + ahead
-        has_room = flying < self._most - self._kept and flying + len(self._landed) < self._most
-        return not self._most or has_room
-
-    def has_cancel_room(self, now_ns: int) -> bool:
-        """Tell whether one more cancel may leave: what is unanswered for long does not count, nor what may come."""
-        self._look(now_ns)
-        flying = sum(now_ns - left_ns < UNANSWERED_NS for left_ns in self._left_ns.values())
-        return not self._most or flying + len(self._landed) < self._most
-
-    def pause_ns(self, now_ns: int) -> int:
-        """Return when to look again, where there is no room: a moment while the answers are what is waited for."""
-        self._look(now_ns)
-        return self._landed[0] + LANDING_WINDOW_NS - now_ns if self._landed else LANDING_STEP_NS
-
-    def on_left(self, now_ns: int) -> int:
-        """Count one that leaves; return its ticket."""
-        self._look(now_ns)
-        self._tickets += 1
-        self._left_ns[self._tickets] = now_ns
-        return self._tickets
-
-    def on_landed(self, ticket: int, now_ns: int) -> None:
-        """Take the answer of one that left; one that will not be answered counts as landed now."""
-        self._look(now_ns)
-        if self._left_ns.pop(ticket, None) is not None and self._most:
-            self._landed.append(now_ns)
-
-    def on_unsent(self, ticket: int) -> None:
-        """Forget one that did not leave after all."""
-        self._left_ns.pop(ticket, None)
-
-    def _look(self, now_ns: int) -> None:
-        if now_ns < self._now_ns:  # the clock was set back: nothing may count for longer than it should
-            self._landed = deque(min(at_ns, now_ns) for at_ns in self._landed)
-            self._left_ns = {ticket: min(at_ns, now_ns) for ticket, at_ns in self._left_ns.items()}
-        self._now_ns = now_ns
-        while self._landed and self._landed[0] <= now_ns - LANDING_WINDOW_NS:
-            self._landed.popleft()
-
-
 # After a 429: how much slower, and for how long.
 SLOW_SHARE = 0.75
 SLOW_NS = 30 * NS_PER_S
 # Requests that a query leaves to the orders, which go first.
 KEPT_FOR_ORDERS = 2
+# When to ask again for what only an answer makes room for: who waits at the door is called by it (`on_room`).
+ANSWERED_NS, READ_STEP_NS = 2 * NS_PER_S, 5 * NS_PER_MS
 # How many may arrive in a second, of what may leave in one: 12 order operations of 10, and 18 requests of 12, so that
 # two of the venue's 20 are left to others of this address. Binds when round trips take longer than 150 ms and 450 ms.
 ORDERS_LANDING, REQUESTS_LANDING = 1.2, 1.5
@@ -182,11 +112,16 @@ def _most(rate_per_s: float, share: float) -> int:
     return max(1, int(rate_per_s * share)) if rate_per_s > 0 else 0
 
 
+def _nobody_waits() -> None:
+    """There is room: nobody wants to hear it."""
+
+
 class RateBudget:
     """The account's two buckets, and the pause a 429 asks for. An order operation costs one of each.
 
     A cancel leaves with its token. A place is committed in between, for as long as the journal likes: it asks again
-    when it leaves (`may_leave`), and holds back no cancel before. Reads leave as soon as they have their token.
+    when it leaves (`may_leave`), and holds back no cancel before, and no exit when it is an entry. Reads leave as soon
+    as they have their token. `on_room` is called when something landed or was given up, so that others may leave.
     """
 
     def __init__(self, settings: BudgetSettings, now_ns: int = 0) -> None:
@@ -194,22 +129,25 @@ class RateBudget:
         self._requests = TokenBucket(settings.requests_per_s, settings.request_burst, now_ns)
         self._order_landings = Landings(_most(settings.orders_per_s, ORDERS_LANDING))
         self._landings = Landings(_most(settings.requests_per_s, REQUESTS_LANDING))
-        self._committing = 0  # places that have their token and have not left
+        self._committing = [0] * len(Priority)  # places that have their token and have not left
+        self._is_lifted = settings.orders_per_s <= 0 and settings.requests_per_s <= 0
         self._settings = settings
         self._now_ns = now_ns
         self._blocked_until_ns = 0
         self._slow_until_ns = 0
         self.refused = 0
         self.rate_limited = 0
+        self.on_room: Callable[[], None] = _nobody_waits
 
     def try_order(self, now_ns: int) -> bool:
         """Take what one cancel costs, or an order operation that leaves at this very moment."""
         return self._try_order(now_ns, self._has_cancel_room(now_ns))
 
-    def try_place(self, now_ns: int) -> bool:
-        """Take what one place costs; `on_place_left` or `on_place_dropped` must follow."""
-        is_taken = self._try_order(now_ns, self._has_room(now_ns, self._committing))
-        self._committing += is_taken
+    def try_place(self, now_ns: int, priority: Priority = Priority.OPEN) -> bool:
+        """Take what one place costs; `on_place_left` or `on_place_dropped` must follow, with the same priority."""
+        is_free = self._is_lifted and not self._blocked_until_ns
+        is_taken = is_free or self._try_order(now_ns, self._has_place_room(now_ns, priority))
+        self._committing[priority] += is_taken
         return is_taken
 
     def may_leave(self, now_ns: int, ahead: int = 0) -> bool:
@@ -217,9 +155,17 @@ class RateBudget:
 
         ahead: the cancels that wait; those with a token wait for room alone, and go before it.
         """
+        if self._is_lifted and not self._blocked_until_ns:
+            return True
         self._look(now_ns)
         ahead = int(min(ahead, self._orders.tokens(now_ns)))
         return now_ns >= self._blocked_until_ns and self._has_room(now_ns, ahead)
+
+    def _has_place_room(self, now_ns: int, priority: Priority) -> bool:
+        """Tell whether one more place of this priority would find room. An exit may take the turn of an entry."""
+        ahead = sum(self._committing[: priority + 1])
+        has_turn = priority is Priority.REDUCE and ahead < self._committing[Priority.OPEN]
+        return has_turn or self._has_room(now_ns, ahead)
 
     def _try_order(self, now_ns: int, has_room: bool) -> bool:
         self._look(now_ns)
@@ -248,32 +194,40 @@ class RateBudget:
             return False
         return True
 
-    def wait_ns(self, now_ns: int, *, is_place: bool = False) -> int:
-        """Return how long until one order operation can be taken, as far as that is known."""
+    def wait_ns(self, now_ns: int, priority: Priority = Priority.CANCEL) -> int:
+        """Return how long until one order operation can be taken, as far as that is known without another answer."""
         self._look(now_ns)
-        blocked = max(0, self._blocked_until_ns - now_ns)
-        landings = 0
-        if not (self._has_room(now_ns, self._committing) if is_place else self._has_cancel_room(now_ns)):
-            landings = max(self._order_landings.pause_ns(now_ns), self._landings.pause_ns(now_ns))
-        return max(blocked, landings, self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
+        is_cancel = priority is Priority.CANCEL
+        has_room = self._has_cancel_room(now_ns) if is_cancel else self._has_place_room(now_ns, priority)
+        tokens_ns = max(self._orders.wait_ns(1, now_ns), self._requests.wait_ns(1, now_ns))
+        return max(self._blocked_until_ns - now_ns, tokens_ns, 0 if has_room else self._landing_ns(now_ns))
+
+    def room_wait_ns(self, now_ns: int) -> int:
+        """Return how long until a place that has its token may leave, as far as that is known without an answer."""
+        self._look(now_ns)
+        return max(self._blocked_until_ns - now_ns, self._landing_ns(now_ns))
+
+    def _landing_ns(self, now_ns: int) -> int:
+        return max(self._order_landings.pause_ns(now_ns), self._landings.pause_ns(now_ns)) or ANSWERED_NS
 
     def read_wait_ns(self, weight: float, now_ns: int) -> int:
         """Return how long until a query of this weight may be asked, if nobody is faster."""
         blocked = max(0, self._blocked_until_ns - now_ns)
         wait_ns = self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns)
-        landings = 0 if self._landings.has_room(now_ns) else self._landings.pause_ns(now_ns)
+        landings = 0 if self._landings.has_room(now_ns) else self._landings.pause_ns(now_ns) or READ_STEP_NS
         return max(blocked, landings, wait_ns)
 
     # --- on the way -----------------------------------------------------------------------------------------------
 
-    def on_place_left(self, now_ns: int) -> int:
-        """Count a place that leaves; return its ticket, for `on_order_landed`, which must follow."""
-        self.on_place_dropped()
-        return self.on_order_left(now_ns)
+    def on_place_left(self, now_ns: int, priority: Priority = Priority.OPEN) -> int:
+        """Count a place that leaves; return its ticket, for `on_order_landed` or `_unsent`, which must follow."""
+        self._committing[priority] -= 1
+        return self._order_landings.on_left(now_ns)
 
-    def on_place_dropped(self) -> None:
+    def on_place_dropped(self, priority: Priority = Priority.OPEN) -> None:
         """Take it that a place which had its token does not leave after all."""
-        self._committing = max(0, self._committing - 1)
+        self._committing[priority] -= 1
+        self.on_room()
 
     def on_order_left(self, now_ns: int) -> int:
         """Count an order operation that leaves; return its ticket. `on_order_landed` or `_unsent` must follow."""
@@ -282,10 +236,12 @@ class RateBudget:
     def on_order_landed(self, ticket: int, now_ns: int) -> None:
         """Take the answer of an order operation, or that there will be none."""
         self._order_landings.on_landed(ticket, now_ns)
+        self.on_room()
 
     def on_order_unsent(self, ticket: int) -> None:
         """Take it that an order operation was not sent after all."""
         self._order_landings.on_unsent(ticket)
+        self.on_room()
 
     def on_request_left(self, now_ns: int) -> int:
         """Count a request on the wire; return its ticket, for `on_request_landed`, which must follow."""
@@ -294,6 +250,7 @@ class RateBudget:
     def on_request_landed(self, ticket: int, now_ns: int) -> None:
         """Take the answer of a request, or that there is none."""
         self._landings.on_landed(ticket, now_ns)
+        self.on_room()
 
     def owe(self, now_ns: int) -> None:
         """Take a token for a request that goes out in any case; the next ones wait for it."""
@@ -372,7 +329,12 @@ class FairQueue(Generic[T]):
 
     def waiting(self, priority: Priority) -> int:
         """Count what waits at one priority."""
-        return sum(len(items) for items in self._lines[priority].values())
+        line = self._lines[priority]
+        return sum(map(len, line.values())) if line else 0
+
+    def first(self) -> Priority | None:
+        """Return the priority of what is next; None when nothing waits."""
+        return next((priority for priority in Priority if self._lines[priority]), None)
 
     def push(self, priority: Priority, symbol: str, item: T) -> None:
         """Append an item to its symbol's line."""
@@ -387,9 +349,9 @@ class FairQueue(Generic[T]):
         line.move_to_end(symbol, last=False)
         self._size += 1
 
-    def pop(self) -> T | None:
-        """Take the next item; its symbol goes to the end of the round. None when nothing waits."""
-        for line in self._lines:
+    def pop(self, last: Priority = Priority.OPEN) -> T | None:
+        """Take the next item of the priorities up to `last`; its symbol goes to the end of the round. None: no item."""
+        for line in self._lines[: last + 1]:
             if line:
                 symbol, items = line.popitem(last=False)
                 item = items.popleft()
@@ -398,3 +360,17 @@ class FairQueue(Generic[T]):
                 self._size -= 1
                 return item
         return None
+
+    def take_out(self, is_over: Callable[[T], bool]) -> list[T]:
+        """Take out the items of which that is true; all others keep their turns."""
+        taken: list[T] = []
+        for line in self._lines:
+            for symbol, items in tuple(line.items()):
+                over = [item for item in items if is_over(item)]
+                for item in over:
+                    items.remove(item)
+                if not items:
+                    del line[symbol]
+                taken += over
+        self._size -= len(taken)
+        return taken

@@ -12,6 +12,8 @@ from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.adapters.store.memory_journal import MemoryJournal
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import OrderRecord, Submission
+from trading.model.market import Side
+from trading.model.orders import Purpose
 from trading.model.session import Lease
 from trading.model.units import NS_PER_MS, NS_PER_S
 
@@ -32,10 +34,13 @@ class StallingJournal(MemoryJournal):
         super().__init__(account, now_ns)
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.committed: list[str] = []
 
     async def commit_intents(self, lease: Lease, orders: Sequence[OrderRecord]) -> tuple[str, ...]:
         await self.goes_on.wait()
-        return await super().commit_intents(lease, orders)
+        conflicts = await super().commit_intents(lease, orders)
+        self.committed += [order.client_order_id for order in orders]
+        return conflicts
 
 
 @pytest.fixture
@@ -127,6 +132,48 @@ async def test_orders_that_the_journal_lets_go_at_once_leave_no_faster_than_the_
     async with asyncio.timeout(10):
         await waiting
     await until(lambda: len(system.venue.placed) == 8 + 9)
+
+
+async def test_an_exit_leaves_before_entries_that_were_committed_first_and_wait_for_room(system: System) -> None:
+    (bought,) = await resting(system, 1)
+    system.venue.fill(bought, 1000)
+    names = await submit(system, *(system.intent(number, price=BID - number) for number in range(2, 10)))
+    system.clock.advance(2 * NS_PER_S)
+    await system.executor.mark("BTCUSDT", BID, system.clock.now_ns())
+    journal(system).goes_on.clear()
+    waiting = propose(system, 9)
+    await settle()
+    await cancel(system, names)
+    await until(lambda: len(system.venue.cancelled) == 8)
+    journal(system).goes_on.set()
+    await until(lambda: len(system.venue.placed) == 9 + 4)
+    exit_intent = system.intent(50, side=Side.SELL, lots=1000, price=BID + 100, purpose=Purpose.EXIT)
+    selling = asyncio.create_task(submit(system, exit_intent))
+    await until(lambda: exit_intent.client_order_id in journal(system).committed)
+    await settle()
+    assert len(system.venue.placed) == 9 + 4, "twelve in this second, with the cancels"
+    system.clock.advance(1_100 * NS_PER_MS)
+    async with asyncio.timeout(10):
+        assert await selling == (exit_intent.client_order_id,)
+        await waiting
+    await until(lambda: len(system.venue.placed) == 9 + 4 + 6)
+    assert system.venue.placed[9 + 4].client_order_id == exit_intent.client_order_id
+
+
+async def test_an_exit_leaves_before_entries_that_are_committed_with_it(system: System) -> None:
+    (bought,) = await resting(system, 1)
+    system.venue.fill(bought, 1000)
+    journal(system).goes_on.clear()
+    tasks = []
+    exit_intent = system.intent(50, side=Side.SELL, lots=1000, price=BID + 100, purpose=Purpose.EXIT)
+    for intent in (*(system.intent(number, price=BID - number) for number in range(101, 105)), exit_intent):
+        tasks.append(asyncio.create_task(submit(system, intent)))
+        await settle()  # the first is in a commit of its own, and the others gather
+    journal(system).goes_on.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    await until(lambda: len(system.venue.placed) == 1 + 5)
+    assert system.venue.placed[2].client_order_id == exit_intent.client_order_id
 
 
 async def test_orders_that_wait_for_room_are_withheld_by_a_halt(system: System) -> None:

@@ -16,7 +16,7 @@ from actors.executor_lanes import AlertLane, OutcomeLane
 from actors.executor_rates import RateKeeper
 from actors.executor_state import ExecutorState, OutsideCause
 from trading.adapters.clock import Clock
-from trading.engine.order_tracker import OrderTracker, Step
+from trading.engine.order_tracker import STREAM, OrderTracker, Step
 from trading.engine.ports import JournalEntry, LedgerLine
 from trading.engine.reconcile import OUR_PREFIX
 from trading.model.orders import (
@@ -178,10 +178,13 @@ class OrderDesk:
             trade.fill,
             client_order_id=record.client_order_id,
             venue_order_id=trade.fill.venue_order_id or record.venue_order_id,
+            source=trade.source,
         )
         before = tracker.duplicates
         self.apply(tracker, tracker.on_trade(replace(trade, fill=self._rates.convert(fill)), self._clock.now_ns()))
         self._state.counters["duplicate_fills"] += tracker.duplicates - before
+        if tracker.is_waiting and trade.source == STREAM:
+            self.is_reconcile_wanted = True  # the word on its order was lost, or is on its way
 
     def _find(self, client_order_id: str, venue_order_id: str) -> OrderTracker | None:
         orders = self._state.orders

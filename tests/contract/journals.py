@@ -119,6 +119,7 @@ def a_fill(order_id: str, trade_id: str, recv_ts_ns: int = 1_700_000_001_000_000
         recv_ts_ns=recv_ts_ns,
         fee_rate_quote=D("2.5"),
         fee_rate_source="book:MXUSDT",
+        source="rest",
     )
 
 

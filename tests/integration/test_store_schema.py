@@ -26,7 +26,7 @@ def _execute(url: str, statement: str) -> list[tuple[object, ...]]:
 
 
 def test_migrations_on_an_empty_database_build_the_metadata(empty_database_url: str) -> None:
-    assert migrate(empty_database_url) == "0001"
+    assert migrate(empty_database_url) == "0002"
     engine = create_engine(engine_url(parse_url(empty_database_url)))
     try:
         with engine.connect() as connection:
@@ -57,8 +57,33 @@ def test_indexes_and_constraints_are_named_as_in_the_metadata(database_url: str)
 
 
 def test_migrate_twice_changes_nothing(database_url: str) -> None:
-    assert migrate(database_url) == migrate(database_url) == "0001"
+    assert migrate(database_url) == migrate(database_url) == "0002"
     check_schema(database_url)
+
+
+def test_sources_of_older_fills_are_read_from_the_form_of_their_ids(empty_database_url: str) -> None:
+    engine = create_engine(engine_url(parse_url(empty_database_url)))
+    config = alembic_config()
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+    finally:
+        engine.dispose()
+    ids = {"mx-1-1-1.40": "paper", "505979017439002624X1": "stream", "0123456789abcdef0123456789ABCDEF": "rest"}
+    for trade_id in ids:
+        # No order and no session stand behind these rows: only the migration looks at them.
+        _execute(
+            empty_database_url,
+            f"""SET session_replication_role = replica;
+            INSERT INTO fills (account, session_id, venue, trade_id, client_order_id, venue_order_id, symbol, side,
+                price_ticks, qty_lots, price, qty, quote_qty, fee, fee_asset, fee_rate_source, is_maker, realized_pnl,
+                fee_quote, exch_ts_ns, recv_ts_ns)
+            VALUES ('a', 's', 'v', '{trade_id}', 'mx-1-1-1', 'o', 'S', 'BUY', 1, 1, 1, 1, 1, 0, 'Q', '', true, 0, 0,
+                1, 1)""",
+        )
+    assert migrate(empty_database_url) == "0002"
+    assert {row[0]: row[1] for row in _execute(empty_database_url, "SELECT trade_id, source FROM fills")} == ids
 
 
 def test_database_without_schema_is_refused(empty_database_url: str) -> None:

@@ -102,8 +102,7 @@ class OrderLife(RuleBasedStateMachine):
     @rule(data=st.data(), source=st.sampled_from(["stream", "rest"]))
     def execution_comes(self, data: st.DataObject, source: str) -> None:
         index = data.draw(st.integers(0, len(self.executed) - 1))
-        # Executions a second and a half apart and more are told apart by their time, nearer ones by their count.
-        at_ns = 10 * NS_PER_S * (index + 1)
+        at_ns = NS_PER_S  # equal ones are told apart by their count
         fill = Fill(
             "v", f"{source}{index}", SENT.client_order_id, "v", "S", Side.BUY, 100, self.executed[index],
             D(self.executed[index]), ZERO, "Q", True, at_ns, at_ns,
@@ -130,7 +129,7 @@ class OrderLife(RuleBasedStateMachine):
         """Once all has been told, we are where the venue is."""
         self.take(self.tracker.on_report(self.word(sum(self.executed), is_ended=self.is_ended), self.now_ns))
         for index, lots in enumerate(self.executed):
-            at_ns = 10 * NS_PER_S * (index + 1)
+            at_ns = NS_PER_S
             fill = Fill(
                 "v", f"rest{index}", SENT.client_order_id, "v", "S", Side.BUY, 100, lots,
                 D(lots), ZERO, "Q", True, at_ns, at_ns,

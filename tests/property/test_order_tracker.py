@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.engine.order_tracker import OrderTracker, Step
@@ -73,6 +73,10 @@ def trade(index: int, lots: int, second: int, source: str) -> VenueTrade:
         "v", f"{source}-{index}", "mx-1-1-1", "v1", "S", Side.BUY, 100, lots, D(lots), D(0), "Q", True, at_ns, at_ns
     )
     return VenueTrade(fill, source)
+
+
+def as_taker(told: VenueTrade) -> VenueTrade:
+    return replace(told, fill=replace(told.fill, is_maker=False))
 
 
 def report(life: Life, upto: int, is_final: bool) -> VenueOrder:
@@ -155,6 +159,78 @@ def test_terminal_order_has_all_its_executions(
             assert tracker.record.filled_lots >= tracker.record.venue_filled_lots
 
 
+@dataclass(frozen=True)
+class Restart:
+    """Only what is journaled is left: the record and the fills."""
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Life, list[VenueOrder | VenueTrade | Restart]]:
+    """Equal executions told late, twice, in part or not at all, by either source, with restarts in between."""
+    life = draw(lives())
+    ways = st.integers(0, 2)
+    words: list[VenueOrder | VenueTrade | Restart] = []
+    for index, (lots, second) in enumerate(life.fills):
+        words += [trade(index, lots, second, "stream")] * draw(ways)
+        words += [trade(index, lots, second, "rest")] * draw(ways)
+    words += [report(life, upto, False) for upto in draw(st.lists(st.integers(0, len(life.fills)), max_size=3))]
+    words += [report(life, len(life.fills), True)] * draw(st.integers(0, 1))
+    return life, draw(st.permutations(words + [Restart()] * draw(ways)))
+
+
+@settings(max_examples=400)
+@given(histories(), st.booleans())
+def test_equal_executions_are_each_booked_once_over_restarts(
+    history: tuple[Life, list[VenueOrder | VenueTrade | Restart]], is_newest_first: bool
+) -> None:
+    """What is short after all of it is fetched, as the reconciler does; then the books are the venue's."""
+    life, words = history
+    tracker, fills = OrderTracker(SENT), list[Fill]()
+    final = report(life, len(life.fills), True)
+    listed = [trade(index, lots, second, "rest") for index, (lots, second) in enumerate(life.fills)]
+    pushes = [trade(index, lots, second, "stream") for index, (lots, second) in enumerate(life.fills)]
+    fetched = listed[::-1] if is_newest_first else listed
+    for word in [*words, final, *fetched, final, *pushes, Restart(), *pushes, *fetched]:
+        if isinstance(word, Restart):
+            tracker = OrderTracker(tracker.record, fills)
+            continue
+        for step in take(tracker, word):
+            assert not step.alert
+            fills += [step.fill] if step.fill else []
+        booked = sum(fill.qty_lots for fill in fills)
+        assert booked == tracker.record.filled_lots <= life.filled
+        assert len({fill.trade_id for fill in fills}) == len(fills)
+    assert (tracker.record.filled_lots, tracker.record.status) == (life.filled, life.status)
+    assert {fill.source for fill in fills} <= {"stream", "rest"}
+
+
+def test_equal_executions_of_which_each_source_told_first_another_are_not_booked_twice() -> None:
+    tracker = OrderTracker(SENT)
+    equal = Life(((1, 0), (1, 1), (1, 2)), True)
+    tracker.on_report(report(equal, 2, False), 7)
+    told = [trade(0, 1, 0, "rest"), trade(1, 1, 1, "rest"), trade(1, 1, 1, "stream"), trade(2, 1, 2, "stream")]
+    for word in told:
+        tracker.on_trade(word, 7)
+    assert tracker.record.filled_lots == 2
+    tracker.on_report(report(equal, 3, True), 7)
+    for word in [trade(index, 1, index, source) for source in ("rest", "stream") for index in range(3)]:
+        tracker.on_trade(word, 7)
+    assert (tracker.record.filled_lots, tracker.record.venue_filled_lots) == (3, 3)
+    assert tracker.record.status is OrderStatus.PARTIALLY_CANCELLED
+
+
+def test_push_that_looks_like_none_of_the_list_waits_for_the_venues_word() -> None:
+    """REST told it first, in another way: the order's word decides, since the pushes alone do not prove two."""
+    tracker = OrderTracker(SENT)
+    tracker.on_report(report(Life(((4, 1),), True), 1, True), 7)
+    assert tracker.on_trade(trade(0, 4, 1, "rest"), 7)[0].fill is not None
+    (step,) = tracker.on_trade(as_taker(trade(0, 4, 1, "stream")), 7)
+    assert (step.fill, "beyond what the venue says" in step.alert) == (None, True)
+    assert tracker.is_waiting
+    (booked,) = (step for step in tracker.on_report(report(Life(((4, 1), (4, 2)), True), 2, True), 7) if step.fill)
+    assert (booked.order.filled_lots, tracker.is_waiting) == (8, False)
+
+
 @given(st.lists(st.sampled_from(list(OrderEventKind)), max_size=25))
 def test_walks_over_the_table_stay_inside_it(kinds: list[OrderEventKind]) -> None:
     status = OrderStatus.PENDING
@@ -188,9 +264,8 @@ def test_execution_beyond_the_order_is_refused_with_an_alert() -> None:
 def test_execution_told_by_rest_alone_waits_for_the_venues_executed_quantity() -> None:
     tracker = OrderTracker(SENT)
     assert tracker.on_trade(trade(0, 4, 1, "stream"), 7)[-1].fill is not None
-    # The same execution, told so late that it looks like another one.
-    late = trade(0, 4, 9, "rest")
-    assert tracker.on_trade(late, 7) == ()
+    # The same execution, told as if it were another one.
+    assert tracker.on_trade(as_taker(trade(0, 4, 1, "rest")), 7) == ()
     assert tracker.on_report(report(Life(((4, 1),), False), 1, False), 7)[-1].fill is None
     assert tracker.record.filled_lots == 4
     # The venue says 8 now: there was a second one.
@@ -204,9 +279,10 @@ def test_execution_told_by_rest_of_an_order_that_ended_with_less_is_not_booked_a
     tracker.on_trade(trade(0, 4, 1, "stream"), 7)
     tracker.on_report(report(Life(((4, 1),), True), 1, True), 7)
     assert tracker.record.status is OrderStatus.PARTIALLY_CANCELLED
-    (step,) = tracker.on_trade(trade(0, 4, 9, "rest"), 7)
+    late = as_taker(trade(0, 4, 1, "rest"))
+    (step,) = tracker.on_trade(late, 7)
     assert (step.fill, "beyond what the venue says" in step.alert) == (None, True)
-    assert tracker.on_trade(trade(0, 4, 9, "rest"), 7) == ()
+    assert tracker.on_trade(late, 7) == ()
     assert tracker.record.filled_lots == 4
 
 

@@ -33,12 +33,8 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
-from trading.model.units import NS_PER_MS
 
-# REST shows times of executions rounded to whole seconds (mexc-protocol §3.4, read 2026-11-22); this covers both ways.
-SAME_TRADE_NS = 1_500 * NS_PER_MS
-
-PAPER = "paper"
+STREAM = "stream"
 REST = "rest"
 
 _ENDED = frozenset({OrderStatus.CANCELLED, OrderStatus.PARTIALLY_CANCELLED, OrderStatus.REJECTED})
@@ -55,27 +51,56 @@ class Step:
     alert: str = ""
 
 
-@dataclass(slots=True)
-class _Booked:
-    fill: Fill
-    sources: set[str]
-    ids: set[str]
+class _Alike:
+    """Executions of one order that only their ids tell apart: price, quantity and maker are the same.
+
+    Times do not count: REST rounds them (mexc-protocol §3.4), and a push may be late. A source tells each execution
+    once, under an id of its own. So the venue made at least as many as the source that has told the most: a source
+    whose told ids are more than what is booked has told one that is not.
+    """
+
+    __slots__ = ("booked", "told")
+
+    def __init__(self) -> None:
+        self.booked = 0
+        self.told: dict[str, set[str]] = {}
+
+    def tell(self, source: str, trade_id: str) -> bool:
+        """Note an id; True when it is new."""
+        ids = self.told.setdefault(source, set())
+        is_new = trade_id not in ids
+        ids.add(trade_id)
+        return is_new
+
+    def lacks(self, source: str) -> bool:
+        """Tell whether a source has told more than is booked."""
+        return len(self.told[source]) > self.booked
 
 
 class OrderTracker:
     """Owns one order's record. Invariant: booked lots never exceed the order's, each execution is booked once.
 
-    An execution that only REST has told waits until the venue's word on the order covers it: it may be one that the
-    stream has told already in a way that does not look the same.
+    An execution waits until the venue's word on the order covers it, unless the pushes alone prove it: it may be one
+    that the other source has told already in a way that does not look the same.
     """
 
     def __init__(self, record: OrderRecord, fills: Iterable[Fill] = ()) -> None:
-        """Args: fills: booked before (after a restart; their source is not known any more)."""
+        """Args: fills: booked before (after a restart), each with its source."""
         self.record = record
         self.duplicates = 0
-        self._booked = [_Booked(fill, set(), {fill.trade_id}) for fill in fills]
+        self._booked: set[str] = set()
+        self._alike: dict[tuple[int, int, bool], _Alike] = {}
+        self._told_lots: dict[str, int] = {}
         self._ended: VenueOrder | None = None
-        self._waiting: dict[str, VenueTrade] = {}  # REST executions beyond what the venue says has traded, by id
+        self._waiting: dict[str, VenueTrade] = {}  # executions beyond what the venue says has traded, by id
+        for fill in fills:
+            self._note(fill, fill.source)
+            self._book(fill)
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while an execution waits for the venue's word on the order."""
+        return bool(self._waiting)
 
     @property
     def missing_lots(self) -> int:
@@ -159,21 +184,26 @@ class OrderTracker:
     def on_trade(self, trade: VenueTrade, now_ns: int) -> tuple[Step, ...]:
         """Take an execution; empty when it was booked before (under this id or the other source's)."""
         fill = trade.fill
-        if self._is_booked(fill, trade.source):
+        self._note(fill, trade.source)
+        if fill.trade_id in self._booked or not self._alike[_key(fill)].lacks(trade.source):
             self.duplicates += 1
             return ()
-        if self.record.filled_lots + fill.qty_lots > self.record.qty_lots:
+        filled = self.record.filled_lots + fill.qty_lots
+        if filled > self.record.qty_lots:
             text = f"execution {fill.trade_id} exceeds the order: {self.record.filled_lots} + {fill.qty_lots} lots"
             return (Step(self.record, alert=f"{text} of {self.record.qty_lots}"),)
-        if trade.source == REST and self.record.filled_lots + fill.qty_lots > self.record.venue_filled_lots:
+        # What my-trades show needs the order's own word; pushes prove what they add up to by themselves.
+        proven = 0 if trade.source == REST else self._told_lots[trade.source]
+        if filled > max(self.record.venue_filled_lots, proven):
             return self._let_wait(trade)
-        filled = self.record.filled_lots + fill.qty_lots
         is_whole = filled == self.record.qty_lots
         kind = OrderEventKind.WHOLLY_FILLED if is_whole else OrderEventKind.PARTLY_FILLED
         after = next_status(self.record.status, kind)
         if isinstance(after, TransitionRefused):
             return (Step(self.record, alert=f"execution {fill.trade_id} not booked: {after.reason}"),)
-        self._booked.append(_Booked(fill, {trade.source}, {fill.trade_id}))
+        self._book(fill)
+        if fill.source != trade.source:
+            fill = replace(fill, source=trade.source)
         event = OrderFilled(self.record.symbol, self.record.client_order_id, fill, after, now_ns)
         step = self._move(
             kind,
@@ -206,19 +236,14 @@ class OrderTracker:
             steps += self.on_trade(trade, now_ns)
         return steps
 
-    def _is_booked(self, fill: Fill, source: str) -> bool:
-        for item in self._booked:
-            if fill.trade_id in item.ids:
-                return True
-        if source == PAPER:  # one source, and its ids are its own
-            return False
-        for item in self._booked:
-            # One execution is told once by each source; two equal executions of one source are two.
-            if source not in item.sources and _looks_same(item.fill, fill):
-                item.sources.add(source)
-                item.ids.add(fill.trade_id)
-                return True
-        return False
+    def _note(self, fill: Fill, source: str) -> None:
+        """Note that a source has told an execution."""
+        if self._alike.setdefault(_key(fill), _Alike()).tell(source, fill.trade_id):
+            self._told_lots[source] = self._told_lots.get(source, 0) + fill.qty_lots
+
+    def _book(self, fill: Fill) -> None:
+        self._booked.add(fill.trade_id)
+        self._alike[_key(fill)].booked += 1
 
     def _acknowledge(self, venue_order_id: str, now_ns: int, acked_ns: int = 0) -> Step | None:
         before = self.record
@@ -285,10 +310,5 @@ def _held(record: OrderRecord, venue_order_id: str, now_ns: int) -> OrderEvent:
     )
 
 
-def _looks_same(booked: Fill, told: Fill) -> bool:
-    return (
-        booked.price_ticks == told.price_ticks
-        and booked.qty_lots == told.qty_lots
-        and booked.is_maker == told.is_maker
-        and abs(booked.exch_ts_ns - told.exch_ts_ns) <= SAME_TRADE_NS
-    )
+def _key(fill: Fill) -> tuple[int, int, bool]:
+    return fill.price_ticks, fill.qty_lots, fill.is_maker

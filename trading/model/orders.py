@@ -153,6 +153,7 @@ class Fill(Message):
 
     `quote_qty`, `fee` are exact Decimals; `fee` is in `fee_asset` (quote, base or a third asset). When third,
     `fee_rate_quote` is the quote price of one unit of it and `fee_rate_source` says where that came from.
+    `source` is that of the `VenueTrade` that was booked: the same execution has another id in the other source.
     """
 
     venue: str
@@ -171,6 +172,7 @@ class Fill(Message):
     recv_ts_ns: int
     fee_rate_quote: Decimal | None = None
     fee_rate_source: str = ""
+    source: str = ""
 
 
 # --- what a venue reports -------------------------------------------------------------------------------------------

@@ -52,6 +52,22 @@ async def test_lost_reply_is_unknown_and_found_by_query(system: System) -> None:
     assert system.symbol.kinds == ["OutcomeUnknown", "Accepted"]
 
 
+async def test_execution_like_one_that_was_fetched_before_the_restart_is_booked_too(system: System) -> None:
+    """Both are known from my-trades only; price, quantity and second are the same."""
+    intent = system.intent(lots=1000)
+    await submit(system, intent)
+    name = intent.client_order_id
+    system.venue.fill(name, 300, pushes=False)
+    system.venue.push(system.venue.book[name])
+    await rounds(system, 0, NS_PER_S)
+    assert [(fill.qty_lots, fill.source) for fill in await system.journal.fills_of(name)] == [(300, "rest")]
+    system.venue.fill(name, 300, pushes=False)
+    await system.crash()
+    await rounds(system, 0, NS_PER_S, 60 * NS_PER_S)
+    assert [fill.qty_lots for fill in await system.journal.fills_of(name)] == [300, 300]
+    assert (await row(system, name)).filled_lots == 600
+
+
 async def test_query_that_lags_proves_nothing_until_the_window_has_passed(system: System) -> None:
     system.venue.answer = "lose"
     system.venue.is_blind = True

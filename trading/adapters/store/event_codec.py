@@ -125,6 +125,7 @@ def encode_fill(fill: Fill) -> dict[str, Any]:
         "recv_ts_ns": fill.recv_ts_ns,
         "fee_rate_quote": None if fill.fee_rate_quote is None else str(fill.fee_rate_quote),
         "fee_rate_source": fill.fee_rate_source,
+        "source": fill.source,
     }
 
 
@@ -147,4 +148,5 @@ def _decode_fill(body: dict[str, Any]) -> Fill:
         recv_ts_ns=int(body["recv_ts_ns"]),
         fee_rate_quote=None if rate is None else Decimal(rate),
         fee_rate_source=body["fee_rate_source"],
+        source=body.get("source", ""),
     )

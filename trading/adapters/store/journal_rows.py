@@ -109,6 +109,7 @@ def fill_row(index: int, entry: JournalEntry, instruments: Mapping[str, Instrume
         "fee_asset": fill.fee_asset,
         "fee_rate_quote": None if fill.fee_rate_quote is None else str(fill.fee_rate_quote),
         "fee_rate_source": fill.fee_rate_source,
+        "source": fill.source,
         "is_maker": fill.is_maker,
         "exch_ts_ns": fill.exch_ts_ns,
         "recv_ts_ns": fill.recv_ts_ns,

@@ -93,9 +93,9 @@ new_fills AS (
     SELECT rows.* FROM lease, jsonb_to_recordset(%(fills)s::jsonb) AS rows (
         index int, venue text, trade_id text, client_order_id text, venue_order_id text, symbol text, side text,
         price_ticks bigint, qty_lots bigint, price numeric, qty numeric, quote_qty numeric, fee numeric, fee_asset text,
-        fee_rate_quote numeric, fee_rate_source text, is_maker boolean, exch_ts_ns bigint, recv_ts_ns bigint,
-        position_qty numeric, position_cost numeric, position_realized_pnl numeric, position_fees numeric,
-        position_updated_ns bigint
+        fee_rate_quote numeric, fee_rate_source text, source text, is_maker boolean, exch_ts_ns bigint,
+        recv_ts_ns bigint, position_qty numeric, position_cost numeric, position_realized_pnl numeric,
+        position_fees numeric, position_updated_ns bigint
     )
     -- One look into the unique index for each row, whatever the planner believed of a still empty table: a scalar
     -- subquery cannot become a join, and `|| ''` keeps the indexes of symbol and account out of the choice.
@@ -107,13 +107,13 @@ new_fills AS (
 ), wrote_fills AS (
     INSERT INTO fills (
         account, session_id, venue, trade_id, client_order_id, venue_order_id, symbol, side, price_ticks, qty_lots,
-        price, qty, quote_qty, fee, fee_asset, fee_rate_quote, fee_rate_source, is_maker, exch_ts_ns, recv_ts_ns,
-        realized_pnl, fee_quote
+        price, qty, quote_qty, fee, fee_asset, fee_rate_quote, fee_rate_source, source, is_maker, exch_ts_ns,
+        recv_ts_ns, realized_pnl, fee_quote
     )
     SELECT
         %(account)s, %(session)s, venue, trade_id, client_order_id, venue_order_id, new.symbol, side, price_ticks,
-        qty_lots, price, new.qty, quote_qty, fee, fee_asset, fee_rate_quote, fee_rate_source, is_maker, exch_ts_ns,
-        recv_ts_ns,
+        qty_lots, price, new.qty, quote_qty, fee, fee_asset, fee_rate_quote, fee_rate_source, source, is_maker,
+        exch_ts_ns, recv_ts_ns,
         position_realized_pnl - lag(position_realized_pnl, 1, coalesce(before.realized_pnl, 0)) OVER in_order,
         position_fees - lag(position_fees, 1, coalesce(before.fees, 0)) OVER in_order
     FROM new_fills AS new
@@ -324,7 +324,7 @@ WHERE account = %(account)s AND symbol = %(symbol)s AND seq > %(seq)s ORDER BY s
 READ_FILLS: Final[LiteralString] = """
 SELECT
     venue, trade_id, client_order_id, venue_order_id, symbol, side, price_ticks, qty_lots, quote_qty, fee, fee_asset,
-    is_maker, exch_ts_ns, recv_ts_ns, fee_rate_quote, fee_rate_source
+    is_maker, exch_ts_ns, recv_ts_ns, fee_rate_quote, fee_rate_source, source
 FROM fills WHERE client_order_id = %(client_order_id)s ORDER BY id"""
 
 # --- writes that need no lease -------------------------------------------------------------------------------------

@@ -189,6 +189,7 @@ fills = Table(
     words("fee_asset"),
     number("fee_rate_quote", is_nullable=True),
     words("fee_rate_source"),
+    words("source", default=""),
     Column("is_maker", Boolean, nullable=False),
     number("realized_pnl"),
     number("fee_quote"),

@@ -51,8 +51,9 @@ class Comparer:
         clock: Clock,
         crashpoints: Crashpoints,
         token: Callable[[], Awaitable[None]],
+        between: Callable[[], Awaitable[None]],
     ) -> None:
-        """Args: token: waits until the budget allows one read."""
+        """Args: token: waits until the budget allows one read. between: is given its turn before each list."""
         self._settings = settings
         self._state = state
         self._desk = desk
@@ -65,6 +66,7 @@ class Comparer:
         self._clock = clock
         self._crashpoints = crashpoints
         self._token = token
+        self._between = between
         # A paper venue lives and dies with its symbol: nothing is open there that was not sent from here.
         is_adopting = settings.orphan_policy is OrphanPolicy.ADOPT
         self._policy = OrphanPolicy.CANCEL if settings.is_paper and is_adopting else settings.orphan_policy
@@ -133,6 +135,7 @@ class Comparer:
         shown: tuple[VenueOrder, ...] = ()
         for at in range(0, len(symbols), SYMBOLS_A_READ):
             batch = tuple(symbols[at : at + SYMBOLS_A_READ])
+            await self._between()
             try:
                 shown += await self._compare(batch)
             except VenueUnavailable as error:

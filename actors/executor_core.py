@@ -147,6 +147,7 @@ class ExecutorCore:
         if with_loops:
             self.spawn(self.keeper.run(), "lease")
             self.spawn(self.reconciler.run(), "reconcile")
+            self.spawn(self.reconciler.run_cancels(), "recancel")
             self.spawn(self.halts.run(), "halts")
             self.spawn(self.books.run(), "books")
             self.spawn(self.guard.run(), "guard")

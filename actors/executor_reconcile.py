@@ -25,14 +25,18 @@ from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
 from trading.engine.reconcile import Evidence, Verdict, provable_from_ms, resolve_unknown
-from trading.model.errors import RateLimited, StoreError, VenueUnavailable
+from trading.model.errors import DecodeError, RateLimited, StoreError, VenueRejected, VenueUnavailable
 from trading.model.orders import OrderStatus, VenueTrade
 from trading.model.units import NS_PER_MS, NS_PER_S
 
 # The documented weights of these reads (2 to 10 of 500 in 10 s, mexc-protocol §3.4) bind later than the effective 15
 # requests a second, where each counts as one.
 READ_WEIGHT = 1
-TOKEN_RETRY_S = 0.1
+TOKEN_STEP_S, TOKEN_LEAST_S = 0.1, 0.001
+# Between the lists of a long comparison, orders in doubt are asked about again so often.
+URGENT_NS = NS_PER_S
+# An order about which the venue refuses to answer is asked about more and more seldom.
+REFUSED_FIRST_NS, REFUSED_MAX_NS = NS_PER_S // 2, 30 * NS_PER_S
 # A push of the last fill is normally here within milliseconds; after this the trades are fetched.
 FILL_PATIENCE_NS = NS_PER_S // 2
 FILL_PAUSE_MAX_NS = 60 * NS_PER_S
@@ -84,17 +88,37 @@ class Reconciler:
         self._crashpoints = crashpoints
         self._search = TradeSearch(state, desk, journal, gateway, self._token)
         self._comparer = Comparer(
-            settings, state, desk, sends, journal, gateway, rates, outside, alerts, clock, crashpoints, self._token
+            settings,
+            state,
+            desk,
+            sends,
+            journal,
+            gateway,
+            rates,
+            outside,
+            alerts,
+            clock,
+            crashpoints,
+            self._token,
+            self._between_lists,
         )
         self._suspects = self._comparer.suspects
         self._short: dict[str, _Wait] = {}  # orders with executions missing here
+        self._refused: dict[str, tuple[int, int]] = {}  # by order: how often in a row, and when it is asked next
         self._next_ns = 0
+        self._urgent_ns = 0
 
     async def run(self) -> None:
         """Resolve what is open to doubt, for ever; compare everything each minute and when it was asked for."""
         while True:
             await asyncio.sleep(self._settings.resolve_interval_s)
             await self.round()
+
+    async def run_cancels(self) -> None:
+        """Ask again for cancels that did not end their order, for ever: no comparison, however long, holds them up."""
+        while True:
+            await asyncio.sleep(self._settings.resolve_interval_s)
+            self._sends.recancel_due()
 
     async def round(self) -> None:
         """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
@@ -104,9 +128,7 @@ class Reconciler:
             if self._desk.is_reconcile_wanted or is_due:
                 await self.compare_all()
             await self._comparer.apply_strays()
-            await self._resolve_unknown()
-            await self._resolve_suspects()
-            await self._fetch_missing_fills()
+            await self._settle_doubts()
             if not self._settings.is_paper:
                 if assets := self._outside.unsearched():
                     await self._search.search(assets)
@@ -134,25 +156,51 @@ class Reconciler:
 
     # --- one order at a time --------------------------------------------------------------------------------------
 
+    async def _settle_doubts(self) -> None:
+        """Ask about every order that is in doubt. Raises: VenueUnavailable when the venue answers none."""
+        self._urgent_ns = self._clock.monotonic_ns() + URGENT_NS
+        self._refused = {name: item for name, item in self._refused.items() if self._state.orders.get(name)}
+        await self._resolve_unknown()
+        await self._resolve_suspects()
+        await self._fetch_missing_fills()
+
+    async def _between_lists(self) -> None:
+        """Called before each list of a comparison, which may take long: orders in doubt do not wait for its end."""
+        if not self._settings.is_paper and self._clock.monotonic_ns() >= self._urgent_ns:
+            await self._settle_doubts()
+
     async def _resolve_unknown(self) -> None:
         for tracker in tuple(self._state.orders.unknown()):
-            if tracker.record.client_order_id in self._state.sending:
-                continue
-            try:
-                await self._resolve(tracker)
-            except RateLimited:
-                raise
-            except VenueUnavailable:
-                if not self._settings.is_paper:
-                    raise
-                self._state.counters["reads_failed"] += 1
+            name = tracker.record.client_order_id
+            if name not in self._state.sending and self._may_ask(name):
+                try:
+                    await self._resolve(tracker)
+                except VenueUnavailable as error:
+                    self._on_refused(name, error)
+                else:
+                    self._refused.pop(name, None)
+
+    def _may_ask(self, name: str) -> bool:
+        return name not in self._refused or self._clock.monotonic_ns() >= self._refused[name][1]
+
+    def _on_refused(self, name: str, error: VenueUnavailable) -> None:
+        """Ask about this order more seldom, and go on with the others. Raises: what says that nobody is answered."""
+        is_refused = isinstance(error.__context__, (VenueRejected, DecodeError))
+        if isinstance(error, RateLimited) or not (is_refused or self._settings.is_paper):
+            raise error
+        self._state.counters["reads_failed"] += 1
+        if is_refused:
+            times = self._refused.get(name, (0, 0))[0] + 1
+            pause_ns = min(REFUSED_FIRST_NS << min(times - 1, 8), REFUSED_MAX_NS)
+            self._refused[name] = (times, self._clock.monotonic_ns() + pause_ns)
+            log.info("order_not_told", client_order_id=name, times=times, reason=str(error))
 
     async def _resolve(self, tracker: OrderTracker) -> None:
         """Ask about one order of unknown outcome, and follow promise 2."""
-        record = tracker.record
-        asked_ms = self._gateway.now_ms()
-        if not self._has_token():
-            return
+        await self._token()
+        record, asked_ms = tracker.record, self._gateway.now_ms()
+        if record.status is not OrderStatus.UNKNOWN:
+            return  # a push was faster
         report = await self._gateway.order(record.symbol, record.client_order_id)
         if report is not None:
             self._desk.take(report)
@@ -175,12 +223,10 @@ class Reconciler:
         """Look for an order in the venue's lists, apply what is found, and say what was seen."""
         record = tracker.record
         since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
-        if not self._has_token():
-            return Evidence(False, None, None)
+        await self._token()
         orders = await self._gateway.recent_orders(record.symbol, since_ms)
         own = [item for item in orders if item.client_order_id == record.client_order_id]
-        if not self._has_token():
-            return Evidence(False, bool(own), None)
+        await self._token()
         trades = await self._gateway.trades(record.symbol, "", since_ms)
         own_trades = [item for item in trades if _is_of(item, tracker)]
         for trade in own_trades:
@@ -196,22 +242,32 @@ class Reconciler:
             if tracker is None or tracker.record.status.is_terminal or tracker.is_ended_at_venue:
                 del self._suspects[name]
                 continue
-            if not self._has_token():
-                return
-            report = await self._gateway.order(tracker.record.symbol, name)
-            if report is not None:
-                self._desk.take(report)
-                self._suspects.pop(name, None)
+            if not self._may_ask(name):
                 continue
-            lag_ns = self._settings.patience.query_lag_ms * NS_PER_MS
-            if self._clock.now_ns() - since_ns < lag_ns:
-                continue
-            evidence = await self._evidence(tracker)
-            if evidence == Evidence(False, False, False) and not tracker.record.status.is_terminal:
-                # Acknowledged once, now in no list: it cannot trade any more. Booked fills stay.
-                text = "the venue acknowledged it and shows it nowhere"
-                self._alerts.raise_alert("alert", "order_vanished", f"{name}: {text}", tracker.record.symbol)
-                self._desk.end_at_venue(tracker, text)
+            try:
+                await self._resolve_suspect(tracker, since_ns)
+            except VenueUnavailable as error:
+                self._on_refused(name, error)
+            else:
+                self._refused.pop(name, None)
+
+    async def _resolve_suspect(self, tracker: OrderTracker, since_ns: int) -> None:
+        name = tracker.record.client_order_id
+        await self._token()
+        report = await self._gateway.order(tracker.record.symbol, name)
+        if report is not None:
+            self._desk.take(report)
+            self._suspects.pop(name, None)
+            return
+        lag_ns = self._settings.patience.query_lag_ms * NS_PER_MS
+        if self._clock.now_ns() - since_ns < lag_ns:
+            return
+        evidence = await self._evidence(tracker)
+        if evidence == Evidence(False, False, False) and not tracker.record.status.is_terminal:
+            # Acknowledged once, now in no list: it cannot trade any more. Booked fills stay.
+            text = "the venue acknowledged it and shows it nowhere"
+            self._alerts.raise_alert("alert", "order_vanished", f"{name}: {text}", tracker.record.symbol)
+            self._desk.end_at_venue(tracker, text)
 
     async def _fetch_missing_fills(self) -> None:
         """Fetch the executions of orders of which the venue says that more has traded than is booked."""
@@ -227,15 +283,18 @@ class Reconciler:
             wait = self._short[name]
             if now_ns < wait.next_ns:
                 continue
-            if not self._has_token():
-                return
+            await self._token()
             # Rarer and rarer: what its list of trades does not show for a minute, it may never show.
             wait.next_ns = now_ns + min(max(FILL_PATIENCE_NS, (now_ns - wait.since_ns) // 2), FILL_PAUSE_MAX_NS)
             self._tell_missing(name, tracker, wait, now_ns)
             record = tracker.record
             since_ms = (record.signed_ms or record.created_ns // NS_PER_MS) - SEARCH_BACK_MS
             self._state.counters["fills_fetched"] += 1
-            trades = await self._gateway.trades(record.symbol, record.venue_order_id, since_ms)
+            try:
+                trades = await self._gateway.trades(record.symbol, record.venue_order_id, since_ms)
+            except VenueUnavailable as error:
+                self._on_refused(name, error)
+                continue
             self._crashpoints.reach(Crashpoint.FETCH_BEFORE_BOOK)
             for trade in trades:
                 if _is_of(trade, tracker):
@@ -249,14 +308,14 @@ class Reconciler:
 
     # --- tokens ---------------------------------------------------------------------------------------------------
 
-    def _has_token(self) -> bool:
-        return self._budget.try_read(READ_WEIGHT, self._clock.now_ns())
-
     async def _token(self) -> None:
+        """Wait for what one read costs, to the moment: between orders the bucket is full enough for a moment only."""
         while True:
-            if self._has_token():
+            now_ns = self._clock.now_ns()
+            if self._budget.try_read(READ_WEIGHT, now_ns):
                 return
-            await asyncio.sleep(TOKEN_RETRY_S)
+            wait_s = self._budget.read_wait_ns(READ_WEIGHT, now_ns) / NS_PER_S
+            await asyncio.sleep(min(TOKEN_STEP_S, max(TOKEN_LEAST_S, wait_s)))
 
 
 def _is_of(trade: VenueTrade, tracker: OrderTracker) -> bool:

@@ -98,8 +98,9 @@ class TokenBucket:
 # After a 429: how much slower, and for how long.
 SLOW_SHARE = 0.75
 SLOW_NS = 30 * NS_PER_S
-# Requests that a query leaves to the orders, which go first.
-KEPT_FOR_ORDERS = 2
+# Requests that a query leaves to the orders, which go first: as many as they may take at once (`order_burst`). Well
+# below the burst of requests, or a query would pass at a full bucket only, and a second one right after it never.
+KEPT_FOR_ORDERS = 1.5
 # When to ask again for what only an answer makes room for: who waits at the door is called by it (`on_room`).
 ANSWERED_NS, READ_STEP_NS = 2 * NS_PER_S, 5 * NS_PER_MS
 # How many may arrive in a second, of what may leave in one: 12 order operations of 10, and 18 requests of 12, so that
@@ -182,17 +183,20 @@ class RateBudget:
         return self._order_landings.has_cancel_room(now_ns) and self._landings.has_cancel_room(now_ns)
 
     def try_read(self, weight: float, now_ns: int) -> bool:
-        """Take what a query costs; leaves two requests to the orders, which go first."""
+        """Take what a query costs; leaves what the orders may take at once, which go first."""
         self._look(now_ns)
         is_blocked = now_ns < self._blocked_until_ns or not self._landings.has_room(now_ns)
         if (
             is_blocked
-            or self._requests.tokens(now_ns) < weight + KEPT_FOR_ORDERS
+            or self._requests.tokens(now_ns) < self._read_needs(weight)
             or not self._requests.try_take(weight, now_ns)
         ):
             self.refused += 1
             return False
         return True
+
+    def _read_needs(self, weight: float) -> float:
+        return min(weight + KEPT_FOR_ORDERS, self._requests.burst)
 
     def wait_ns(self, now_ns: int, priority: Priority = Priority.CANCEL) -> int:
         """Return how long until one order operation can be taken, as far as that is known without another answer."""
@@ -213,7 +217,7 @@ class RateBudget:
     def read_wait_ns(self, weight: float, now_ns: int) -> int:
         """Return how long until a query of this weight may be asked, if nobody is faster."""
         blocked = max(0, self._blocked_until_ns - now_ns)
-        wait_ns = self._requests.wait_ns(weight + KEPT_FOR_ORDERS, now_ns)
+        wait_ns = self._requests.wait_ns(self._read_needs(weight), now_ns)
         landings = 0 if self._landings.has_room(now_ns) else self._landings.pause_ns(now_ns) or READ_STEP_NS
         return max(blocked, landings, wait_ns)
 

@@ -6,7 +6,7 @@ also without journal and lease; their outcome is journaled when it can be. Repea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +19,7 @@ from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway
 from trading.model.errors import RateLimited, VenueError
 from trading.model.orders import OrderStatus
+from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
 # Cancels are repeated while the venue has not ended the order.
@@ -38,9 +39,13 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class SweepJob:
-    """The cancel of everything that is open in these symbols, in one call: for a venue where all of it is ours."""
+    """The cancel of everything that is open in these symbols, in one call: for a venue where all of it is ours.
+
+    `still` says right before the call which of them one call may clear: the job may have waited for its token.
+    """
 
     symbols: tuple[str, ...]
+    still: Callable[[tuple[str, ...]], Awaitable[tuple[str, ...]]]
 
 
 class CancelPath:
@@ -76,15 +81,18 @@ class CancelPath:
             self._queued.add(client_order_id)
             self._push(symbol, CancelJob(client_order_id, symbol, venue_order_id))
 
-    def queue_sweep(self, symbols: tuple[str, ...]) -> None:
+    def queue_sweep(
+        self, symbols: tuple[str, ...], still: Callable[[tuple[str, ...]], Awaitable[tuple[str, ...]]]
+    ) -> None:
         """Let the cancel of all orders of some symbols wait for its token, but for symbols whose sweep is under way.
 
         Only for symbols in which every open order of the account is ours. symbols: at most as many as a call takes.
+        still: asked again with the token in hand; what it leaves out is not touched.
         """
         fresh = tuple(symbol for symbol in symbols if symbol not in self._sweeping)
         if fresh:
             self._sweeping.update(fresh)
-            self._push(fresh[0], SweepJob(fresh))
+            self._push(fresh[0], SweepJob(fresh, still))
 
     def is_sweeping(self, symbol: str) -> bool:
         """True from `queue_sweep` until the venue has answered."""
@@ -113,8 +121,13 @@ class CancelPath:
     # --- carrying out -----------------------------------------------------------------------------------------------
 
     def is_void(self, job: CancelJob | SweepJob) -> bool:
-        """Tell whether a job needs no token any more: its order is over."""
-        if isinstance(job, SweepJob) or job.venue_order_id:
+        """Tell whether a job needs no token any more: its order is over, its halt was lifted."""
+        if isinstance(job, SweepJob):
+            is_lifted = all(self._state.account.halt_state(item)[0] is HaltState.ACTIVE for item in job.symbols)
+            if is_lifted:
+                self._sweeping.difference_update(job.symbols)
+            return is_lifted
+        if job.venue_order_id:
             return False
         tracker = self._state.orders.get(job.client_order_id)
         is_over = tracker is None or tracker.record.status.is_terminal
@@ -165,7 +178,10 @@ class CancelPath:
 
     async def _sweep(self, job: SweepJob) -> None:
         try:
-            for symbol in job.symbols:
+            symbols = await job.still(job.symbols)
+            if not symbols:
+                return
+            for symbol in symbols:  # no await from the look to the socket
                 for tracker in self._state.orders.live(symbol):
                     # What is on the wire has its own cancel after the answer; what was not sent needs none.
                     is_there = tracker.record.status is not OrderStatus.PENDING
@@ -173,7 +189,7 @@ class CancelPath:
                         self._begin(tracker)
             self._state.counters["sweeps"] += 1
             self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
-            await self._gateway.cancel_all(job.symbols)
+            await self._gateway.cancel_all(symbols)
             self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
         finally:
             self._sweeping.difference_update(job.symbols)

@@ -7,7 +7,8 @@ call ends up to five symbols; beside foreign orders, or exits that may stay, our
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,12 +24,15 @@ from trading.engine.ports import Gateway, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
 from trading.model.errors import RateLimited, StoreError, VenueUnavailable
 from trading.model.orders import VenueOrder
+from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
 STEP_S = 0.05
 LEAST_WAIT_S = 0.001
 # Without any progress for so many steps, the venue is asked again: a push may have been lost.
 STILL_STEPS = 20
+# One call ends everything open, also what somebody places by hand after we looked: no older look than this will do.
+LOOK_AGE_MAX_NS = NS_PER_S // 2
 log = structlog.get_logger("executor")
 
 # The symbols of a halt; None is the whole account.
@@ -122,18 +126,57 @@ class Sweeper:
         if answer is None:
             return None
         asked, shown = answer
+        bulk = self._plan(asked, shown, spares)
+        self._sends.cancels.queue_sweep(bulk, partial(self._still, spares, self._clock.monotonic_ns()))
+        if len(asked) < len(symbols):
+            return None
+        return sum(order.client_order_id.startswith(OUR_PREFIX) for order in shown)
+
+    def _plan(
+        self, asked: tuple[str, ...], shown: Sequence[VenueOrder], spares: Callable[[OrderRecord], bool]
+    ) -> tuple[str, ...]:
+        """Cancel ours one by one where that is needed; return the symbols that one call may clear."""
+        own = [item.record for symbol in asked for item in self._state.orders.live(symbol)]
         spared = {record.client_order_id: record.symbol for record in own if spares(record)}
         held = {record.symbol for record in own if record.client_order_id not in spared}
         plan = plan_sweep(asked, shown, held, spared)
-        self._sends.cancels.queue_sweep(plan.bulk)
         self.cancel_singly(record for record in own if record.symbol in plan.mixed and not spares(record))
         known = {record.client_order_id for record in own}
         for order in plan.single:
             if order.client_order_id not in known:
                 self._sends.cancels.queue(order.client_order_id, order.symbol, order.venue_order_id)
-        if len(asked) < len(symbols):
-            return None
-        return sum(order.client_order_id.startswith(OUR_PREFIX) for order in shown)
+        return plan.bulk
+
+    async def _still(
+        self, spares: Callable[[OrderRecord], bool], looked_ns: int, symbols: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Say which symbols one call may clear now. Where the look is old, look again; without a look, one by one.
+
+        A halt that was lifted while its cancels waited for tokens ends nothing any more.
+        """
+        halted = self._halted(symbols)
+        own = [item.record for symbol in halted for item in self._state.orders.live(symbol)]
+        is_fresh = self._settings.is_paper or self._clock.monotonic_ns() - looked_ns <= LOOK_AGE_MAX_NS
+        if not halted or (is_fresh and not any(map(spares, own))):
+            return halted
+        self._state.counters["sweeps_looked_again"] += 1
+        try:
+            answer = await self._read(halted, False)
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            answer = None
+        except VenueUnavailable as error:
+            log.warning("sweep_waits", symbols=halted, reason=str(error))
+            answer = None
+        halted = self._halted(halted)
+        if answer is None:
+            self.cancel_singly(record for record in own if record.symbol in halted and not spares(record))
+            return ()
+        return self._plan(halted, [order for order in answer[1] if order.symbol in halted], spares)
+
+    def _halted(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        account = self._state.account
+        return tuple(symbol for symbol in symbols if account.halt_state(symbol)[0] is not HaltState.ACTIVE)
 
     async def _read(self, symbols: tuple[str, ...], gives_up: bool) -> tuple[tuple[str, ...], list[VenueOrder]] | None:
         """Return which symbols answered, and their open orders; None while the venue wants a pause.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from actors.executor_sweep import STEP_S
 from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.engine.ports import Submission
-from trading.model.orders import OrderStatus, Purpose
+from trading.model.orders import OrderStatus, Purpose, VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -92,3 +93,55 @@ async def test_flatten_offers_a_few_exits_at_a_time_and_each_three_times(system:
         report = await halting
     assert (report.confirmed, report.reason) == (True, "test; still held: 0.1 BTCUSDT")
     assert [order.purpose for order in system.venue.placed] == [Purpose.ENTRY, *[Purpose.EXIT] * 3]
+
+
+class Waits:
+    """Holds back what the venue's list answers in a halt until the halt's cancel cannot have its token for a while."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.asked = 0
+        self.answer = system.venue.open_orders
+        system.venue.open_orders = self.open_orders  # type: ignore[method-assign]
+
+    async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        shown = await self.answer(symbols)
+        self.asked += 1
+        if self.asked == 1:
+            self.system.executor.core.budget.on_rate_limited(3.0, self.system.clock.now_ns())
+        return shown
+
+
+async def wait_for_tokens(system: System) -> None:
+    system.clock.advance(4 * NS_PER_S)
+    async with asyncio.timeout(5):
+        while system.executor.core.sends.cancels.is_sweeping("BTCUSDT"):
+            await settle()
+
+
+async def test_sweep_that_waited_looks_again_and_leaves_what_was_placed_by_hand(system: System) -> None:
+    await submit(system, system.intent(1))
+    waits = Waits(system)
+    sweeping = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    assert (waits.asked, system.venue.swept) == (1, [])
+    system.venue.hold("by-hand")
+    await wait_for_tokens(system)
+    async with asyncio.timeout(10):
+        report = await sweeping
+    assert system.venue.swept == []
+    assert system.venue.book["by-hand"].status is OrderStatus.OPEN
+    assert report.confirmed
+    assert system.venue.cancelled == [f"mx-1-{system.epoch}-1"]
+
+
+async def test_sweep_whose_halt_was_lifted_while_it_waited_ends_nothing(system: System) -> None:
+    await submit(system, system.intent(1))
+    Waits(system)
+    sweeping = asyncio.create_task(system.executor.halt("account", None, False, "test"))
+    await settle()
+    await system.executor.resume("account", None)
+    await wait_for_tokens(system)
+    async with asyncio.timeout(10):
+        assert (await sweeping).state is HaltState.ACTIVE
+    assert (system.venue.swept, system.venue.cancelled) == ([], [])

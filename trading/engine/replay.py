@@ -201,8 +201,6 @@ class ReplayRun:
             self._tape.on_time(now_ns)
         self._shadow.before(now_ns)
         actions = engine.step(event, now_ns)
-        if actions:
-            self._carry_out(actions)
         state = engine.book_state
         if state is not self._state or isinstance(event, _BOOK_EVENTS):
             self._state = state
@@ -210,6 +208,8 @@ class ReplayRun:
             if self._tape is not None:
                 is_proven = engine.book_state is BookState.PROVEN
                 self._tape.on_book(engine.book.best_bid if is_proven else None, engine.book.best_ask)
+        if actions:  # after the shadow has the book: an order without latency meets the same one in both
+            self._carry_out(actions)
         if now_ns - self._mark_ns >= MARK_NS:
             self._mark()
         while self._queue:

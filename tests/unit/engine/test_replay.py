@@ -77,6 +77,17 @@ def test_replay_shadow_fills_where_cancels_let_it_move_up() -> None:
     assert result.probabilistic.fills == 1
 
 
+def test_replay_without_latency_shows_the_shadow_the_book_before_what_was_decided_on_it() -> None:
+    crossed: Market = [
+        *round_trip()[:2],
+        # The seller comes to our bid: it is filled, and by the same book the strategy no longer wants it.
+        (2 * S, delta(3, bids=[(9_990, 0), (9_000, 10)], asks=[(9_991, 10_000)], at_ns=2 * S)),
+    ]
+    result = replay(crossed)
+    assert result.pessimistic.fills >= 1
+    assert result.pessimistic == result.probabilistic
+
+
 def test_replay_lives_under_the_limits_of_the_account() -> None:
     result = replay(round_trip(), limits=AccountLimits(max_order_notional=Decimal(5)))
     assert result.denied > 0

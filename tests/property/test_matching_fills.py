@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.market_scenes import MS, book, delta, instrument, intent, trade
@@ -303,3 +303,80 @@ def test_order_alone_at_its_price_fills_by_what_reaches_it_and_by_nothing_else(
         fills = [event.fill for event in venue.drain_events() if isinstance(event, VenueTrade)]
         assert sum(fill.qty_lots for fill in fills) == expected
         assert all(fill.price_ticks == MID and fill.is_maker for fill in fills)
+
+
+# --- depth and trades come in any order -----------------------------------------------------------------------------
+
+BIDS = (9_996, 9_995, 9_994)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A seller of `lots` down to `limit_ticks`, whose remainder rests there or goes; told `apart_ms` apart."""
+
+    lots: int
+    limit_ticks: int
+    is_resting: bool
+    cancelled: int
+    apart_ms: int
+
+
+SWEEPS = st.lists(
+    st.builds(
+        Sweep, st.integers(1, 90), st.sampled_from(BIDS), st.booleans(), st.sampled_from([0, 0, 7]), st.integers(0, 140)
+    ),
+    min_size=1,
+    max_size=4,
+)
+OURS = st.lists(st.tuples(st.sampled_from(BIDS), st.integers(1, 60)), min_size=1, max_size=3)
+
+
+def run_sweeps(sweeps: list[Sweep], ours: list[tuple[int, int]], model: QueueModel, is_depth_first: bool) -> int:
+    """Return the lots that our bids got of sweeps of which depth and trades were told in one order or the other."""
+    venue = PaperVenue(instrument(min_notional="0"), model, LatencyModel(0, 0, 0))
+    market = book([(price, 20) for price in BIDS], [(10_010, 50)])
+    venue.on_book(market, 0)
+    for number, (price_ticks, lots) in enumerate(ours):
+        venue.place(intent(f"o{number}", Side.BUY, price_ticks, lots, OrderType.LIMIT_MAKER), 0)
+    version, now_ns = 1, 0
+    for sweep in sweeps:
+        now_ns += 1_000 * MS
+        left, trades, levels = sweep.lots, [], []
+        for price_ticks in BIDS:
+            shown = market.qty_at(Side.BUY, price_ticks)
+            taken = min(left, shown) if price_ticks >= sweep.limit_ticks else 0
+            left -= taken
+            if taken:
+                trades.append((price_ticks, taken))
+            if taken or sweep.cancelled:
+                levels.append((price_ticks, max(0, shown - taken - sweep.cancelled)))
+        rest = ((sweep.limit_ticks, left),) if left and sweep.is_resting else ()
+        for is_depth in (is_depth_first, not is_depth_first):
+            venue.on_timer(now_ns)
+            if is_depth:
+                version += 1
+                gone = tuple((price, 0) for price, _ in levels if rest and price >= sweep.limit_ticks)
+                market.apply_delta(delta(version, bids=gone or tuple(levels), asks=rest))
+                venue.on_book(market, now_ns)
+            else:
+                for price_ticks, lots in trades:
+                    venue.on_trade(trade(price_ticks, lots, Side.SELL, now_ns), now_ns)
+            now_ns += sweep.apart_ms * MS
+        now_ns += 1_000 * MS
+        venue.on_timer(now_ns)
+        version += 1  # the market comes back: 20 lots a level, the seller gone
+        market.apply_delta(
+            delta(version, bids=tuple((price, 20) for price in BIDS), asks=tuple((p, 0) for p, _ in rest))
+        )
+        venue.on_book(market, now_ns)
+    return sum(event.fill.qty_lots for event in venue.drain_events() if isinstance(event, VenueTrade))
+
+
+@settings(max_examples=60)
+@given(SWEEPS, OURS, st.sampled_from(list(QueueModel)))
+def test_fills_do_not_depend_on_whether_depth_or_its_trades_are_told_first(
+    sweeps: list[Sweep], ours: list[tuple[int, int]], model: QueueModel
+) -> None:
+    """Equal for an order alone; several share what comes in another order, and then depth first never gives more."""
+    depth_first, trades_first = (run_sweeps(sweeps, ours, model, is_first) for is_first in (True, False))
+    assert depth_first == trades_first if len(ours) == 1 else depth_first <= trades_first

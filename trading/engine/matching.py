@@ -300,7 +300,7 @@ class PaperVenue:
             if best is None or (order.intent.price_ticks - best[0]) * side.sign < 0:
                 return
             assert order.place is not None
-            order.place.on_swept()
+            order.place.on_crossed(now_ns)
             if not self._rules.is_consumption_shared:
                 self._fill(order, order.intent.price_ticks, order.open_lots, True, now_ns)
                 continue

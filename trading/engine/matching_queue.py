@@ -19,7 +19,17 @@ class QueuePlace:
     probabilistic one: both start equal, lose the same to trades, and only the latter loses to cancels in front.
     """
 
-    __slots__ = ("_cancels", "_displayed", "_is_pessimistic", "_late_ns", "_shrinks", "_traded", "_traded_ns", "ahead")
+    __slots__ = (
+        "_cancels",
+        "_crossed_ns",
+        "_displayed",
+        "_is_pessimistic",
+        "_late_ns",
+        "_shrinks",
+        "_traded",
+        "_traded_ns",
+        "ahead",
+    )
 
     def __init__(self, displayed: int, is_known: bool, model: QueueModel, rules: MatchingRules) -> None:
         """Join at the back: everything displayed is ahead; an unknown level (below the snapshot) may hold anything."""
@@ -28,6 +38,7 @@ class QueuePlace:
         self._is_pessimistic = model is QueueModel.PESSIMISTIC
         self._cancels = rules.cancels
         self._late_ns = rules.late_trade_ns
+        self._crossed_ns = -1  # when the other side came to our price; -1: it did not, or that is settled
         self._traded = 0  # lots traded at our price that the displayed size does not show yet
         self._traded_ns = 0
         self._shrinks: list[
@@ -61,7 +72,18 @@ class QueuePlace:
     def on_swept(self) -> None:
         """The market traded through our price: nothing is ahead any more."""
         self.ahead = 0
+        self._crossed_ns = -1
         self._shrinks.clear()
+
+    def on_crossed(self, now_ns: int) -> None:
+        """The other side's best came to our price: what was ahead has traded, though its trades may be told late.
+
+        So the queue stays ahead of us for as long as trades may be late: they pay it off before anything reaches us.
+        """
+        if not self._late_ns:
+            self.on_swept()
+        elif self.ahead and self._crossed_ns < 0:
+            self._crossed_ns = now_ns
 
     def on_level(self, displayed: int, now_ns: int, is_known: bool = True) -> None:
         """Take the size now displayed at our price; a level that vanishes is not a fill.
@@ -97,6 +119,8 @@ class QueuePlace:
 
     def _settle(self, now_ns: int) -> None:
         """Apply shrinks that no trade has explained in time, and forget trades that no shrink has shown in time."""
+        if self._crossed_ns >= 0 and now_ns - self._crossed_ns >= self._late_ns:
+            self.on_swept()
         while self._shrinks and now_ns - self._shrinks[0][0] >= self._late_ns:
             _, lots, most_ahead = self._shrinks.pop(0)
             self._apply(lots, most_ahead, most_ahead + lots)

@@ -70,9 +70,10 @@ class FleetView:
             self._books[key] = Cached(symbol, lambda: source.book(depth), MAX_AGE_S, FETCH_TIMEOUT_S)
         return await self._books[key].get()
 
-    def forget_table(self) -> None:
-        """A command was taken: the next read shows it."""
+    def forget_fleet(self) -> None:
+        """A command was taken, or a finished one is being told: the next read of symbols and positions shows it."""
         self._table.forget()
+        self._positions.forget()
 
     # --- money ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from actors.fleet import FleetCommand
+from actors.fleet import FleetCommand, OperationStatus
 from actors.workflow import CommandKind
 from api.context import Context, Here
 from api.items import operation_body
@@ -131,13 +131,16 @@ async def _events(context: Context, query: ListQuery) -> RowPage:
 
 @router.get("/operations/{operation_id}", response_model=OperationBody, summary="How far a command has got")
 async def read_operation(context: Here, operation_id: Annotated[str, Path(max_length=100)]) -> Row:
-    """Poll until `status` is succeeded or failed."""
-    if (own := context.halts.operation(operation_id)) is not None:
-        return own
-    operation = await context.deps.supervisor.operation(operation_id)
-    if operation is None:
-        raise ProblemError(404, "unknown_operation", f"there is no operation {operation_id} in this session")
-    return operation_body(operation)
+    """Poll until `status` is succeeded or failed: what is read after such an answer shows what was done."""
+    body = context.halts.operation(operation_id)
+    if body is None:
+        operation = await context.deps.supervisor.operation(operation_id)
+        if operation is None:
+            raise ProblemError(404, "unknown_operation", f"there is no operation {operation_id} in this session")
+        body = operation_body(operation)
+    if OperationStatus(body["status"]).is_over:
+        context.view.forget_fleet()
+    return body
 
 
 async def _request(context: Context, command: FleetCommand, response: Response, if_match: str | None = None) -> Row:
@@ -147,7 +150,7 @@ async def _request(context: Context, command: FleetCommand, response: Response, 
         operation_id = await context.deps.supervisor.request(command)
     finally:
         # Taken or refused (a stale epoch): whoever reads next must see what the supervisor knows now.
-        context.view.forget_table()
+        context.view.forget_fleet()
     response.headers["Location"] = f"/v1/operations/{operation_id}"
     try:
         operation = await context.deps.supervisor.operation(operation_id)

@@ -125,6 +125,21 @@ async def test_kill_with_flatten_drains_and_stops(system: ApiSystem, client: htt
     assert (await client.delete("/v1/symbols/BTCUSDT")).status_code == 409
 
 
+async def test_what_is_read_after_a_finished_operation_shows_what_it_did(
+    system: ApiSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reads are served from one fetch for as long as the test lasts: it is the operation that makes the next one fetch.
+    monkeypatch.setattr("api.fleet_view.MAX_AGE_S", 60.0)
+    async with client_of(system.app()) as client:
+        await system.spawn(client, "BTCUSDT")
+        begun = await client.delete("/v1/symbols/BTCUSDT")
+        assert await _state(client) != "STOPPED"
+        await system.settle(10)
+        assert await _state(client) != "STOPPED"
+        assert (await client.get(begun.headers["location"])).json()["status"] == "succeeded"
+        assert await _state(client) == "STOPPED"
+
+
 async def test_set_of_parameters_is_whole_or_nothing(system: ApiSystem, client: httpx.AsyncClient) -> None:
     await system.spawn(client, "BTCUSDT")
     bad = await client.patch("/v1/symbols/BTCUSDT", json={"params": {"edge": 1, "speed": 2}})

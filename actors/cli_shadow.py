@@ -1,4 +1,7 @@
-"""`mexcbot shadow`: how far paper is from live, per symbol. May import typer, httpx, rich and the CLI's own files."""
+"""`mexcbot shadow`: how far paper is from live, and the queue models from each other, per symbol.
+
+May import typer, httpx, rich and the CLI's own files.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SIDES = ("live", "pessimistic", "probabilistic")
 
 
 def shadow(json: Json = False, data_dir: DataDir = None, api: Api = None, token_file: TokenFile = None) -> int:
-    """Compare live orders with their paper twins: fill rate, time to fill, markout; what it says of the queue model."""
+    """Compare orders with their paper twins: fill rate, time to fill, markout; which queue live orders agree with."""
     with ApiClient(find_api(data_dir, api, token_file)) as client:
         symbols = client.get("/v1/symbols", {"limit": 1000})["items"]
     items = [{"symbol": item["symbol"], **item["twin"]} for item in symbols if item.get("twin")]
@@ -22,7 +25,7 @@ def shadow(json: Json = False, data_dir: DataDir = None, api: Api = None, token_
         answer_json({"items": items})
         return OK
     if not items:
-        answer("no live symbol runs here: only live orders have paper twins")
+        answer("no symbol runs here: only orders of running symbols have twins")
         return OK
     _show(items)
     return OK
@@ -34,7 +37,7 @@ def _show(items: list[dict[str, Any]]) -> None:
 
     table = Table("symbol", "orders", "side", "fill rate", "filled", "time to fill", "markout 1 s", box=None)
     for item in items:
-        for place, side in enumerate(SIDES):
+        for place, side in enumerate(side for side in SIDES if item[side] is not None):
             row = item[side]
             wait, markout = row["time_to_fill_ms"], row["markout_bps"]
             table.add_row(
@@ -48,7 +51,8 @@ def _show(items: list[dict[str, Any]]) -> None:
             )
     Console().print(table)
     for item in items:
-        answer(f"{item['symbol']}: {queue_line(item['queue'])}")
+        if item["live"] is not None:
+            answer(f"{item['symbol']}: {queue_line(item['queue'])}")
 
 
 def queue_line(queue: dict[str, Any]) -> str:

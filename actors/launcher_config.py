@@ -83,6 +83,7 @@ def system_config(
         log_dir=str(data_dir.logs),
         log_level=settings.log_level,
         venue_time_scale=settings.venue_time_scale,
+        paper_queue_power=settings.paper_queue_power,
     )
 
 

@@ -65,6 +65,7 @@ class SystemConfig:
     log_dir: str
     log_level: str
     venue_time_scale: float = 1.0
+    paper_queue_power: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

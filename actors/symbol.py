@@ -126,6 +126,7 @@ class SymbolActor:
                 allocation_quote=attachment.allocation_quote,
                 seed=self._settings.seed,
                 latency=self._settings.latency,
+                matching=self._settings.matching,
             ),
             attachment.bootstrap,
         )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.engine.bootstrap import SymbolBootstrap
-from trading.engine.matching_models import DEFAULT_LATENCY, LatencyModel
+from trading.engine.matching_models import DEFAULT_LATENCY, DEFAULT_RULES, LatencyModel, MatchingRules
 from trading.engine.ports import OrderRecord, Submission
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, MarketEvent
@@ -155,9 +155,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SymbolSettings:
-    """What the shell is told: mode, node, the seed of the run, and how long messages travel on paper."""
+    """What the shell is told: mode, node, the seed of the run, what paper fills assume of latency and queue."""
 
     is_paper: bool
     node: str
     seed: int
     latency: LatencyModel = DEFAULT_LATENCY
+    matching: MatchingRules = DEFAULT_RULES

@@ -31,6 +31,7 @@ from trading.adapters.recording.recorder import FLUSH_S, SegmentRecorder
 from trading.adapters.recording.sealer import BackgroundSealer
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
+from trading.engine.matching_models import matching_rules
 from trading.engine.messages import EngineEvent
 from trading.engine.shadow_twin import ShadowTwin
 from trading.engine.strategy.registry import register
@@ -116,7 +117,7 @@ class _Wiring:
         self._rest = PublicRest(config.rest_url, self.clock, settings, self._on_depth)
 
     def engine(self, symbol: SymbolConfig, bootstrap: SymbolBootstrap) -> SymbolEngine:
-        """Make the engine, with the recorder of its inputs if this instance records, and live with its shadow twin."""
+        """Make the engine, with its shadow twin, and the recorder of its inputs if this instance records."""
         config, instrument = self._config, symbol.instrument
         watchers: list[EngineWatcher] = []
         if config.record_dir:
@@ -125,8 +126,8 @@ class _Wiring:
                 Path(config.record_dir), instrument, topics, self.clock, None, self._on_rotated, self._sealer.submit
             )
             watchers.append(InputRecorder(symbol, bootstrap, self._recorder))
-        twin = None if symbol.is_paper else ShadowTwin(instrument, symbol.latency, symbol.matching)
-        return WatchedEngine(symbol, bootstrap, watchers, twin) if watchers or twin else SymbolEngine(symbol, bootstrap)
+        twin = ShadowTwin(instrument, symbol.latency, symbol.matching, is_paper=symbol.is_paper)
+        return WatchedEngine(symbol, bootstrap, watchers, twin)
 
     def feed(self, attachment: SymbolAttachment) -> _Feed:
         """Make the market-data connection; the recorder, if any, listens to it."""
@@ -163,7 +164,13 @@ async def build_symbol(config: SystemConfig, spec: SymbolSpec, crash: Callable[[
     wiring = _Wiring(config, spec, crash)
     actor = SymbolActor(
         spec,
-        SymbolSettings(config.mode is Mode.PAPER, wiring.node, config.seed, config.paper_latency),
+        SymbolSettings(
+            config.mode is Mode.PAPER,
+            wiring.node,
+            config.seed,
+            config.paper_latency,
+            matching_rules(config.paper_queue_power),
+        ),
         ExecutorHandle(config.account),
         wiring.supervisor,
         wiring.feed,

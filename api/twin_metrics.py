@@ -1,6 +1,7 @@
 """The shadow twin's figures for Prometheus: how far paper is from live, by symbol. May import prometheus_client.
 
-Only symbols that trade live have a twin (`trading.engine.shadow_twin`); what cannot be said yet is left out, never 0.
+In paper mode there are both queue models and no live side (`trading.engine.shadow_twin`). What cannot be said yet is
+left out, never 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SIDES = ("live", "pessimistic", "probabilistic")
 def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """Turn the twins of a snapshot's symbols into families. Label `side`: live, or the paper queue model."""
     twins = [(item["symbol"], item["twin"]) for item in symbols if item.get("twin")]
-    orders = CounterMetricFamily("mexcbot_twin_orders", "Live resting orders that were mirrored.", labels=("symbol",))
+    orders = CounterMetricFamily("mexcbot_twin_orders", "Resting orders that were mirrored.", labels=("symbol",))
     telling = CounterMetricFamily(
         "mexcbot_twin_telling_orders", "Mirrored orders that tell one queue from another.", labels=("symbol",)
     )
@@ -39,6 +40,8 @@ def twin_metrics(symbols: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
                 power.add_metric((symbol, bound), value)
         for side in SIDES:
             figures = twin[side]
+            if figures is None:
+                continue
             if twin["orders"]:
                 fill_rate.add_metric((symbol, side), figures["fill_rate"])
             if figures["time_to_fill_ms"] is not None:

@@ -83,11 +83,14 @@ class QueueBody(Answer):
 
 
 class TwinBody(Answer):
-    """How far paper is from live: the same resting orders at the venue and in the paper venue's two queue models."""
+    """How far paper is from live: the same resting orders at the venue and in the paper venue's two queue models.
+
+    `live` is null in paper mode, where what is booked is the pessimistic queue's.
+    """
 
     orders: int = 0
     unseen: int = 0
-    live: TwinSideBody = Field(default_factory=TwinSideBody)
+    live: TwinSideBody | None = None
     pessimistic: TwinSideBody = Field(default_factory=TwinSideBody)
     probabilistic: TwinSideBody = Field(default_factory=TwinSideBody)
     queue: QueueBody = Field(default_factory=QueueBody)

@@ -27,7 +27,7 @@ class EngineView:
         is_draining, is_drained: a drain was asked for; nothing of ours is open (nor, flattening, sellable).
         unanswered: ids of intents past their age without a word: ask the executor, which answers or tombstones them.
         last_seq: last delivery taken. gaps, resyncs, frames: counters of the book's chain; sync, audit: all of them.
-        twin: how far paper is from live; None in paper mode.
+        twin: how far paper is from live, and the queue models from each other; None without one.
         audit_finding: what the last audit that differed found. ticker_checks, ticker_mismatches: see `quote_check`.
     """
 

@@ -1,4 +1,4 @@
-"""The shadow twin: each live resting order mirrored in the paper venue, under both queue models. Pure.
+"""The shadow twin: each resting order mirrored in a paper venue of its own, under other queue models. Pure.
 
 May import `trading.model` and `trading.engine`. Live says what really happened to an order; the twins say what paper
 would have said of the same order in the same market. How far they are apart, per symbol, is how much a paper or replay
@@ -9,19 +9,29 @@ What is compared: an order counts once it is over at the venue. Its twins live e
 reports under way), so that a twin is never given more time than the order had. Orders that the venue never held
 (denied, rejected, not sent) do not count. Our own live orders show in the public book; the twins stand in their place
 and see the book without them (`others_book`).
+
+In paper mode the pessimistic queue drives strategy and ledger, and the one twin is the probabilistic's: the same
+orders, placed at the same moments.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
 from trading.engine.matching import PaperVenue
 from trading.engine.matching_models import LatencyModel, MatchingRules, QueueModel, ShareCancels
 from trading.engine.matching_orders import MatchedBook
-from trading.engine.messages import Action, CancelOrder, EngineEvent, PlaceOrder
+from trading.engine.messages import (
+    Action,
+    CancelOrder,
+    EngineEvent,
+    PaperCancelRequested,
+    PaperOrderPlaced,
+    PlaceOrder,
+)
 from trading.engine.queue_calibration import POWERS, QueueCalibration
 from trading.model.instrument import Instrument
 from trading.model.market import BookDelta, BookSnapshot, BookState, FeedDisconnected, MarketTrade, Side
@@ -46,8 +56,7 @@ GRACE_NS = 500 * NS_PER_MS
 MARKOUT_NS = NS_PER_S
 ORDERS_MAX = 256
 MARKOUTS_MAX = 1_024
-LIVE = "live"
-SIDES = (LIVE, QueueModel.PESSIMISTIC.value, QueueModel.PROBABILISTIC.value)
+LIVE, PESSIMISTIC, PROBABILISTIC = "live", QueueModel.PESSIMISTIC.value, QueueModel.PROBABILISTIC.value
 POWER_SIDES = tuple(f"power {power:g}" for power in POWERS)
 
 
@@ -77,8 +86,8 @@ class _Outcome:
 @dataclass(slots=True)
 class _Mirrored:
     intent: OrderIntent
+    outcomes: dict[str, _Outcome]
     accepted_ns: int = 0
-    outcomes: dict[str, _Outcome] = field(default_factory=lambda: {side: _Outcome() for side in (*SIDES, *POWER_SIDES)})
 
 
 @dataclass(slots=True)
@@ -93,22 +102,26 @@ class _Sums:
 
 
 class ShadowTwin:
-    """The twins of one symbol's live orders. A watcher of its engine; owned by it."""
+    """The twins of one symbol's orders. A watcher of its engine; owned by it."""
 
-    def __init__(self, instrument: Instrument, latency: LatencyModel, rules: MatchingRules) -> None:
-        self._venues = {
-            model.value: PaperVenue(instrument, model, latency, venue=f"twin-{model}", rules=rules)
-            for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC)
-        }
-        for side, power in zip(POWER_SIDES, POWERS, strict=True):
-            fitted = replace(rules, cancels=ShareCancels(power))
-            self._venues[side] = PaperVenue(
-                instrument, QueueModel.PROBABILISTIC, latency, venue=f"twin-{side}", rules=fitted
-            )
+    def __init__(
+        self, instrument: Instrument, latency: LatencyModel, rules: MatchingRules, *, is_paper: bool = False
+    ) -> None:
+        def venue(side: str, model: QueueModel, rules: MatchingRules) -> PaperVenue:
+            return PaperVenue(instrument, model, latency, venue=f"twin-{side}", rules=rules)
+
+        self._is_paper = is_paper
+        self._booked = PESSIMISTIC if is_paper else LIVE
+        self._venues = {PROBABILISTIC: venue(PROBABILISTIC, QueueModel.PROBABILISTIC, rules)}
+        if not is_paper:
+            self._venues[PESSIMISTIC] = venue(PESSIMISTIC, QueueModel.PESSIMISTIC, rules)
+            for side, power in zip(POWER_SIDES, POWERS, strict=True):
+                fitted = replace(rules, cancels=ShareCancels(power))
+                self._venues[side] = venue(side, QueueModel.PROBABILISTIC, fitted)
         self._calibration = QueueCalibration()
         self._mirrored: dict[str, _Mirrored] = {}
         self._ending: deque[tuple[int, str]] = deque()
-        self._sums = {side: _Sums() for side in SIDES}
+        self._sums = {side: _Sums() for side in (self._booked, *self._venues) if side not in POWER_SIDES}
         self._orders = 0
         self._lots = 0
         self._unseen = 0
@@ -139,12 +152,15 @@ class ShadowTwin:
             self._on_book(engine, now_ns)
         elif isinstance(event, Delivery):
             self._on_delivery(event, now_ns)
-        for action in actions:
+        elif isinstance(event, PaperOrderPlaced):
+            self._place(event.intent, now_ns)
+        elif isinstance(event, PaperCancelRequested):
+            self._cancel(event.client_order_id, now_ns)
+        for action in () if self._is_paper else actions:
             if isinstance(action, PlaceOrder):
                 self._place(action.intent, now_ns)
-            elif isinstance(action, CancelOrder) and action.cancel.client_order_id in self._mirrored:
-                for venue in self._venues.values():
-                    venue.cancel(action.cancel.client_order_id, now_ns)
+            elif isinstance(action, CancelOrder):
+                self._cancel(action.cancel.client_order_id, now_ns)
         self._collect(now_ns)
         while self._ending and self._ending[0][0] <= now_ns:
             self._settle(self._ending.popleft()[1], now_ns)
@@ -166,9 +182,15 @@ class ShadowTwin:
         if len(self._mirrored) >= ORDERS_MAX:
             self._unseen += 1
             return
-        self._mirrored[intent.client_order_id] = _Mirrored(intent)
+        outcomes = {side: _Outcome() for side in (self._booked, *self._venues)}
+        self._mirrored[intent.client_order_id] = _Mirrored(intent, outcomes)
         for venue in self._venues.values():
             venue.place(intent, now_ns)
+
+    def _cancel(self, client_order_id: str, now_ns: int) -> None:
+        if client_order_id in self._mirrored:
+            for venue in self._venues.values():
+                venue.cancel(client_order_id, now_ns)
 
     def _on_delivery(self, delivery: Delivery, now_ns: int) -> None:
         event = delivery.event
@@ -180,8 +202,8 @@ class ShadowTwin:
                 mirrored.accepted_ns = mirrored.accepted_ns or event.at_ns
             case OrderFilled():
                 mirrored.accepted_ns = mirrored.accepted_ns or event.at_ns
-                self._filled(mirrored, LIVE, event.fill.qty_lots, event.fill.side, now_ns)
-                if mirrored.outcomes[LIVE].filled_lots >= mirrored.intent.qty_lots:
+                self._filled(mirrored, self._booked, event.fill.qty_lots, event.fill.side, now_ns)
+                if mirrored.outcomes[self._booked].filled_lots >= mirrored.intent.qty_lots:
                     self._ending.append((now_ns + GRACE_NS, event.client_order_id))
             case OrderCancelled():
                 self._ending.append((now_ns + GRACE_NS, event.client_order_id))
@@ -219,8 +241,9 @@ class ShadowTwin:
         self._orders += 1
         self._lots += intent.qty_lots
         outcomes = mirrored.outcomes
-        twins_ns = [outcomes[side].half_filled_ns for side in POWER_SIDES]
-        self._calibration.on_order(outcomes[LIVE].half_filled_ns, twins_ns)
+        if not self._is_paper:
+            twins_ns = [outcomes[side].half_filled_ns for side in POWER_SIDES]
+            self._calibration.on_order(outcomes[LIVE].half_filled_ns, twins_ns)
         for side, sums in self._sums.items():
             outcome = outcomes[side]
             sums.filled_lots += min(outcome.filled_lots, intent.qty_lots)
@@ -243,9 +266,9 @@ class ShadowTwin:
         return TwinFigures(
             orders=self._orders,
             unseen=self._unseen,
-            live=sides[LIVE],
-            pessimistic=sides[QueueModel.PESSIMISTIC.value],
-            probabilistic=sides[QueueModel.PROBABILISTIC.value],
+            live=sides.get(LIVE),
+            pessimistic=sides[PESSIMISTIC],
+            probabilistic=sides[PROBABILISTIC],
             queue=self._calibration.estimate(),
         )
 

@@ -161,15 +161,15 @@ class QueueEstimate:
 
 @dataclass(frozen=True, slots=True)
 class TwinFigures:
-    """How far paper is from live for one symbol, since its process started (live mode only; `engine.shadow_twin`).
+    """How far paper is from live for one symbol, since its process started (`engine.shadow_twin`).
 
-    orders: live resting orders that are over and were mirrored. unseen: those beyond the bound. queue: which queue
-    model the live ones agree with.
+    orders: resting orders that are over and were mirrored. unseen: those beyond the bound. live: None in paper mode,
+    where what is booked is the pessimistic queue's. queue: which queue model live orders agree with.
     """
 
     orders: int = 0
     unseen: int = 0
-    live: TwinSide = TwinSide()
+    live: TwinSide | None = None
     pessimistic: TwinSide = TwinSide()
     probabilistic: TwinSide = TwinSide()
     queue: QueueEstimate = QueueEstimate()

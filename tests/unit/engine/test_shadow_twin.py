@@ -8,14 +8,24 @@ from decimal import Decimal
 import pytest
 
 from tests.engine_desk import EAGER
-from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trade
+from tests.market_scenes import MS, SYMBOL, S, book, delta, instrument, intent, snapshot, trade
+from tests.queue_market import Reading
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.matching_models import NO_LATENCY, PLAIN_RULES, LatencyModel
-from trading.engine.messages import Action, CancelOrder, EngineEvent, NoteRaised, PlaceOrder, TimerFired
+from trading.engine.messages import (
+    Action,
+    CancelOrder,
+    EngineEvent,
+    NoteRaised,
+    PaperCancelRequested,
+    PaperOrderPlaced,
+    PlaceOrder,
+    TimerFired,
+)
 from trading.engine.shadow_twin import GRACE_NS, ShadowTwin
 from trading.engine.watched_engine import WatchedEngine
-from trading.model.market import FeedConnected, Side
+from trading.model.market import BookDelta, FeedConnected, Side
 from trading.model.orders import (
     Delivery,
     Fill,
@@ -26,6 +36,7 @@ from trading.model.orders import (
     OrderFilled,
     OrderIntent,
     OrderStatus,
+    OrderType,
     Refusal,
 )
 from trading.model.position import Position
@@ -93,6 +104,7 @@ def test_live_fill_rate_stands_beside_both_queue_models(is_filled: bool) -> None
     desk.feed(TimerFired(5 * S))
     found = desk.engine.view().twin
     assert found is not None
+    assert found.live is not None
     assert (found.orders, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1, 0.0, 1.0)
     assert found.live.fill_rate == (1.0 if is_filled else 0.0)
     assert (found.queue.telling, found.queue.power) == (1, None)  # one order tells, and is no evidence yet
@@ -106,6 +118,7 @@ def test_live_fill_is_compared_in_rate_time_and_markout() -> None:
     desk.feed(TimerFired(4 * S))
     assert desk.twin is not None
     found = desk.twin.report()
+    assert found.live is not None
     assert (found.orders, found.live.fill_rate, found.live.filled_orders) == (1, 1.0, 1)
     assert found.live.time_to_fill_ms == pytest.approx((2 * S - entry.created_ns) / MS)
     assert found.live.markout_bps == pytest.approx(2 / 10_000 * 10_000)  # the mid rose two ticks of 10,000
@@ -121,6 +134,7 @@ def test_twin_is_filled_by_the_trade_that_passed_the_live_order_by() -> None:
     desk.feed(TimerFired(3 * S + GRACE_NS))
     assert desk.twin is not None
     found = desk.twin.report()
+    assert found.live is not None
     assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 1.0, 1.0)
 
 
@@ -140,6 +154,7 @@ def test_twin_queues_where_the_live_order_does_and_not_behind_it(arrives_ms: int
     desk.feed(TimerFired(3 * S + GRACE_NS))
     assert desk.twin is not None
     found = desk.twin.report()
+    assert found.live is not None
     assert found.live.fill_rate == pytest.approx(1 - 10 / own)
     assert (found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (found.live.fill_rate,) * 2
 
@@ -158,6 +173,7 @@ def test_twin_is_not_moved_on_by_the_end_of_the_order_it_stands_for(is_push_betw
     desk.feed(TimerFired(2 * S + GRACE_NS))
     assert desk.twin is not None
     found = desk.twin.report()
+    assert found.live is not None
     assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 0.0, 0.0)
 
 
@@ -169,6 +185,31 @@ def test_order_that_the_venue_never_held_does_not_count() -> None:
     desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S), TimerFired(4 * S))
     assert desk.twin is not None
     assert desk.twin.report().orders == 0
+
+
+def test_paper_orders_have_a_probabilistic_twin_beside_what_the_pessimist_books() -> None:
+    twin = ShadowTwin(instrument(), NO_LATENCY, PLAIN_RULES, is_paper=True)
+    market = Reading(book([(9_990, 1_000)], [(10_010, 1_000)]))
+    order = intent("o1", Side.BUY, 9_990, 100, OrderType.LIMIT_MAKER, S)
+
+    def feed(event: EngineEvent, at_ns: int) -> None:
+        twin.before(event, at_ns)
+        if isinstance(event, BookDelta):
+            market.others.apply_delta(event)
+        twin.after(event, at_ns, (), market)
+
+    feed(delta(2, bids=[(9_990, 1_000)]), S)
+    twin.after(TimerFired(S), S, (PlaceOrder(order),), market)  # the executor has not let it go yet
+    feed(PaperOrderPlaced(order, S), S)
+    feed(delta(3, bids=[(9_990, 2_000)]), 2 * S)
+    feed(delta(4, bids=[(9_990, 1_000)]), 3 * S)
+    feed(trade(9_990, 1_000, Side.SELL, 4 * S), 4 * S)  # to the end of what the pessimist holds to be in front
+    feed(PaperCancelRequested("o1", 5 * S), 5 * S)
+    feed(Delivery(1, OrderCancelled(SYMBOL, "o1", 0, "", 5 * S)), 5 * S)
+    feed(TimerFired(6 * S), 6 * S)
+    found = twin.report()
+    assert (found.orders, found.live, found.queue.telling) == (1, None, 0)
+    assert (found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 1.0)
 
 
 def test_twin_changes_no_decision() -> None:

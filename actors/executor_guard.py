@@ -1,6 +1,7 @@
 """The guard: what stops an account by itself, and tells people why. Only people let it trade again.
 
-May import `trading.model`, `trading.engine` and the executor's pieces. Each trigger acts when it begins, once:
+May import `trading.model`, `trading.engine` and the executor's pieces. Each trigger acts when it begins, once; one that
+begins while another stop is on acts when that is lifted, if it still lasts:
 
     daily loss, drawdown           exits only, account     (`Account.breach`)
     venue's clock off              exits only, account     (limit `max_clock_skew_ms`)
@@ -30,7 +31,7 @@ from trading.engine.ports import Gateway, Journal
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import Purpose
 from trading.model.position import LossStreak, TripRecord
-from trading.model.units import NS_PER_S, plain
+from trading.model.units import NS_PER_S, ZERO, plain
 
 # Symbols report their bid about once a second; before the first one a position counts at cost, and so its loss as none.
 MARKS_PATIENCE_NS = 30 * NS_PER_S
@@ -45,6 +46,7 @@ PAUSE_PATIENCE_NS = 3 * NS_PER_S
 log = structlog.get_logger("executor")
 
 Stop = Callable[[str | None, str], Awaitable[None]]
+Reduce = Callable[[str | None, str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,13 @@ class Guard:
         alerts: AlertLane,
         clock: Clock,
         sweeper: Sweeper,
-        reduce: Stop,
+        reduce: Reduce,
         halt: Stop,
         mark: Callable[[], Callable[[], bool]],
     ) -> None:
         """Args:
-        reduce, halt: stop the account (None) or one symbol, with a reason; both persist it.
+        reduce, halt: stop the account (None) or one symbol, with a reason; both persist it. `reduce` tells whether this
+            trigger's stop is on, and stored; if not it is asked again.
         mark: returns a question: are the steps until now in the journal?
         """
         self._settings = settings
@@ -91,6 +94,7 @@ class Guard:
         self._started_ns = clock.now_ns()
         self._since_ns: dict[str, int] = {}
         self._told: set[str] = set()
+        self._not_stopped: set[str] = set()
         self._saved_streak = state.account.streak()
         self._saved_trips = dict(state.account.trips())
         self._unsaved: _Losses | None = None
@@ -122,16 +126,12 @@ class Guard:
         breach = account.breach(now_ns)
         for name in ("daily_loss", "drawdown"):
             is_broken = breach is not None and breach.reason.value == name
-            if self._begins(name, is_broken, 0) and breach is not None:
-                self._alerts.raise_alert("alert", name, breach.text)
-                await self._reduce(None, f"{name}: {breach.text}")
+            await self._exits_only(name, None, is_broken, 0, breach.text if breach is not None else "")
 
     async def _clock_skew(self) -> None:
         limit_ms, skew_ms = self._state.account.limits.max_clock_skew_ms, self._gateway.clock_skew_ms()
-        if self._begins("clock_skew", 0 < limit_ms < abs(skew_ms), SKEW_PATIENCE_NS):
-            text = f"the venue's clock is {skew_ms} ms from ours, the limit is {limit_ms}: set this host's clock"
-            self._alerts.raise_alert("alert", "clock_skew", text)
-            await self._reduce(None, f"clock_skew: {text}")
+        text = f"the venue's clock is {skew_ms} ms from ours, the limit is {limit_ms}: set this host's clock"
+        await self._exits_only("clock_skew", None, 0 < limit_ms < abs(skew_ms), SKEW_PATIENCE_NS, text)
 
     async def _positions(self) -> None:
         for position in self._state.account.positions():
@@ -149,10 +149,21 @@ class Guard:
         for position in self._state.account.positions():
             symbol, base = position.symbol, self._state.instruments[position.symbol].base
             is_short = base in short and position.qty > 0 and not self._state.orders.live(symbol)
-            if self._begins(f"drift:{symbol}", is_short, DRIFT_PATIENCE_NS):
-                text = f"the venue holds {plain(short[base])} {base} less than the positions say"
-                self._alerts.raise_alert("alert", "drift", text, symbol)
-                await self._reduce(symbol, f"drift: {text}")
+            text = f"the venue holds {plain(short.get(base, ZERO))} {base} less than the positions say"
+            await self._exits_only("drift", symbol, is_short, DRIFT_PATIENCE_NS, text)
+
+    async def _exits_only(self, trigger: str, symbol: str | None, is_on: bool, patience_ns: int, text: str) -> None:
+        """Tell and stop when a trigger begins; when another stop is on, again once that is lifted."""
+        name = f"{trigger}:{symbol}" if symbol is not None else trigger
+        if is_new := self._begins(name, is_on, patience_ns):
+            self._alerts.raise_alert("alert", trigger, text, symbol)
+            self._not_stopped.add(name)
+        if not is_on:
+            self._not_stopped.discard(name)
+        if name in self._not_stopped and await self._reduce(symbol, f"{trigger}: {text}"):
+            self._not_stopped.discard(name)
+            if not is_new:
+                self._alerts.raise_alert("alert", trigger, f"exits only from now on: {text}", symbol)
 
     # --- what lifts by itself -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ halt that another process persisted (API, `mexcbot halt --direct`) is found by p
 
 from __future__ import annotations
 
-from asyncio import Task, sleep
+from asyncio import Task, gather, sleep
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from actors.executor_flatten import Flattener
+from actors.executor_halt_book import HaltBook
 from actors.executor_lanes import AlertLane
 from actors.executor_state import ExecutorState
 from actors.executor_sweep import STEP_S, Scope, Sweeper
@@ -51,15 +52,12 @@ class HaltControl:
     ) -> None:
         self._settings = settings
         self._state = state
-        self._journal = journal
         self._alerts = alerts
         self._clock = clock
         self._sweeper = sweeper
         self._flattener = flattener
         self._spawn = spawn
-        self._generation = 0
-        self._halts_of: Counter[str] = Counter()
-        self._unsaved: dict[str, tuple[HaltState, str, bool]] = {}
+        self._book = HaltBook(state, journal, clock, self._forget_reports, self._on_adopted)
         self._selling: Counter[str] = Counter()
         self._unsold_since_ns: dict[str, int] = {}
         self._reports: dict[Scope, HaltReport] = {}
@@ -78,13 +76,24 @@ class HaltControl:
         keys = _scope_keys(scope, symbols)
         only = None if keys == (ACCOUNT_SCOPE,) else frozenset(symbols)
         for key in keys:  # all flags, before anything is awaited
-            self._flag(key, HaltState.REDUCING if is_flatten else HaltState.HALTED, reason, is_flatten)
-        await self._save()
+            self._flag(key, reason, is_flatten)
         named = None if only is None or len(only) > 1 else symbols[0]
         self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
+            await self._book.save()
             reason = await self._sell(keys, reason)
-        return await self._enforce(only, reason)
+            return await self._enforce(only, reason)
+        # A journal that hangs holds back no cancel.
+        _, report = await gather(self._book.save(), self._enforce(only, reason))
+        return report
+
+    def _flag(self, key: str, reason: str, is_flatten: bool) -> None:
+        if not is_flatten:
+            self._book.flag(key, HaltState.HALTED, reason)
+            return
+        # A halt that is known here gives way to this later word; one that another has just stored does not.
+        over = HaltState.HALTED if self._book.own(key)[0] is HaltState.HALTED else HaltState.REDUCING
+        self._book.flag(key, HaltState.REDUCING, reason, is_flattening=True, over=over)
 
     async def _sell(self, keys: tuple[str, ...], reason: str) -> str:
         """Sell what is held, then halt; return the reason with what could not be sold.
@@ -92,49 +101,50 @@ class HaltControl:
         A person's later word on a key, to resume or to halt, ends its sale, and stands.
         """
         outcome = "the sale was interrupted"
-        begun = {key: self._halts_of[key] for key in keys}
+        begun = {key: self._book.words(key) for key in keys}
         self._selling.update(keys)
         try:
             left = await self._flattener.flatten(lambda: _scope_of(self._open_sales(begun)))
             outcome = f"still held: {', '.join(left)}" if left else ""
+            if not self._open_sales(begun):
+                outcome = "the sale was ended by another command"
         finally:  # a sale that fails or is stopped by Ctrl-C ends in HALTED too
             reason = "; ".join(filter(None, (reason, outcome)))
             for key in self._open_sales(begun):
-                self._flag(key, HaltState.HALTED, reason)
+                self._book.flag(key, HaltState.HALTED, reason)
             self._selling.subtract(keys)
-            await self._save()
+            await self._book.save()
         return reason
 
     def _open_sales(self, begun: dict[str, int]) -> tuple[str, ...]:
         """Return the keys whose sale is on: nobody resumed them or gave them another command since."""
-        own = {key: state for key, state, _ in self._state.account.halts()}
         return tuple(
-            key for key, halts in begun.items() if self._halts_of[key] == halts and own.get(key) is HaltState.REDUCING
+            key
+            for key, words in begun.items()
+            if self._book.words(key) == words and self._book.own(key)[0] is HaltState.REDUCING
         )
 
-    async def reduce(self, symbol: str | None, reason: str) -> None:
-        """Allow exits only, of the account or of one symbol; persisted. A halt that is on stays as it is.
+    async def reduce(self, symbol: str | None, reason: str) -> bool:
+        """Allow exits only, of the account or of one symbol; entries that rest are cancelled meanwhile.
 
-        Answers when it is persisted; entries that rest are cancelled meanwhile.
+        Another stop that is on, here or in the store, stays as it is. Args: reason: begins with the trigger's name and
+        a colon. Returns: True once the stop that is on is this trigger's, and is stored; else say it again.
         """
         key = ACCOUNT_SCOPE if symbol is None else symbol_scope(symbol)
-        if self._halted(symbol) is not HaltState.ACTIVE:
-            return
-        self._flag(key, HaltState.REDUCING, reason)
-        self._spawn(self._adopt(key, reason), "reduce")
-        await self._save()
+        if self._halted(symbol) is HaltState.ACTIVE:
+            self._book.flag(key, HaltState.REDUCING, reason, over=HaltState.ACTIVE)
+            self._spawn(self._adopt(key, reason), "reduce")
+        state, why = self._book.own(key)
+        if state is HaltState.ACTIVE or _trigger(why) != _trigger(reason):
+            return False
+        await self._book.save()
+        state, why = self._book.own(key)
+        return state is not HaltState.ACTIVE and _trigger(why) == _trigger(reason) and self._book.is_saved(key)
 
     async def resume(self, scope: str, symbols: tuple[str, ...]) -> HaltReport:
         """Lift a halt, and end its sale. Raises: ConfigError; StoreError when not persisted (then both stay)."""
         for key in _scope_keys(scope, symbols):
-            self._halts_of[key] += 1  # at once: a sale that ends meanwhile must not halt what is being resumed
-            halts = self._halts_of[key]
-            await self._journal.save_halt(key, HaltState.ACTIVE, "", self._clock.now_ns())
-            if self._halts_of[key] != halts:
-                continue  # a halt came meanwhile: it is written after this, and stays
-            self._generation += 1
-            self._unsaved.pop(key, None)
-            self._state.account.set_halt(key, HaltState.ACTIVE, "")
+            await self._book.lift(key)
         return self.report()
 
     def report(self, symbol: str | None = None) -> HaltReport:
@@ -162,30 +172,20 @@ class HaltControl:
 
     async def poll(self) -> None:
         """Do one round. An unreadable state keeps new orders away like a halt."""
-        generation = self._generation
         try:
-            for key, unsaved in tuple(self._unsaved.items()):
-                await self._write(key, unsaved)
-            stored = {scope: (state, reason) for scope, state, reason in await self._journal.halts()}
-            is_reducing = any(state is HaltState.REDUCING for state, _ in stored.values())
-            unsold = await self._journal.flattening() if is_reducing else ()
+            unsold = await self._book.refresh()
         except StoreError as error:
             self._state.is_journal_down = True
             log.error("halt_state_unreadable", reason=str(error))
             return
         self._state.is_journal_down = False
-        if generation != self._generation:
+        if unsold is None:
             return  # a command was faster than this read
         self._go_on_selling(unsold)
-        known = {scope: (state, reason) for scope, state, reason in self._state.account.halts()}
-        for key in sorted(stored.keys() | known.keys()):
-            state, reason = stored.get(key, (HaltState.ACTIVE, ""))
-            if known.get(key, (HaltState.ACTIVE, ""))[0] is not state:
-                self._state.account.set_halt(key, state, reason)
-                self._forget_reports(key)
-                if state is not HaltState.ACTIVE:
-                    self._spawn(self._adopt(key, reason), "halt")
         await self._verify_again()
+
+    def _on_adopted(self, key: str, reason: str) -> None:
+        self._spawn(self._adopt(key, reason), "halt")
 
     async def _verify_again(self) -> None:
         """Confirm a halt late: an order of unknown outcome may have been resolved since."""
@@ -218,35 +218,11 @@ class HaltControl:
 
     # --- doing it -------------------------------------------------------------------------------------------------
 
-    def _flag(self, key: str, state: HaltState, reason: str, is_flattening: bool = False) -> None:
-        self._generation += 1
-        self._halts_of[key] += 1
-        self._state.account.set_halt(key, state, reason)
-        self._forget_reports(key)
-        self._unsaved[key] = (state, reason, is_flattening)
-
     def _forget_reports(self, key: str) -> None:
         """What was verified before a change says nothing of what comes after it."""
         symbol = _symbol_of(key)
         for scope in [item for item in self._reports if symbol is None or item is None or symbol in item]:
             del self._reports[scope]
-
-    async def _save(self) -> None:
-        """Persist what is not persisted yet; what the journal does not take now is saved by `poll`."""
-        for key, unsaved in tuple(self._unsaved.items()):
-            try:
-                await self._write(key, unsaved)
-            except StoreError as error:
-                self._state.is_journal_down = True
-                log.error("halt_not_persisted", scope=key, reason=str(error))
-                return
-
-    async def _write(self, key: str, unsaved: tuple[HaltState, str, bool]) -> None:
-        state, reason, is_flattening = unsaved
-        await self._journal.save_halt(key, state, reason, self._clock.now_ns(), is_flattening)
-        # A newer one may have come while this one was being written.
-        if self._unsaved.get(key) == unsaved:
-            del self._unsaved[key]
 
     async def enforce_stored(self) -> None:
         """Cancel what halts of before the start forbid, and go on with the sales that a death cut short.
@@ -255,7 +231,7 @@ class HaltControl:
         """
         for key, _, reason in self._state.account.halts():
             self._spawn(self._adopt(key, reason), "halt")
-        self._go_on_selling(await self._journal.flattening(), 0)
+        self._go_on_selling(await self._book.flattening(), 0)
 
     # --- sales that nobody carries out any more ---------------------------------------------------------------------
 
@@ -270,7 +246,7 @@ class HaltControl:
             self._spawn(self._finish_sale(due), "flatten")
 
     async def _finish_sale(self, keys: tuple[str, ...]) -> None:
-        begun = {key: self._halts_of[key] for key in keys}
+        begun = {key: self._book.words(key) for key in keys}
         try:
             left = await self._still_to_sell(begun)
             if not left:
@@ -293,9 +269,10 @@ class HaltControl:
         covered = [key for key in open_sales if self._halted(_symbol_of(key)) is HaltState.HALTED]
         for key in covered:
             why = self._state.account.halt_state(_symbol_of(key))[1]
-            self._flag(key, HaltState.HALTED, "; ".join(filter(None, ("its flatten was cut short by a halt", why))))
+            why = "; ".join(filter(None, ("its flatten was cut short by a halt", why)))
+            self._book.flag(key, HaltState.HALTED, why)
         if covered:
-            await self._save()
+            await self._book.save()
         return tuple(key for key in open_sales if key not in covered)
 
     async def _until_sellable(self, scope: Scope) -> None:
@@ -366,6 +343,10 @@ class HaltControl:
 
 def _covers(scope: Scope, symbol: str | None) -> bool:
     return scope is None or (symbol is not None and symbol in scope)
+
+
+def _trigger(reason: str) -> str:
+    return reason.partition(":")[0]
 
 
 def _symbol_of(key: str) -> str | None:

@@ -262,6 +262,24 @@ async def test_flatten_is_remembered_until_the_next_state_of_its_scope(journal: 
     assert await journal.flattening() == ()
 
 
+async def test_guarded_halt_state_replaces_nothing_stricter(journal: Journal) -> None:
+    scope, unread = "symbol:BTCUSDT", ("symbol:ETHUSDT", HaltState.ACTIVE)
+    active, reducing, halted = HaltState.ACTIVE, HaltState.REDUCING, HaltState.HALTED
+    assert await journal.save_halt(scope, reducing, "first", 1, False, active), "nothing was stored"
+    assert not await journal.save_halt(scope, reducing, "again", 2, False, active)
+    assert await journal.save_halt(scope, reducing, "sell", 3, True, reducing)
+    assert not await journal.save_halt(scope, reducing, "automatic", 4, False, active)
+    assert (await journal.halts(), await journal.flattening()) == (((scope, reducing, "sell"),), (scope,))
+    assert await journal.save_halt(scope, halted, "a person", 5)
+    for over in (active, reducing):
+        assert not await journal.save_halt(scope, reducing, "weaker", 6, True, over)
+    assert (await journal.halts(), await journal.flattening()) == (((scope, halted, "a person"),), ())
+    assert await journal.save_halt(scope, active, "", 7)
+    assert await journal.save_halt(scope, reducing, "automatic", 8, False, active)
+    assert await journal.save_halt(*unread, "", 8, False, active), "of another scope nothing is stored"
+    assert [state for _, state, _ in await journal.halts()] == [reducing, active]
+
+
 async def test_todays_figures_are_those_of_fills_since_midnight(journal: Journal, lease: Lease) -> None:
     now_ns = time.time_ns()
     long_ago = a_filled(1, a_fill("o1", "t1", now_ns - 2 * NS_PER_DAY), a_position("0.001", realized="7", fees="1"))

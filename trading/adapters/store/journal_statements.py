@@ -329,16 +329,29 @@ FROM fills WHERE client_order_id = %(client_order_id)s ORDER BY id"""
 
 # --- writes that need no lease -------------------------------------------------------------------------------------
 
-# One statement, so that a death in between cannot leave a halt whose sale is forgotten.
 UNDER_WAY: Final = "under way"
+# What a write that may replace at most ACTIVE, or at most REDUCING, finds in the rows that it may change.
+REPLACEABLE: Final = {"ACTIVE": ["ACTIVE", "over"], "REDUCING": ["ACTIVE", "REDUCING", "over", UNDER_WAY]}
 
+# One statement, so that a death in between cannot leave a halt whose sale is forgotten. `over`: the stored values that
+# it may replace, NULL for any.
 SAVE_HALT: Final[LiteralString] = """
 INSERT INTO risk_state (account, kind, name, value, reason, updated_ns)
 VALUES
     (%(account)s, 'flatten', %(scope)s, %(flatten)s, %(reason)s, %(at_ns)s),
     (%(account)s, 'halt', %(scope)s, %(state)s, %(reason)s, %(at_ns)s)
 ON CONFLICT (account, kind, name) DO UPDATE SET
-    value = excluded.value, reason = excluded.reason, updated_ns = excluded.updated_ns"""
+    value = excluded.value, reason = excluded.reason, updated_ns = excluded.updated_ns
+WHERE %(over)s::text[] IS NULL OR risk_state.value = ANY(%(over)s)
+RETURNING kind"""
+
+# A flatten is under way while its scope is REDUCING: a halt that came between ends it.
+READ_FLATTENING: Final[LiteralString] = """
+SELECT sale.name
+FROM risk_state AS sale
+JOIN risk_state AS halt ON halt.account = sale.account AND halt.kind = 'halt' AND halt.name = sale.name
+WHERE sale.account = %(account)s AND sale.kind = 'flatten' AND sale.value = %(under_way)s AND halt.value = 'REDUCING'
+ORDER BY sale.name"""
 
 RAISE_ALERT: Final[LiteralString] = """
 INSERT INTO alerts (account, session_id, level, name, text, symbol, at_ns)

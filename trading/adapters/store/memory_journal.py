@@ -1,8 +1,7 @@
 """The journal in memory: what unit tests give to the executor. May import trading.engine and trading.model.
 
 It keeps every promise of the port (leases, fencing, atomic batches, idempotent repeats) but the one that needs a disk;
-`tests/contract/test_journal_contract.py` holds it and the Postgres journal to the same suite. Faults are switched on by
-attributes, so that a test can take the database away as it would go away.
+`tests/contract/test_journal_contract.py` holds both to one suite. Faults are attributes: a test takes the database away.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from trading.adapters.store.journal_rows import fill_identity, uncommitted
+from trading.adapters.store.journal_rows import fenced, fill_identity, uncommitted
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.accounting import verify
 from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
@@ -31,8 +30,7 @@ class MemoryJournal:
 
     Attributes:
         is_down: every call raises StoreError and changes nothing, as with an unreachable server.
-        loses_answers: the next so many writes are committed, and then raise StoreError, as when the connection breaks
-            between COMMIT and its answer.
+        loses_answers: the next so many writes are committed, and then raise StoreError: the answer was lost.
         alerts: what was raised, as (level, name, text, symbol, at_ns).
     """
 
@@ -101,7 +99,7 @@ class MemoryJournal:
         """Extend it, also when it lapsed and nobody took it meanwhile. Raises: FencedOut."""
         self._check_up()
         if self._leases.get(lease.name, (0, "", 0))[:2] != (lease.epoch, lease.owner):
-            raise _fenced(lease)
+            raise fenced(lease)
         self._leases[lease.name] = (lease.epoch, lease.owner, self._now_ns() + int(ttl_s * NS_PER_S))
         self._answer()
 
@@ -287,13 +285,23 @@ class MemoryJournal:
     # --- without a lease -------------------------------------------------------------------------------------------
 
     async def save_halt(
-        self, scope: str, state: HaltState, reason: str, now_ns: int, is_flattening: bool = False
-    ) -> None:
-        """Persist a halt state."""
+        self,
+        scope: str,
+        state: HaltState,
+        reason: str,
+        now_ns: int,
+        is_flattening: bool = False,
+        over: HaltState = HaltState.HALTED,
+    ) -> bool:
+        """Persist a halt state, unless a stricter one than `over` is stored; tell whether it was."""
         self._check_up()
+        stored, order = self._halts.get(scope, (HaltState.ACTIVE, ""))[0], list(HaltState)
+        if order.index(stored) > order.index(over):
+            return False
         self._halts[scope] = (state, reason)
         (self._flattening.add if is_flattening else self._flattening.discard)(scope)
         self._answer()
+        return True
 
     async def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
         """Read all halt states as (scope, state, reason)."""
@@ -327,7 +335,7 @@ class MemoryJournal:
         epoch, owner, expires_ns = self._leases.get(lease.name, (0, "", 0))
         is_current = expires_ns is None or expires_ns > self._now_ns()
         if (epoch, owner) != (lease.epoch, lease.owner) or not is_current:
-            raise _fenced(lease)
+            raise fenced(lease)
 
     def _is_halted(self, order: OrderRecord) -> bool:
         stored = {
@@ -390,7 +398,3 @@ def _continued(old: OrderRecord, new: OrderRecord) -> OrderRecord:
         acked_ns=new.acked_ns,
         updated_ns=new.updated_ns,
     )
-
-
-def _fenced(lease: Lease) -> FencedOut:
-    return FencedOut(f"the lease {lease.name} is not ours any more (our epoch was {lease.epoch}): nothing was written")

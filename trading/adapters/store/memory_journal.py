@@ -1,7 +1,7 @@
 """The journal in memory: what unit tests give to the executor. May import trading.engine and trading.model.
 
 It keeps every promise of the port (leases, fencing, atomic batches, idempotent repeats) but the one that needs a disk;
-`tests/contract/test_journal_contract.py` holds both to one suite. Faults are attributes: a test takes the database away.
+`tests/contract/test_journal_contract.py` holds both to one suite. Faults are attributes that a test sets.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which deaths a seed dies, and under which faults. Pure: the same seed gives the same case.
 
-May import the crash points and the standard library.
+May import the crash points, the orphan policies and the standard library.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 
 from trading.engine.ports import Crashpoint
+from trading.engine.reconcile import OrphanPolicy
 
 # The contract's own faults of the order path (contract.md, simulator control), all on at once in each seed:
 # kind, probability, delay in ms.
@@ -50,6 +51,16 @@ _PASSES = {
 }
 
 
+# By the last digit of the seed; in the others nobody places an order under our prefix but we.
+_ORPHANS = {
+    1: OrphanPolicy.ADOPT,
+    3: OrphanPolicy.LEAVE,
+    6: OrphanPolicy.ADOPT,
+    8: OrphanPolicy.CANCEL,
+    9: OrphanPolicy.ADOPT,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """SIGKILL at a point, once it has been passed `after` times."""
@@ -60,10 +71,15 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One seed: the deaths of its lives, in order; then one more life settles."""
+    """One seed: the deaths of its lives, in order; then one more life settles.
+
+    policy, has_orphans: another client of the account places orders under our prefix all the while, or none does.
+    """
 
     seed: int
     deaths: tuple[Death, ...]
+    policy: OrphanPolicy = OrphanPolicy.CANCEL
+    has_orphans: bool = False
 
 
 def case_of(seed: int) -> Case:
@@ -79,7 +95,8 @@ def case_of(seed: int) -> Case:
     if seed >= len(points):
         for _ in range(dice.randint(1, 2)):
             deaths.insert(0, _death(dice.choice([point for point in points if point not in _FIRST]), dice))
-    return Case(seed, tuple(deaths))
+    policy = _ORPHANS.get(seed % 10)
+    return Case(seed, tuple(deaths), policy or OrphanPolicy.CANCEL, policy is not None)
 
 
 def _death(point: Crashpoint, dice: random.Random) -> Death:

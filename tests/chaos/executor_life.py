@@ -22,6 +22,7 @@ import httpx
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
 from actors.process_identity import own_identity
+from tests.mexc_account import journaled
 from trading.adapters.clock import SystemClock
 from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
@@ -31,7 +32,7 @@ from trading.adapters.mexc.user_stream import UserStreamSettings
 from trading.adapters.store.journal import PostgresJournal
 from trading.engine.budget import BudgetSettings
 from trading.engine.ports import Crashpoint, Submission
-from trading.engine.reconcile import Patience
+from trading.engine.reconcile import OrphanPolicy, Patience
 from trading.model.errors import StoreError, TradingError
 from trading.model.instrument import Instrument
 from trading.model.market import Side
@@ -45,6 +46,8 @@ CRASHED = 70
 HAND_PATIENCE_S = 30.0
 SETTLE_PATIENCE_S = 40.0
 QUERY_LAG_MS = 500
+# A life that waits goes on rolling the dice; adopted buys count for exposure, and would leave no room for its own.
+ORPHANS_MAX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class LifePlan:
     Attributes:
         die_after: how often the point is passed before the death. signal_name: SIGKILL, or SIGSTOP for a pause.
         faults: ids of the simulator's faults that the last life lifts once it has traded under them.
-        number: the first order number of this life's hand; owner: unique to the life.
+        owner: unique to the life. orphan_policy, has_orphans: see `chaos_cases.Case`.
     """
 
     database_url: str
@@ -70,6 +73,8 @@ class LifePlan:
     die_after: int = 0
     signal_name: str = "SIGKILL"
     faults: tuple[str, ...] = ()
+    orphan_policy: str = OrphanPolicy.CANCEL.value
+    has_orphans: bool = False
 
 
 class LifeLog:
@@ -124,6 +129,7 @@ def settings_of(plan: LifePlan) -> ExecutorSettings:
         budget=BudgetSettings(0, 0, 0, 0),
         limits=(("max_open_orders", "1000"), ("max_entries_per_minute", "100000")),
         patience=Patience(clock_bound_ms=200, query_lag_ms=QUERY_LAG_MS),
+        orphan_policy=OrphanPolicy(plan.orphan_policy),
         allocation_quote=Decimal(20_000),
         recv_window_ms=1_000,
         lease_ttl_s=1.0,
@@ -147,6 +153,7 @@ class Hand:
         self._epoch = 0
         self._number = 0
         self._names: list[str] = []
+        self.orphans: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._public = httpx.AsyncClient(trust_env=False, timeout=5)
 
@@ -181,6 +188,8 @@ class Hand:
     async def _one(self) -> None:
         bid, ask = await self._best()
         await self._executor.mark(self._plan.symbol, bid, 0)
+        if self._plan.has_orphans and len(self.orphans) < ORPHANS_MAX and self._dice.random() < 0.4:
+            self._place_orphan(bid, ask)
         roll = self._dice.random()
         sellable = self._executor.core.account.sellable_lots(self._plan.symbol)
         if roll < 0.25 and sellable * bid * self._instrument.tick_size * self._instrument.lot_size > 10:
@@ -223,6 +232,24 @@ class Hand:
         )
         self._names.append(made.client_order_id)
         return made
+
+    def _place_orphan(self, bid: int, ask: int) -> None:
+        """Place an order past the executor, as another client of the account with our prefix would.
+
+        What may trade is placed in the last life, and where it is adopted: executions that nobody lived to see are in
+        no row by any policy.
+        """
+        name = f"mx-lost-{self._plan.owner}-{len(self.orphans)}"
+        prices = [bid * 95 // 100]
+        if not self._plan.die_at and self._plan.orphan_policy == OrphanPolicy.ADOPT:
+            prices += [bid, ask * 101 // 100]
+        price = prices[len(self.orphans) % len(prices)]
+        self.orphans.append(name)
+        self._log.write(orphan=name)
+        lots = self._instrument.qty_lots_ceil(Decimal(20) / self._instrument.price(price))
+        gateway = self._executor.core.gateway
+        order = journaled(self._plan.symbol, Side.BUY, OrderType.LIMIT, price, lots, gateway.now_ms(), name)
+        self._spawn(gateway.place(order))
 
     def _submit(self, intent: OrderIntent) -> None:
         self._spawn(self._send((intent,), ()))
@@ -308,11 +335,14 @@ async def live(plan: LifePlan) -> int:
         await hand.attach()
         if plan.die_at:
             await hand.trade(HAND_PATIENCE_S)
+            log.write(failed=f"{plan.die_at} was not passed: {dict(executor.core.state.counters)}")
             return NOT_REACHED
-        await hand.trade(3.0, orders=5)
+        await hand.trade(3.0, orders=8 if plan.has_orphans else 5)
         await hand.rest()
         await hand.close()
         await _lift_faults(plan)
+        if plan.orphan_policy == OrphanPolicy.ADOPT:
+            await until_adopted(executor, hand.orphans, plan.symbol)
         await settle(executor, log)
     return 0
 
@@ -321,6 +351,14 @@ async def _lift_faults(plan: LifePlan) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=5) as control:
         for fault in plan.faults:
             (await control.delete(f"{plan.rest}/sim/faults/{fault}")).raise_for_status()
+
+
+async def until_adopted(executor: ExecutorActor, orphans: list[str], symbol: str) -> None:
+    """Wait until each of these that the venue ever held is ours."""
+    core = executor.core
+    held = {order.client_order_id for order in await core.gateway.recent_orders(symbol, 0)}
+    for name in sorted(held & set(orphans)):
+        await until(lambda name=name: core.state.orders.get(name) is not None, f"{name} is adopted")  # type: ignore[misc]
 
 
 async def settle(executor: ExecutorActor, log: LifeLog) -> None:

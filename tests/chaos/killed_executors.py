@@ -168,16 +168,22 @@ class KilledExecutors:
                 )
                 for kind, chance, delay_ms in FAULTS
             )
+            orphans = {"orphan_policy": case.policy.value, "has_orphans": case.has_orphans}
             endings = [
                 zygote.run(
                     self.plan(
-                        key, f"life-{number}", case.seed * 10 + number, die_at=death.point.value, die_after=death.after
+                        key,
+                        f"life-{number}",
+                        case.seed * 10 + number,
+                        die_at=death.point.value,
+                        die_after=death.after,
+                        **orphans,
                     )
                 )
                 for number, death in enumerate(case.deaths)
             ]
-            endings.append(zygote.run(self.plan(key, "last", case.seed * 10 + 9, faults=faults)))
-            verdict = compare(url, self.account(key), deposits, SYMBOL, self.log(key))
+            endings.append(zygote.run(self.plan(key, "last", case.seed * 10 + 9, faults=faults, **orphans)))
+            verdict = compare(url, self.account(key), deposits, SYMBOL, self.log(key), case.policy)
             foreign = [o["status"] for o in self.account(key)["orders"] if o["clientOrderId"] == FOREIGN]
             if foreign != ["NEW"]:
                 verdict.other.append(f"somebody else's order was touched: {foreign}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from tests.chaos.chaos_cases import FAULT_KINDS
 from tests.chaos.killed_executors import Outcome
 from trading.engine.ports import Crashpoint
+from trading.engine.reconcile import OrphanPolicy
 
 LEAVES: Mapping[Crashpoint, str] = {
     Crashpoint.START_AFTER_LEASE: "a lease without a writer; the successor on the same host takes it at once",
@@ -63,6 +64,19 @@ _FAULTS_HEAD = """
 |---|---|---|---|---|---|
 """
 
+ORPHAN_TEXTS: Mapping[OrphanPolicy, str] = {
+    OrphanPolicy.CANCEL: "cancelled; no row",
+    OrphanPolicy.ADOPT: "a row each, told to its symbol once, every execution booked",
+    OrphanPolicy.LEAVE: "left alone until the halt, which ends all under our prefix; no row",
+}
+
+_ORPHANS_HEAD = """
+## Orphans: orders under our prefix that another client of the account places all the while
+
+| `MEXCBOT_ORPHAN_POLICY` | Seeds | What became of them | Lost | Sent or booked twice | Open after the halt |
+|---|---|---|---|---|---|
+"""
+
 _PAUSES_HEAD = """
 ## Two executors on one account
 
@@ -95,6 +109,11 @@ def render(outcomes: Sequence[Outcome], injected: Mapping[str, int], pauses: Seq
     for kind in FAULT_KINDS:
         is_injected = "yes" if injected.get(kind) else "no"
         text += f"| `{kind}` | {FAULT_TEXTS[kind]} | {is_injected} | {lost} | {twice} | {orphans} |\n"
+    text += _ORPHANS_HEAD
+    for policy, fate in ORPHAN_TEXTS.items():
+        hit = [outcome for outcome in outcomes if outcome.case.has_orphans and outcome.case.policy is policy]
+        bad = [sum(len(getattr(item.verdict, name)) for item in hit) for name in ("lost", "duplicated", "orphans")]
+        text += f"| `{policy}` | {len(hit)} | {fate} | {bad[0]} | {bad[1]} | {bad[2]} |\n"
     text += _PAUSES_HEAD
     for name, at_venue, row in pauses:
         text += f"| `{name}` | {at_venue} | {row} | 0 | 0 | 0 |\n"
@@ -112,15 +131,16 @@ def soak_table(outcomes: Sequence[Outcome], injected: Mapping[str, int], took_s:
         f"# Executors killed, a row a seed\n\n{len(outcomes)} seeds in {took_s:.0f} s: {deaths} deaths by SIGKILL, "
         f"{orders} orders, {fills} fills, {not_sent} NOT_SENT; seeds with a defect: {len(bad)}.\n\n"
         f"Faults injected: {', '.join(f'{kind} {injected.get(kind, 0)}' for kind in FAULT_KINDS)}.\n\n"
-        "| Seed | Deaths at | Lives ended with | Orders | Fills | Lost | Twice | Orphans | Other |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
+        "| Seed | Deaths at | Lives ended with | Orphans planted | Orders | Fills | Lost | Twice | Orphans | Other |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n"
     )
     for outcome in outcomes:
         verdict = outcome.verdict
         points = ", ".join(f"`{death.point}`" for death in outcome.case.deaths)
         counts = (len(found) for found in (verdict.lost, verdict.duplicated, verdict.orphans, verdict.other))
         text += f"| {outcome.case.seed} | {points} | {' '.join(map(str, outcome.endings))} "
-        text += f"| {verdict.orders} | {verdict.fills} | {' | '.join(map(str, counts))} |\n"
+        planted = f"{verdict.planted}, {outcome.case.policy}" if outcome.case.has_orphans else "none"
+        text += f"| {planted} | {verdict.orders} | {verdict.fills} | {' | '.join(map(str, counts))} |\n"
     for outcome in bad:
         text += f"\nSeed {outcome.case.seed}: {'; '.join(outcome.verdict.defects)}\n"
     return text

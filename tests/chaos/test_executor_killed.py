@@ -25,6 +25,7 @@ from tests.chaos.reliability_page import render, soak_table
 from tests.embedded_database import plain_url
 from tests.simulator_process import ROOT
 from trading.engine.ports import Crashpoint
+from trading.engine.reconcile import OrphanPolicy
 
 pytestmark = pytest.mark.timeout(900)
 PAGE = ROOT / "docs" / "reliability.md"
@@ -157,6 +158,12 @@ def test_seeds_die_at_every_crash_point_and_meet_every_fault(findings: Findings)
     # Both ends of promise 2 were met: orders that never left, and executions.
     assert sum(outcome.verdict.not_sent for outcome in findings.outcomes) > 0
     assert sum(outcome.verdict.fills for outcome in findings.outcomes) > len(SEEDS)
+
+
+def test_orphans_were_planted_under_every_policy(findings: Findings) -> None:
+    planted = {outcome.case.policy for outcome in findings.outcomes if outcome.verdict.planted}
+    assert planted == set(OrphanPolicy)
+    assert all(outcome.verdict.planted == 0 for outcome in findings.outcomes if not outcome.case.has_orphans)
 
 
 @pytest.mark.parametrize("index", range(len(PAUSES)), ids=[point.value for point in PAUSES])

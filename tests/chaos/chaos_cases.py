@@ -74,12 +74,14 @@ class Case:
     """One seed: the deaths of its lives, in order; then one more life settles.
 
     policy, has_orphans: another client of the account places orders under our prefix all the while, or none does.
+    has_budget: its lives live on the product's own rate budget; without it the faults are denser.
     """
 
     seed: int
     deaths: tuple[Death, ...]
     policy: OrphanPolicy = OrphanPolicy.CANCEL
     has_orphans: bool = False
+    has_budget: bool = False
 
 
 def case_of(seed: int) -> Case:
@@ -96,7 +98,8 @@ def case_of(seed: int) -> Case:
         for _ in range(dice.randint(1, 2)):
             deaths.insert(0, _death(dice.choice([point for point in points if point not in _FIRST]), dice))
     policy = _ORPHANS.get(seed % 10)
-    return Case(seed, tuple(deaths), policy or OrphanPolicy.CANCEL, policy is not None)
+    has_budget = seed % 3 == 0
+    return Case(seed, tuple(deaths), policy or OrphanPolicy.CANCEL, policy is not None, has_budget)
 
 
 def _death(point: Crashpoint, dice: random.Random) -> Death:

@@ -57,7 +57,7 @@ class LifePlan:
     Attributes:
         die_after: how often the point is passed before the death. signal_name: SIGKILL, or SIGSTOP for a pause.
         faults: ids of the simulator's faults that the last life lifts once it has traded under them.
-        owner: unique to the life. orphan_policy, has_orphans: see `chaos_cases.Case`.
+        owner: unique to the life. orphan_policy, has_orphans, has_budget: see `chaos_cases.Case`.
     """
 
     database_url: str
@@ -75,6 +75,7 @@ class LifePlan:
     faults: tuple[str, ...] = ()
     orphan_policy: str = OrphanPolicy.CANCEL.value
     has_orphans: bool = False
+    has_budget: bool = False
 
 
 class LifeLog:
@@ -121,12 +122,12 @@ class ListeningSymbol:
 
 
 def settings_of(plan: LifePlan) -> ExecutorSettings:
-    """The executor's settings: short windows, so that a life costs seconds; no rate limit, so that faults are dense."""
+    """The executor's settings: short windows, so that a life costs seconds; without a budget the faults are denser."""
     return ExecutorSettings(
         ACCOUNT,
         f"{plan.owner}:{own_identity()}",
         is_paper=False,
-        budget=BudgetSettings(0, 0, 0, 0),
+        budget=BudgetSettings() if plan.has_budget else BudgetSettings(0, 0, 0, 0),
         limits=(("max_open_orders", "1000"), ("max_entries_per_minute", "100000")),
         patience=Patience(clock_bound_ms=200, query_lag_ms=QUERY_LAG_MS),
         orphan_policy=OrphanPolicy(plan.orphan_policy),

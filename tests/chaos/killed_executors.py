@@ -164,11 +164,15 @@ class KilledExecutors:
             self.place_by_hand(key, FOREIGN)
             faults = tuple(
                 self.simulator.fault(
-                    kind, account=key, probability=chance, seed=case.seed, params={"delay_ms": delay_ms}
+                    fault, account=key, probability=chance, seed=case.seed, params={"delay_ms": delay_ms}
                 )
-                for kind, chance, delay_ms in FAULTS
+                for fault, chance, delay_ms in FAULTS
             )
-            orphans = {"orphan_policy": case.policy.value, "has_orphans": case.has_orphans}
+            kind = {
+                "orphan_policy": case.policy.value,
+                "has_orphans": case.has_orphans,
+                "has_budget": case.has_budget,
+            }
             endings = [
                 zygote.run(
                     self.plan(
@@ -177,12 +181,12 @@ class KilledExecutors:
                         case.seed * 10 + number,
                         die_at=death.point.value,
                         die_after=death.after,
-                        **orphans,
+                        **kind,
                     )
                 )
                 for number, death in enumerate(case.deaths)
             ]
-            endings.append(zygote.run(self.plan(key, "last", case.seed * 10 + 9, faults=faults, **orphans)))
+            endings.append(zygote.run(self.plan(key, "last", case.seed * 10 + 9, faults=faults, **kind)))
             verdict = compare(url, self.account(key), deposits, SYMBOL, self.log(key), case.policy)
             foreign = [o["status"] for o in self.account(key)["orders"] if o["clientOrderId"] == FOREIGN]
             if foreign != ["NEW"]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from tests.chaos.chaos_cases import FAULT_KINDS
+from tests.chaos.account_truth import Verdict
+from tests.chaos.chaos_cases import FAULT_KINDS, Case
 from tests.chaos.killed_executors import Outcome
 from trading.engine.ports import Crashpoint
 from trading.engine.reconcile import OrphanPolicy
@@ -49,12 +51,14 @@ die too; the last one trades on, halts the account and settles. Then the simulat
 compared: every order, fill and balance, every sequence number, everything a submitter was promised or a symbol was
 told. An order placed by hand on the same account must be untouched.
 
-`make test` runs {seeds} seeds, `make soak` 200 more.
+`make test` runs {seeds} seeds, {budgeted} of them on the `default` rate budget, the product's own; for the others it is
+`lifted`, so that faults come denser. `make soak` runs 200 more. After the colon: what another client of the account
+does under our prefix all the while, by `MEXCBOT_ORPHAN_POLICY`; `none` does nothing.
 
 ## Deaths
 
-| SIGKILL at | What it leaves | Deaths | Lost | Sent or booked twice | Orphans |
-|---|---|---|---|---|---|
+| SIGKILL at | What it leaves | Rate budget: orphans | Deaths | Lost | Sent or booked twice | Orphans |
+|---|---|---|---|---|---|---|
 """
 
 _FAULTS_HEAD = """
@@ -80,22 +84,30 @@ _ORPHANS_HEAD = """
 _PAUSES_HEAD = """
 ## Two executors on one account
 
-The first is stopped (SIGSTOP) at the point, a second one takes over and settles, the first goes on (SIGCONT).
+On the default rate budget. The first is stopped (SIGSTOP) at the point, a second one takes over and settles, the first
+goes on (SIGCONT).
 
 | Stopped at | The order at the venue | Its row | Lost | Sent or booked twice | Orphans |
 |---|---|---|---|---|---|
 """
 
 
-def render(outcomes: Sequence[Outcome], injected: Mapping[str, int], pauses: Sequence[tuple[str, str, str]]) -> str:
+@dataclass(frozen=True, slots=True)
+class PauseRow:
+    """What became of the order of a stopped executor, in words, and what the comparison found."""
+
+    point: str
+    at_venue: str
+    row: str
+    verdict: Verdict
+
+
+def render(outcomes: Sequence[Outcome], injected: Mapping[str, int], pauses: Sequence[PauseRow]) -> str:
     """Render the page. Raises: KeyError for a point or a fault that nobody described.
 
-    Args: injected: how often the simulator injected each kind. pauses: (point, at the venue, in the journal).
+    Args: injected: how often the simulator injected each kind.
     """
-    lost, twice, orphans = (
-        sum(len(getattr(outcome.verdict, name)) for outcome in outcomes) for name in ("lost", "duplicated", "orphans")
-    )
-    text = _HEAD.format(seeds=len(outcomes))
+    text = _HEAD.format(seeds=len(outcomes), budgeted=sum(outcome.case.has_budget for outcome in outcomes))
     for point in Crashpoint:
         hit = [outcome for outcome in outcomes if point in {death.point for death in outcome.case.deaths}]
         deaths = sum(
@@ -103,21 +115,38 @@ def render(outcomes: Sequence[Outcome], injected: Mapping[str, int], pauses: Seq
             for outcome in hit
             for death, ending in zip(outcome.case.deaths, outcome.endings, strict=False)
         )
-        bad = [sum(len(getattr(item.verdict, name)) for item in hit) for name in ("lost", "duplicated", "orphans")]
-        text += f"| `{point}` | {LEAVES[point]} | {deaths} | {bad[0]} | {bad[1]} | {bad[2]} |\n"
+        text += (
+            f"| `{point}` | {LEAVES[point]} | {_kinds(hit)} | {deaths} | {_counts(item.verdict for item in hit)} |\n"
+        )
     text += _FAULTS_HEAD
     for kind in FAULT_KINDS:
         is_injected = "yes" if injected.get(kind) else "no"
-        text += f"| `{kind}` | {FAULT_TEXTS[kind]} | {is_injected} | {lost} | {twice} | {orphans} |\n"
+        text += f"| `{kind}` | {FAULT_TEXTS[kind]} | {is_injected} | {_counts(item.verdict for item in outcomes)} |\n"
     text += _ORPHANS_HEAD
     for policy, fate in ORPHAN_TEXTS.items():
         hit = [outcome for outcome in outcomes if outcome.case.has_orphans and outcome.case.policy is policy]
-        bad = [sum(len(getattr(item.verdict, name)) for item in hit) for name in ("lost", "duplicated", "orphans")]
-        text += f"| `{policy}` | {len(hit)} | {fate} | {bad[0]} | {bad[1]} | {bad[2]} |\n"
+        text += f"| `{policy}` | {len(hit)} | {fate} | {_counts(item.verdict for item in hit)} |\n"
     text += _PAUSES_HEAD
-    for name, at_venue, row in pauses:
-        text += f"| `{name}` | {at_venue} | {row} | 0 | 0 | 0 |\n"
+    for pause in pauses:
+        text += f"| `{pause.point}` | {pause.at_venue} | {pause.row} | {_counts((pause.verdict,))} |\n"
     return text
+
+
+def _counts(verdicts: Iterable[Verdict]) -> str:
+    found = tuple(verdicts)
+    return " | ".join(
+        str(sum(len(getattr(item, name)) for item in found)) for name in ("lost", "duplicated", "orphans")
+    )
+
+
+def kind_of(case: Case) -> str:
+    """Say on which budget a case lives, and what another client of the account does to it."""
+    budget = "default" if case.has_budget else "lifted"
+    return f"{budget}: {case.policy if case.has_orphans else 'none'}"
+
+
+def _kinds(outcomes: Iterable[Outcome]) -> str:
+    return ", ".join(sorted({kind_of(outcome.case) for outcome in outcomes}))
 
 
 def soak_table(outcomes: Sequence[Outcome], injected: Mapping[str, int], took_s: float) -> str:

@@ -21,7 +21,7 @@ from tests.chaos.account_truth import Verdict, compare, report_of
 from tests.chaos.chaos_cases import FAULT_KINDS, case_of
 from tests.chaos.executor_life import CRASHED
 from tests.chaos.killed_executors import SYMBOL, KilledExecutors, Outcome, Zygote, account_key, killed_executors
-from tests.chaos.reliability_page import render, soak_table
+from tests.chaos.reliability_page import PauseRow, render, soak_table
 from tests.embedded_database import plain_url
 from tests.simulator_process import ROOT
 from trading.engine.ports import Crashpoint
@@ -80,11 +80,13 @@ def pause_at(world: KilledExecutors, point: Crashpoint, seed: int) -> Pause:
     try:
         with world.database(key) as url:
             deposits = world.totals(key)
-            plan = world.plan(key, "stopped", seed, die_at=point.value, die_after=4, signal_name="SIGSTOP")
+            plan = world.plan(
+                key, "stopped", seed, die_at=point.value, die_after=4, signal_name="SIGSTOP", has_budget=True
+            )
             pid = first.begin(plan)
             wait_for(lambda: process_state(pid) == "T", f"{pid} stops at {point}")
             name = in_flight(url)
-            ending = second.run(world.plan(key, "last", seed + 1))
+            ending = second.run(world.plan(key, "last", seed + 1, has_budget=True))
             assert ending == 0, f"the successor ended with {ending}"
             os.kill(pid, signal.SIGCONT)
             ended = first.end()
@@ -160,9 +162,9 @@ def test_seeds_die_at_every_crash_point_and_meet_every_fault(findings: Findings)
     assert sum(outcome.verdict.fills for outcome in findings.outcomes) > len(SEEDS)
 
 
-def test_orphans_were_planted_under_every_policy(findings: Findings) -> None:
-    planted = {outcome.case.policy for outcome in findings.outcomes if outcome.verdict.planted}
-    assert planted == set(OrphanPolicy)
+def test_orphans_are_planted_under_every_policy_on_the_default_budget_and_without_one(findings: Findings) -> None:
+    met = {(outcome.case.has_budget, outcome.case.policy) for outcome in findings.outcomes if outcome.verdict.planted}
+    assert met == {(has_budget, policy) for has_budget in (True, False) for policy in OrphanPolicy}
     assert all(outcome.verdict.planted == 0 for outcome in findings.outcomes if not outcome.case.has_orphans)
 
 
@@ -188,13 +190,13 @@ def test_reliability_page_equals_the_findings(findings: Findings) -> None:
     assert PAGE.read_text(encoding="utf-8") == page, "stale: run this module once with MEXCBOT_WRITE_DOCS=1"
 
 
-def pause_row(pause: Pause) -> tuple[str, str, str]:
+def pause_row(pause: Pause) -> PauseRow:
     """One row of the page. With an answer in hand the newest order may have been on its way or not: both are right."""
-    if len(pause.at_venue) > 1:
-        return (pause.point.value, f"reached it {len(pause.at_venue)} times", f"`{pause.row}`")
-    if pause.point is Crashpoint.SEND_AFTER:
-        return (pause.point.value, "reached it at most once", "what the venue says")
-    return (pause.point.value, "reached it" if pause.at_venue else "never reached it", f"`{pause.row}`")
+    times, row = len(pause.at_venue), f"`{pause.row}`"
+    at_venue = f"reached it {times} times" if times > 1 else "reached it" if times else "never reached it"
+    if times <= 1 and pause.point is Crashpoint.SEND_AFTER:
+        at_venue, row = "reached it at most once", "what the venue says"
+    return PauseRow(pause.point.value, at_venue, row, pause.verdict)
 
 
 @pytest.mark.soak

@@ -16,9 +16,10 @@ from trading.engine.account_commitments import Commitments
 from trading.engine.account_limits import AccountLimits
 from trading.engine.account_rules import Denial, refuse_by_limits, refuse_entry, refuse_exit, refuse_shape
 from trading.engine.account_verdicts import verdicts
-from trading.engine.accounting import book_fill
+from trading.engine.accounting import book_fill, is_trip_over
 from trading.engine.ports import EquityPoint, LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
+from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
 from trading.model.position import LossStreak, Position, TripRecord
 from trading.model.session import HaltState
@@ -69,6 +70,7 @@ class Account:
         self.restore_pnl(day_open, peak_net_pnl)
         self._losses_in_row = 0
         self._trips: dict[str, TripRecord] = {}
+        self._sales: dict[str, int] = {}  # running trips of which something was sold: price of the last sale, ticks
         self._cooldown_until_ns = 0
 
     # --- the decision ---------------------------------------------------------------------------------------------
@@ -135,6 +137,7 @@ class Account:
         self._departed += before - self._net()
         if position.qty < self.instruments[position.symbol].lot_size:
             # The round trip ends with its coins, and nobody can say what it would have gained.
+            self._sales.pop(position.symbol, None)
             record = self.trip_record(position.symbol)
             self._trips[position.symbol] = replace(record, start_net=position.net_pnl)
 
@@ -172,6 +175,7 @@ class Account:
     def on_order(self, order: OrderRecord) -> None:
         """Take an order's current state: reserves, updates or releases what it commits. Idempotent."""
         self.commitments.put(order)
+        self._judge_trip(order.symbol)
 
     def on_entry_approved(self, now_ns: int) -> None:
         """Count an approved entry against the order rate."""
@@ -179,12 +183,13 @@ class Account:
 
     def on_fill(self, fill: Fill) -> tuple[Position, tuple[LedgerLine, ...]]:
         """Book an execution (never booked before); return the position after it and its ledger lines."""
-        before = self.position(fill.symbol)
-        position, lines = book_fill(before, fill, self.instruments[fill.symbol])
+        position, lines = book_fill(self.position(fill.symbol), fill, self.instruments[fill.symbol])
         self.set_position(position)
         for line in lines:
             self._move(line.asset, line.amount, fill.exch_ts_ns)
-        self._count_trip(fill, before, position)
+        if fill.side is Side.SELL:
+            self._sales[fill.symbol] = fill.price_ticks
+        self._judge_trip(fill.symbol)
         return position, lines
 
     def on_equity(self, now_ns: int) -> EquityPoint:
@@ -364,13 +369,15 @@ class Account:
             asset, known.free + amount, known.locked, known.exch_ts_ns, known.recv_ts_ns
         )
 
-    def _count_trip(self, fill: Fill, before: Position, after: Position) -> None:
-        """Note where a round trip begins, with the first whole lot; judge it once, when no whole lot is left of it."""
-        lot = self.instruments[fill.symbol].lot_size
-        if before.qty < lot <= after.qty:
-            self._trips[fill.symbol] = replace(self.trip_record(fill.symbol), start_net=before.net_pnl)
-        elif after.qty < lot <= before.qty:
-            self._end_trip(after, fill.recv_ts_ns)
+    def _judge_trip(self, symbol: str) -> None:
+        """Judge the running round trip once it is over; it began where the last one ended."""
+        sale_ticks = self._sales.get(symbol)
+        if sale_ticks is None:
+            return
+        position, has_open_sale = self.position(symbol), self.commitments.open_sell_lots(symbol) > 0
+        if is_trip_over(position, self.instruments[symbol], sale_ticks, has_open_sale):
+            del self._sales[symbol]
+            self._end_trip(position, position.updated_ns)
 
     def _end_trip(self, position: Position, now_ns: int) -> None:
         record = self.trip_record(position.symbol)

@@ -94,6 +94,16 @@ def ledger_lines(fill: Fill, instrument: Instrument) -> tuple[LedgerLine, ...]:
     return (*lines, LedgerLine("fee", fill.symbol, fill.fee_asset, -fill.fee, at_ns, reference))
 
 
+def is_trip_over(position: Position, instrument: Instrument, sale_ticks: int, has_open_sale: bool) -> bool:
+    """Tell whether a round trip of which something was sold has ended.
+
+    It has when no whole lot is left, or when what is left is below the smallest order at the price of the last sale
+    (`sale_ticks`) and no sale of it is open any more: such dust stays at its cost, and goes with the next trip.
+    """
+    lots = instrument.qty_lots_floor(position.qty)
+    return lots <= 0 or (not has_open_sale and lots < instrument.min_lots(sale_ticks))
+
+
 def _average_cost(position: Position, change: Decimal, value: Decimal) -> tuple[Decimal, Decimal]:
     """Return (cost after, realised P&L) when `change` base units move for `value` quote units (same sign)."""
     held = position.qty

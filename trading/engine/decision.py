@@ -95,9 +95,8 @@ class Decider:
         self.is_draining = True
         self._is_flatten = self._is_flatten or is_flatten
 
-    def set_position(self, position: Position, now_ns: int) -> None:
+    def set_position(self, position: Position) -> None:
         """Take the position after a fill."""
-        self._conditions.on_position(self.position, position, self._instrument, self.parameters.risk, now_ns)
         self.position = position
         self.held_lots = self._instrument.qty_lots_floor(position.qty)
 
@@ -116,8 +115,15 @@ class Decider:
     def on_fill(self, fill: Fill, order: OwnOrder | None, now_ns: int) -> None:
         """Learn from one of our fills: markouts, and how exits end."""
         self.measures.on_own_fill(fill.side, fill.is_maker, now_ns)
+        if fill.side is Side.SELL:
+            self._conditions.on_sale(fill.price_ticks)
         if order is not None and order.purpose is Purpose.EXIT:
             self.measures.exit_mix.on_exit(fill.is_maker, fill.qty_lots / order.qty_lots)
+
+    def judge_trip(self, now_ns: int) -> None:
+        """Judge the round trip if an event of our orders has ended it; call after each."""
+        has_open_sale = any(order.side is Side.SELL for order in self.orders.active)
+        self._conditions.on_position(self.position, has_open_sale, self._instrument, self.parameters.risk, now_ns)
 
     def is_flatten_unfinished(self, bid: Level | None) -> bool:
         """Return whether a flatten was asked for and something sellable is left."""

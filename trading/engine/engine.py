@@ -250,7 +250,8 @@ class SymbolEngine:
         if isinstance(event, OrderFilled):
             decider.on_fill(event.fill, change.after if change is not None else None, now_ns)
             position, _ = book_fill(decider.position, event.fill, self._instrument)
-            decider.set_position(position, now_ns)
+            decider.set_position(position)
+        decider.judge_trip(now_ns)
         if change is not None:
             decider.quoting.on_change(change.before, change.after, now_ns)
         if change is None or change.oddity:

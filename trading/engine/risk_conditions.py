@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from trading.engine.accounting import is_trip_over
 from trading.engine.edge import BPS_PER_ONE
 from trading.engine.risk import SymbolRiskLimits
 from trading.engine.strategy.measures import MarketMeasures
@@ -22,13 +23,14 @@ from trading.model.units import NS_PER_S
 class EntryConditions:
     """Judges the market and the symbol's own record. Owned by `Decider`.
 
-    A round trip begins when something sellable is held and ends when no whole lot is left; it is judged once, net of
-    fees. Memory: the running round trip, the losses in a row, and until when they forbid entries.
+    A round trip ends as `accounting.is_trip_over` says; it is judged once, net of fees, and what follows belongs to the
+    next one. Memory: the running round trip, the losses in a row, and until when they forbid entries.
     """
 
     def __init__(self, trips: TripRecord, limits: SymbolRiskLimits) -> None:
         """Go on from what came before: the pause of the last round trip is measured from its end, by these limits."""
         self._start_net = trips.start_net
+        self._sale_ticks = 0  # price of the running trip's last sale; 0 while nothing of it was sold
         self._losses = 0
         self._pause_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
@@ -38,15 +40,18 @@ class EntryConditions:
             self._losses = before % limits.risk_loss_streak if limits.risk_loss_streak else before
             self._end_trip(Decimal(-1 if trips.losses_in_row else 0), limits, trips.ended_ns)
 
+    def on_sale(self, price_ticks: int) -> None:
+        """Take a sale of ours, before the position after it."""
+        self._sale_ticks = price_ticks
+
     def on_position(
-        self, before: Position, after: Position, instrument: Instrument, limits: SymbolRiskLimits, now_ns: int
+        self, position: Position, has_open_sale: bool, instrument: Instrument, limits: SymbolRiskLimits, now_ns: int
     ) -> None:
-        """Take a change of the position by a fill."""
-        lot = instrument.lot_size
-        if before.qty < lot <= after.qty:
-            self._start_net = before.net_pnl
-        elif after.qty < lot <= before.qty:
-            self._end_trip(after.net_pnl - self._start_net, limits, now_ns)
+        """Take the position after a fill, or after the end of one of our orders."""
+        if self._sale_ticks and is_trip_over(position, instrument, self._sale_ticks, has_open_sale):
+            self._sale_ticks = 0
+            gained, self._start_net = position.net_pnl - self._start_net, position.net_pnl
+            self._end_trip(gained, limits, now_ns)
 
     def refusals(
         self, limits: SymbolRiskLimits, measures: MarketMeasures, bid: Level, ask: Level, now_ns: int

@@ -87,15 +87,14 @@ def test_volatility_above_its_bound_refuses() -> None:
 
 def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100, risk_cooldown_s=1), instrument()
-    flat, held = Position(SYMBOL), Position(SYMBOL, qty=Decimal("0.25"))
+    flat = Position(SYMBOL)
 
     def trips(*gains: int) -> tuple[Refusal, ...]:
         conditions, net = EntryConditions(TripRecord(), limits), Decimal(0)
         for number, gain in enumerate(gains, start=1):
-            before = replace(held, realized_pnl=net)
-            conditions.on_position(replace(flat, realized_pnl=net), before, made, limits, number * 10 * S)
             net += gain
-            conditions.on_position(before, replace(flat, realized_pnl=net), made, limits, number * 10 * S)
+            conditions.on_sale(9_990)
+            conditions.on_position(replace(flat, realized_pnl=net), False, made, limits, number * 10 * S)
         return conditions.refusals(limits, measures(), BID, ASK, (len(gains) * 10 + 5) * S)
 
     assert trips(-1, -1) == (Refusal.LOSS_STREAK,)
@@ -103,16 +102,23 @@ def test_losses_in_a_row_pause_entries_and_a_gain_between_them_does_not() -> Non
     assert trips(-1) == ()
 
 
-def test_round_trip_counts_net_of_fees_and_dust_is_no_position() -> None:
+@pytest.mark.parametrize("lots", [0, 3], ids=["less than a lot", "lots that cannot be sold"])
+def test_round_trip_counts_net_of_fees_and_dust_is_no_position(lots: int) -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=1, risk_streak_pause_s=100), instrument()
     conditions = EntryConditions(TripRecord(), SymbolRiskLimits())
-    held = Position(SYMBOL, qty=Decimal("0.25"))
-    dust = Position(SYMBOL, qty=Decimal("0.0009"), realized_pnl=Decimal("0.01"), fees=Decimal("0.02"))
-    conditions.on_position(Position(SYMBOL), held, made, limits, S)
-    conditions.on_position(held, dust, made, limits, 2 * S)  # gained 0.01, paid 0.02
+    left = made.qty(lots) + Decimal("0.0009")
+    conditions.on_position(Position(SYMBOL, qty=left), False, made, limits, S)  # bought in part: no trip has ended
+    assert conditions.refusals(limits, measures(), BID, ASK, S) == ()
+    dust = Position(SYMBOL, qty=left, realized_pnl=Decimal("0.01"), fees=Decimal("0.02"))
+    conditions.on_sale(9_990)
+    conditions.on_position(dust, bool(lots), made, limits, 2 * S)  # gained 0.01, paid 0.02
+    if lots:
+        assert conditions.refusals(limits, measures(), BID, ASK, 2 * S) == (), "the rest of it is still offered"
+        conditions.on_position(dust, False, made, limits, 2 * S)
     assert conditions.refusals(limits, measures(), BID, ASK, 3 * S) == (Refusal.LOSS_STREAK,)
     conditions.forget_pause()
-    assert conditions.refusals(limits, measures(), BID, ASK, 3 * S) == ()
+    conditions.on_position(dust, False, made, limits, 4 * S)
+    assert conditions.refusals(limits, measures(), BID, ASK, 4 * S) == (), "a trip is judged once"
 
 
 @pytest.mark.parametrize(
@@ -136,9 +142,9 @@ def test_pause_after_losses_outlives_the_process(losses: int, until_s: int, reas
 def test_loss_before_a_restart_counts_into_the_streak_after_it() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100), instrument()
     # 0.5 lost by the running round trip, which began at 2; what it gains after the restart does not make up for it.
-    held = Position(SYMBOL, qty=Decimal("0.25"), realized_pnl=Decimal("1.5"))
     restarted = EntryConditions(TripRecord(1, 10 * S, Decimal(2)), limits)
-    restarted.on_position(held, Position(SYMBOL, realized_pnl=Decimal("1.6")), made, limits, 20 * S)
+    restarted.on_sale(9_990)
+    restarted.on_position(Position(SYMBOL, realized_pnl=Decimal("1.6")), False, made, limits, 20 * S)
     assert restarted.refusals(limits, measures(), BID, ASK, 30 * S) == (Refusal.LOSS_STREAK,)
 
 

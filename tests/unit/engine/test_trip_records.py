@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from tests.engine_desk import record
+from tests.market_scenes import intent
 from trading.engine.account import Account
 from trading.engine.account_limits import AccountLimits
 from trading.model.instrument import Instrument
 from trading.model.market import Side
-from trading.model.orders import Fill
+from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
 from trading.model.position import LOSSES_KEPT_MAX, LossStreak, Position, TripRecord
 from trading.model.units import NS_PER_S
 
@@ -23,8 +26,9 @@ BID = 10_000  # 100.00; ten lots are one coin, and a hundred ticks a quote unit 
 class Life:
     """An account that trades, has its record stored now and then, and is killed; its position is always stored."""
 
-    def __init__(self) -> None:
-        self.account = Account(AccountLimits(), {SYMBOL: BTC})
+    def __init__(self, instrument: Instrument = BTC) -> None:
+        self.instrument = instrument
+        self.account = Account(AccountLimits(), {SYMBOL: instrument})
         self.stored: tuple[tuple[tuple[str, TripRecord], ...], LossStreak] = ((), LossStreak())
         self.count = 0
 
@@ -48,7 +52,7 @@ class Life:
     def kill(self) -> None:
         """Begin anew from what is stored."""
         positions, trips, streak = self.account.positions(), *self.stored
-        self.account = Account(AccountLimits(), {SYMBOL: BTC})
+        self.account = Account(AccountLimits(), {SYMBOL: self.instrument})
         self.account.restore_streak(streak)
         for position in positions:
             self.account.set_position(position)
@@ -124,6 +128,32 @@ def test_trip_whose_coins_left_by_no_order_of_ours_is_not_judged(life: Life) -> 
     life.store()
     life.kill()
     assert life.losses == (0, 0)
+
+
+def test_losing_trips_that_leave_more_than_a_lot_of_dust_are_counted_in_a_row() -> None:
+    life = Life(replace(BTC, min_notional=D(50)))
+    life.trade(Side.BUY, 3)  # too little to be sold, and nothing sold of it: no trip
+    for number in range(1, 4):
+        life.trade(Side.BUY, 10)
+        life.trade(Side.SELL, 10, -1)  # three lots are left, worth 30
+        assert life.losses == (number, number)
+    life.trip(2)
+    assert life.losses == (0, 0)
+
+
+def test_trip_is_judged_when_its_last_offer_is_over() -> None:
+    life = Life(replace(BTC, min_notional=D(50)))
+    sale = replace(intent("x", Side.SELL, BID, 10, OrderType.LIMIT), symbol=SYMBOL, purpose=Purpose.EXIT)
+    offered = record(sale).changed(status=OrderStatus.OPEN)
+    life.trade(Side.BUY, 10)
+    life.account.on_order(offered)
+    life.trade(Side.SELL, 7, -1)
+    offered = offered.changed(filled_lots=7)
+    life.account.on_order(offered)
+    assert life.losses == (0, 0), "three lots are still offered, and could make up for it"
+    life.account.on_order(offered.changed(status=OrderStatus.PARTIALLY_CANCELLED))
+    assert life.losses == (1, 1)
+    assert life.account.trip_record(SYMBOL).ended_ns == 2 * NS_PER_S, "with its last sale"
 
 
 def test_forgiven_losses_leave_the_running_trip_alone(life: Life) -> None:

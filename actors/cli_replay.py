@@ -170,7 +170,7 @@ def summary_lines(body: Mapping[str, Any], seconds: float) -> list[str]:
     ]
     lines += [
         f"{name}: {model['fills']} fills, gross {model['gross']}, fees {model['fees']}, net {model['net']}, "
-        f"held at the end {model['held']}"
+        f"held at the end {model['held']}, whose sale would cost a taker {model['closing_fee']} more"
         for name, model in body["models"].items()
     ]
     lines.append(f"max drawdown {body['max_drawdown']}")

@@ -26,7 +26,7 @@ from actors.cli_output import OK, answer, answer_json, assignments, say, stdout_
 from trading.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from actors.sweep_job import SweepJob
+    from actors.sweep_job import JobUnread, SweepJob
     from trading.adapters.recording.pieces import Piece
     from trading.adapters.sweep_store import SweepStore
     from trading.engine.replay import ReplaySettings
@@ -100,7 +100,7 @@ def sweep(
     try:
         kept = len(store.results)
         try:
-            _run(plan, store, instrument, jobs or os.cpu_count() or 1, settings.ray_address)
+            unread = _run(plan, store, instrument, jobs or os.cpu_count() or 1, settings.ray_address)
         except KeyboardInterrupt:
             store.seal(plan.trials, plan.pieces)
             say(f"mexcbot: stopped after {len(store.results)} replays; the same command goes on from there")
@@ -108,6 +108,9 @@ def sweep(
         store.seal(plan.trials, plan.pieces)
     finally:
         store.close()
+    if unread:
+        text = f"{len(unread)} of {len(plan.trials) * len(plan.pieces)} replays could not be run: {unread[0].reason}"
+        raise ConfigError(f"{text}. Put that right; the same command runs what is missing")
     ranking = rank(plan.trials, store.results, len(plan.pieces))
     body = body_of(ranking, plan, kept, out)
     if json:
@@ -126,19 +129,25 @@ def _plan(file: Path, space: Any, count: int | None, assumed: ReplaySettings, fo
 
     if twice := (set(space.grid) | set(space.ranges)) & {name for name, _ in assumed.params}:
         raise ConfigError(f"{sorted(twice)[0]} is fixed by --set and varied as well: choose one")
-    listed = trials(space, count, Random(f"sweep:{assumed.seed}").random)
-    for params in listed:
-        parse_parameters(assumed.strategy_name, (*assumed.params, *params))
+    drawn = trials(space, count, Random(f"sweep:{assumed.seed}").random)
+    distinct: dict[str, Params] = {}
+    for params in drawn:
+        distinct.setdefault(parse_parameters(assumed.strategy_name, (*assumed.params, *params)).digest(), params)
+    listed = tuple(distinct.values())
+    if len(listed) < len(drawn):
+        say(f"sweep: {len(drawn) - len(listed)} of {len(drawn)} sets repeat another one's values and are left out")
     pieces = pieces_of(recording_span(file), folds + 1, warmup_ns)
     code = code_of(assumed.strategy_name, strategy_class(assumed.strategy_name))
     text = repr((version("mexcbot"), code, data_sha256(file), listed, pieces, assumed))
     return SweepPlan(file, listed, pieces, assumed, sha256(text.encode()).hexdigest())
 
 
-def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_address: str | None) -> None:
+def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_address: str | None) -> list[JobUnread]:
+    """Run what is missing and keep its results; return the jobs whose worker had not what it takes, which have none."""
     todo = len(plan.trials) * len(plan.pieces) - len(store.results)
+    unread: list[JobUnread] = []
     if not todo:
-        return
+        return unread
     from actors import ray_environment
 
     with tempfile.TemporaryDirectory(prefix="mxs") as folder:
@@ -149,7 +158,7 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
             token.write_text(token_hex(32), encoding="ascii")
         ray_environment.prepare(token if ray_address is None else None)
         from actors import handles
-        from actors.sweep_job import run_job
+        from actors.sweep_job import JobUnread, run_job
 
         if ray_address is None:
             handles.start_local(Path(folder), NAMESPACE, slots=0, cores=min(jobs, todo))
@@ -158,10 +167,14 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
         try:
             with stdout_for_answers_only(), _progress(len(store.results), len(store.results) + todo) as advance:
                 for result in handles.run_jobs(run_job, plan.jobs(dict(store.results), instrument), 2 * jobs):
-                    store.append(result)
+                    if isinstance(result, JobUnread):
+                        unread.append(result)
+                    else:
+                        store.append(result)
                     advance()
         finally:
             handles.disconnect()
+    return unread
 
 
 @contextmanager

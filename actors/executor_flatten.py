@@ -53,17 +53,21 @@ class Flattener:
     async def flatten(self, scope: Callable[[], Scope]) -> tuple[str, ...]:
         """Cancel everything of the scope, sell what it holds, and return what could not be sold, as text.
 
-        Each position is offered at most three times. What is below the venue's minimum is not offered.
+        Each position is offered at most three times, and one above the venue's largest order in parts, each of which
+        begins anew when the one before was sold whole. What is below the venue's minimum is not offered.
         Args: scope: what is to be sold as of now; what is in it no more is left alone.
         """
         tried: Counter[str] = Counter()
         await self._clear(scope)
         while due := [item for item in self._held(scope()) if tried[item] < ATTEMPTS_MAX][:AT_ONCE]:
             await self._until_free(due)
-            offered = self._offer_exits([item for item in due if _is_in(scope(), item)])
-            tried.update({item: 1 if item in offered else ATTEMPTS_MAX for item in due})
+            goals = self._offer_exits([item for item in due if _is_in(scope(), item)])
+            tried.update({item: 1 if item in goals else ATTEMPTS_MAX for item in due})
             await self._until_quiet(scope)
             await self._clear(scope)
+            for symbol, lots in goals.items():
+                if self._lots(symbol) <= lots:
+                    del tried[symbol]
         held = self._held(scope())
         return tuple(f"{self._state.account.position(item).qty.normalize():f} {item}" for item in held)
 
@@ -120,24 +124,30 @@ class Flattener:
         bid_ticks = account.bid_ticks(symbol, self._clock.now_ns()) or 1
         instrument = self._state.instruments[symbol]
         price_ticks = lowest_sale_ticks(bid_ticks, self._settings.flatten_bound_bps)
-        lots = instrument.qty_lots_floor(account.position(symbol).qty)
+        lots = self._lots(symbol)
         return lots > 0 and (bid_ticks == 1 or lots >= instrument.min_lots(price_ticks))
+
+    def _lots(self, symbol: str) -> int:
+        return self._state.instruments[symbol].qty_lots_floor(self._state.account.position(symbol).qty)
 
     def _exit_stem(self, now_ns: int) -> str:
         # Epochs count an account's executors: with the time too, ids of two accounts in one database differ, and those
         # of a new database differ from what the venue has seen before.
         return f"{OUR_PREFIX}x{base36(ms_from_ns(now_ns))}-{base36(self._keeper.epoch)}"
 
-    def _offer_exits(self, symbols: list[str]) -> list[str]:
-        """Propose one exit for each; return those that could be offered."""
-        account, now_ns, offered = self._state.account, self._clock.now_ns(), []
+    def _offer_exits(self, symbols: list[str]) -> dict[str, int]:
+        """Propose one exit for each that can be offered; return the lots that each holds when that is sold whole."""
+        account, now_ns = self._state.account, self._clock.now_ns()
+        goals: dict[str, int] = {}
         for symbol in symbols:
             bid_ticks = account.bid_ticks(symbol, now_ns)
             lots = account.sellable_lots(symbol)
             if bid_ticks is None or lots <= 0:
                 self._alerts.raise_alert("alert", "flatten_impossible", "no fresh bid, or nothing free to sell", symbol)
                 continue
-            offered.append(symbol)
+            price_ticks = lowest_sale_ticks(bid_ticks, self._settings.flatten_bound_bps)
+            lots = self._state.instruments[symbol].part_lots(price_ticks, lots)
+            goals[symbol] = self._lots(symbol) - lots
             self._exit_seq += 1
             self._sends.propose(
                 OrderIntent(
@@ -145,7 +155,7 @@ class Flattener:
                     symbol=symbol,
                     side=Side.SELL,
                     type=OrderType.IOC,
-                    price_ticks=lowest_sale_ticks(bid_ticks, self._settings.flatten_bound_bps),
+                    price_ticks=price_ticks,
                     qty_lots=lots,
                     purpose=Purpose.EXIT,
                     created_ns=now_ns,
@@ -156,7 +166,7 @@ class Flattener:
                 ),
                 "",
             )
-        return offered
+        return goals
 
 
 def _is_in(scope: Scope, symbol: str) -> bool:

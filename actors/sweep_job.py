@@ -40,13 +40,26 @@ class SweepJob:
     settings: ReplaySettings
 
 
-def run_job(job: SweepJob) -> PieceResult:
+@dataclass(frozen=True, slots=True)
+class JobUnread:
+    """A job without a result, and why: its worker lacked the recording or the strategy. To be run again."""
+
+    trial: int
+    piece: int
+    reason: str
+
+
+def run_job(job: SweepJob) -> PieceResult | JobUnread:
     """Replay one piece under one parameter set. Never raises for what a strategy or a parameter does: see `error`."""
-    _load_plugins()
     tape = ReplayTape(job.instrument)
     try:
-        events = _events(job)
-        result = ReplayRun(job.instrument, events, job.settings, tape).run()
+        _load_plugins()
+        replay = ReplayRun(job.instrument, _events(job), job.settings, tape)
+    except Exception as error:  # noqa: BLE001 - the sweep's own process has read the same: it is this worker's trouble
+        text = str(error) if isinstance(error, TradingError) else f"{type(error).__name__}: {error}"
+        return JobUnread(job.trial, job.piece.number, " ".join(text.split()).rstrip("."))
+    try:
+        result = replay.run()
     except TradingError as error:
         return _failed(job, str(error))
     except Exception as error:  # noqa: BLE001 - one bad trial must not end a night's sweep; it is shown as failed
@@ -61,10 +74,10 @@ def run_job(job: SweepJob) -> PieceResult:
         traded=float(model.traded),
         gross=float(model.gross),
         fees=float(model.fees),
-        net=float(model.net),
-        net_probabilistic=float(result.probabilistic.net),
+        net=float(model.net_closed),
+        net_probabilistic=float(result.probabilistic.net_closed),
         max_drawdown=float(tape.max_drawdown),
-        periods=periods(tape.marks, job.piece, float(model.net)),
+        periods=periods(tape.marks, job.piece, float(model.net_closed)),
         error="the strategy raised an exception (mexcbot replay with these parameters shows it)" if fault else "",
         round_trips=tape.round_trips,
     )

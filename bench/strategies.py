@@ -45,7 +45,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Net of fees in quote units, and fills, of one run."""
+    """Net of fees in quote units, that of selling what is left included, and fills, of one run."""
 
     net: float
     fills: int
@@ -58,7 +58,7 @@ def play(trial: Trial) -> tuple[Outcome, ...]:
     outcomes = []
     for strategy, params in trial.runs:
         result = ReplayRun(market.instrument, events, ReplaySettings(strategy, params)).run()
-        outcomes.append(Outcome(float(result.pessimistic.net), result.pessimistic.fills))
+        outcomes.append(Outcome(float(result.pessimistic.net_closed), result.pessimistic.fills))
     return tuple(outcomes)
 
 

@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from actors.cli_replay import replay_settings
-from actors.sweep_job import SweepJob, run_job
+from actors.cli_sweep import _plan
+from actors.sweep_job import JobUnread, SweepJob, run_job
 from trading.adapters.recording.events import recording_instrument
 from trading.adapters.recording.importer import import_public
 from trading.adapters.recording.pieces import pieces_of, recording_span
 from trading.adapters.settings import load_settings
 from trading.engine.strategy.demonstration import DEMONSTRATION
+from trading.engine.sweep.ranking import PieceResult
+from trading.engine.sweep.space import Space, parse_grid
 
 pytestmark = pytest.mark.timeout(400)
 ROWS = 7_000
@@ -43,6 +46,27 @@ def command(recording: Path, out: Path) -> list[str]:
     fixed = [word for name, value in FIXED.items() for word in ("--set", f"{name}={value}")]
     varied = ["--grid", "stop_loss_bps=1,2,4", "--folds", "2", "--warmup-s", "2", "--jobs", "2", "--json"]
     return [sys.executable, "-m", "actors.cli", "sweep", str(recording), "-o", str(out), *varied, *fixed]
+
+
+def test_job_whose_worker_lacks_the_recording_has_no_result_and_gets_one_later(recording: Path, tmp_path: Path) -> None:
+    instrument = recording_instrument(recording)
+    assumed = replay_settings(load_settings({"strategy_params": FIXED}), instrument)
+    (piece, *_) = pieces_of(recording_span(recording), 3, 2 * 10**9)
+    job = SweepJob(4, tmp_path / "away.parquet", instrument, piece, assumed)
+    found = run_job(job)
+    assert isinstance(found, JobUnread)
+    assert (found.trial, found.piece) == (4, 0)
+    assert "away.parquet" in found.reason
+    (tmp_path / "away.parquet").write_bytes(recording.read_bytes())
+    assert isinstance(run_job(job), PieceResult)
+
+
+def test_sets_that_say_the_same_twice_are_tried_once(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assumed = replay_settings(load_settings({}), recording_instrument(recording))
+    space = Space(parse_grid(["timeout_s=20,20.0,5", "order_quote=20,20.00"]), {})
+    plan = _plan(recording, space, None, assumed, 2, 10**9)
+    assert plan.trials == ((("timeout_s", "20"), ("order_quote", "20")), (("timeout_s", "5"), ("order_quote", "20")))
+    assert "4 of 6 sets repeat" in capsys.readouterr().err
 
 
 def test_sweep_killed_half_way_goes_on_and_answers_as_if_nothing_had_happened(recording: Path, tmp_path: Path) -> None:
@@ -76,7 +100,9 @@ def test_sweep_killed_half_way_goes_on_and_answers_as_if_nothing_had_happened(re
                 params=params, seed=assumed.seed, limits=assumed.limits, balances=assumed.balances,
                 allocation_quote=assumed.allocation_quote, trade_from_ns=piece.from_ns,
             )  # fmt: skip
-            expected = asdict(run_job(SweepJob(trial, recording, instrument, piece, settings)))
+            done = run_job(SweepJob(trial, recording, instrument, piece, settings))
+            assert isinstance(done, PieceResult)
+            expected = asdict(done)
             row = rows[(trial, piece.number)]
             assert row["param_stop_loss_bps"] == stop
             assert {name: row[name] for name in ("orders", "fills", "net", "net_probabilistic")} == {

@@ -246,7 +246,7 @@ class Decider:
         actions: list[Action],
     ) -> None:
         self.machine_state = desires.machine_state
-        plan = self.quoting.plan(desires.quotes, self.orders.active, now_ns)
+        plan = self.quoting.plan(tuple(map(self._part, desires.quotes)), self.orders.active, now_ns)
         refusals = (*desires.refusals, Refusal.BUDGET) if plan.is_held_back else desires.refusals
         self.refusals.note(refusals, now_ns)
         for order, reason in plan.cancels:
@@ -317,6 +317,18 @@ class Decider:
         return max(1, int(self.position.avg_price / self._instrument.tick_size))
 
     # --- small things -----------------------------------------------------------------------------------------------
+
+    def _part(self, quote: DesiredQuote) -> DesiredQuote:
+        """Cut an exit above the venue's largest order; the next part follows when this one is over."""
+        if quote.purpose is not Purpose.EXIT or quote.price_ticks <= 0:
+            return quote
+        lots = self._instrument.part_lots(quote.price_ticks, quote.qty_lots)
+        if lots == quote.qty_lots:
+            return quote
+        working = self._working(quote)
+        if working is not None:
+            lots = min(lots, working.open_lots)  # what is left of a part keeps its place in the queue
+        return quote._replace(qty_lots=lots)
 
     def _working(self, quote: DesiredQuote) -> OwnOrder | None:
         for order in self.orders.active:

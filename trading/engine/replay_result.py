@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading.model.units import plain
+from trading.model.units import ZERO, plain
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
     """One queue model's outcome, quote units; what is still held counts at the last bid.
 
-    gross: realised and unrealised gain without fees. net: gross - fees. held: base units left at the end.
+    gross: realised and unrealised gain without fees. net: gross - fees, as everywhere in the system. held: base units
+    left at the end. closing_fee: what a taker would pay to sell them at that bid; in no other figure but `net_closed`.
     """
 
     fills: int
@@ -20,11 +21,17 @@ class ModelResult:
     gross: Decimal
     fees: Decimal
     held: Decimal
+    closing_fee: Decimal = ZERO
 
     @property
     def net(self) -> Decimal:
         """gross - fees."""
         return self.gross - self.fees
+
+    @property
+    def net_closed(self) -> Decimal:
+        """net - closing_fee: what results are compared by, so that holding on to the end is no way to save a fee."""
+        return self.net - self.closing_fee
 
     def as_dict(self) -> dict[str, int | str]:
         """Render for JSON, decimals as text."""
@@ -35,6 +42,7 @@ class ModelResult:
             "net": plain(self.net),
             "traded": plain(self.traded),
             "held": plain(self.held),
+            "closing_fee": plain(self.closing_fee),
         }
 
 

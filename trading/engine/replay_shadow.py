@@ -39,8 +39,10 @@ class Books:
     def result(self, bid_ticks: int) -> ModelResult:
         """Sum up, with what is held at the given bid; 0 for no bid known, then at cost."""
         position = self.position
-        unrealized = position.unrealized(self._instrument.price(bid_ticks)) if bid_ticks else ZERO
-        return ModelResult(self.fills, self.traded, position.realized_pnl + unrealized, position.fees, position.qty)
+        value = position.qty * self._instrument.price(bid_ticks) if bid_ticks else position.cost
+        gross = position.realized_pnl + value - position.cost
+        closing_fee = max(value, ZERO) * self._instrument.taker_fee_rate
+        return ModelResult(self.fills, self.traded, gross, position.fees, position.qty, closing_fee)
 
 
 class Shadow:

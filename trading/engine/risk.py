@@ -100,11 +100,11 @@ def judge(quote: DesiredQuote, standing: SymbolStanding, limits: SymbolRiskLimit
     instrument = standing.instrument
     if quote.price_ticks <= 0 or quote.qty_lots < instrument.min_lots(quote.price_ticks):
         return Refusal.MIN_NOTIONAL
+    if quote.purpose is Purpose.EXIT:
+        return _judge_exit(quote, standing)  # one above the venue's largest order goes out in parts
     notional = instrument.notional(quote.price_ticks, quote.qty_lots)
     if instrument.max_notional and notional > instrument.max_notional:
         return Refusal.MAX_NOTIONAL
-    if quote.purpose is Purpose.EXIT:
-        return _judge_exit(quote, standing)
     return _judge_entry(quote, notional, standing, limits)
 
 

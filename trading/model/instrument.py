@@ -73,6 +73,7 @@ class Instrument:
     _price_unit: int = field(init=False, repr=False, compare=False)
     _qty_unit: int = field(init=False, repr=False, compare=False)
     _min_units: int = field(init=False, repr=False, compare=False)
+    _max_units: int | None = field(init=False, repr=False, compare=False)
     _min_qty_lots: int = field(init=False, repr=False, compare=False)
     _unit_value: Decimal = field(init=False, repr=False, compare=False)
 
@@ -88,6 +89,8 @@ class Instrument:
         object.__setattr__(self, "_price_unit", int(self.tick_size.scaleb(price_decimals)))
         object.__setattr__(self, "_qty_unit", int(self.lot_size.scaleb(qty_decimals)))
         object.__setattr__(self, "_min_units", self.units_of(self.min_notional))
+        most = _whole(self.max_notional, self.tick_size * self.lot_size, ROUND_FLOOR) if self.max_notional else None
+        object.__setattr__(self, "_max_units", most)
         object.__setattr__(self, "_min_qty_lots", self.qty_lots_ceil(self.min_qty))
         object.__setattr__(self, "_unit_value", self.tick_size * self.lot_size)
 
@@ -154,6 +157,17 @@ class Instrument:
             by_value = -(-self._min_units // price_ticks)
             return by_value if by_value > least else least
         return least
+
+    def part_lots(self, price_ticks: int, lots: int) -> int:
+        """Return how many of `lots` one order at this price may have: all, or a part that the venue takes.
+
+        Guarantees: a part is at most `max_notional`, and leaves a rest that can be an order of its own, where the
+        instrument's bounds allow both.
+        """
+        if self._max_units is None or price_ticks * lots <= self._max_units:
+            return lots
+        least = self.min_lots(price_ticks)
+        return max(least, min(self._max_units // price_ticks, lots - least))
 
     def units_of(self, value: Decimal) -> int:
         """Return a value in quote units as ticks x lots, rounded up: what `lots_worth` divides, worth keeping.

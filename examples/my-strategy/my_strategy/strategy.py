@@ -14,7 +14,7 @@ from trading.engine.strategy.protocol import DesiredQuote, Desires, Requote, Str
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import OrderType, Purpose, Refusal
-from trading.model.units import NS_PER_MS, NS_PER_S
+from trading.model.units import NS_PER_MS, NS_PER_S, lowest_sale_ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,8 @@ class MyStrategy:
         age_s = (view.now_ns - self._long_since_ns) / NS_PER_S
         if loss_bps >= self.parameters.stop_loss_bps or age_s >= self.parameters.timeout_s:
             reason = "stop_loss" if loss_bps >= self.parameters.stop_loss_bps else "timeout"
-            # An IOC limit: it never sells lower than 10 bps below the bid.
-            price_ticks = max(1, view.bid[0] - view.bid[0] // 1000)
-            return _sale(view, OrderType.IOC, price_ticks, reason, is_urgent=True)
+            # An IOC limit: it never sells lower than 10 bps below the bid, rounded to the tick in our favour.
+            return _sale(view, OrderType.IOC, lowest_sale_ticks(view.bid[0], 10.0), reason, is_urgent=True)
         return _sale(view, OrderType.LIMIT_MAKER, view.ask[0], "take_profit", is_urgent=False)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from actors.cli_explain import _view, derivation
 from api.explanations import explained
 from api.schemas import OrderExplanation
+from trading.engine.parameters import parameter
 from trading.engine.reconcile import ADOPTED
-from trading.engine.strategy.registry import parse_parameters
+from trading.engine.strategy.registry import parse_parameters, register
 
 MADE = parse_parameters("spread_capture", {"order_quote": "33", "timeout_s": "7"})
 
@@ -54,6 +57,31 @@ def test_explanation_sorts_what_was_kept_and_names_every_moment() -> None:
     times = [point["at_ns"] for point in body["timeline"]]
     assert times == [1_000, 2_000, 3_000, 5_000, 6_000, 9_000, 12_000, 15_000, 20_000]
     assert [point["after_us"] for point in body["timeline"]] == [None, 1, 1, 2, 1, 3, 3, 3, 5]
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    label: str = parameter("a", "", "free text")
+    depth: int = parameter(1, "count", "levels", 0, 10)
+
+
+class _Labelling:
+    """A strategy whose parameters are words of people."""
+
+    name, summary, parameters_class = "labelling", "none", _Labelled
+
+    def decide(self, view: object) -> None:
+        """Never asked."""
+
+
+@pytest.mark.parametrize("label", ["two words", "it's", "a=b c", '"', "ü"])
+def test_text_parameters_are_shown_as_they_were_set(label: str) -> None:
+    register("labelling", _Labelling)
+    made = parse_parameters("labelling", {"label": label, "depth": "3"})
+    body = found(params=made.digest(), params_set=made.changes())
+    body["order"]["strategy"] = "labelling"
+    shown = explained(body)
+    assert (shown["parameters"]["label"], shown["parameters"]["depth"], shown["parameters_note"]) == (label, "3", "")
 
 
 def test_parameters_of_other_defaults_are_not_pretended_to_be_known() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from tests.engine_desk import EAGER, Desk, config, engine
-from tests.market_scenes import SYMBOL, S, delta, snapshot, trade
+from tests.market_scenes import SYMBOL, S, delta, instrument, snapshot, trade
+from trading.engine.bootstrap import SymbolBootstrap
 from trading.engine.messages import DrainRequested, PlaceOrder, TimerFired
 from trading.model.market import BestQuote, BookState, FeedConnected, FeedDisconnected, Side
 from trading.model.orders import OrderType
+from trading.model.position import Position
 
 BIDS = [(9_990, 1_000), (9_980, 5_000)]
 ASKS = [(10_010, 1_000), (10_020, 5_000)]
@@ -75,3 +80,50 @@ def test_draining_long_is_not_sold_because_the_asks_vanish() -> None:
     count = len(desk.intents)
     desk.play(delta(3, asks=ASKS_GONE, at_ns=3 * S), 3 * S)
     assert len(desk.intents) == count
+
+
+LARGEST = Decimal(30)
+
+
+def long_above_the_largest_order() -> Desk:
+    """Hold 95 quote units of an instrument whose orders may be worth 30."""
+    listed = replace(instrument(), max_notional=LARGEST)
+    made = replace(config({**EAGER, "risk_unproven_exit_after_s": "10"}), instrument=listed)
+    return Desk(engine(made, SymbolBootstrap(Position(SYMBOL, qty=Decimal("0.95"), cost=Decimal(95)))))
+
+
+def sold(desk: Desk) -> list[int]:
+    """Lots of each sale; no order was worth more than the venue takes."""
+    assert all(instrument().notional(order.price_ticks, order.qty_lots) <= LARGEST for order in desk.intents)
+    return [fill.qty_lots for fill in desk.fills if fill.side is Side.SELL]
+
+
+def test_flatten_above_the_largest_order_goes_out_in_parts() -> None:
+    desk = proven(long_above_the_largest_order())
+    desk.play(DrainRequested(True, S), S)
+    for tenth in range(1, 40):
+        desk.play(TimerFired(S + tenth * S // 10), S + tenth * S // 10)
+    assert (sum(sold(desk)), desk.engine.view().held_lots, desk.engine.view().is_drained) == (950, 0, True)
+    assert len(sold(desk)) == 4
+
+
+def test_passive_exit_above_the_largest_order_keeps_the_place_of_a_part_that_has_filled_in_part() -> None:
+    desk = proven(long_above_the_largest_order())
+    (first,) = desk.intents
+    assert first.type is OrderType.LIMIT_MAKER
+    assert first.price_ticks * first.qty_lots <= 3_000_000 < first.price_ticks * (first.qty_lots + 1)
+    desk.play(trade(first.price_ticks, first.qty_lots // 2, Side.BUY, 2 * S), 2 * S)
+    for tenth in range(1, 20):
+        desk.play(TimerFired(2 * S + tenth * S // 10), 2 * S + tenth * S // 10)
+    assert (desk.cancels, len(desk.intents)) == ([], 1)
+    assert 0 < sum(sold(desk)) < first.qty_lots
+
+
+def test_sale_without_proof_above_the_largest_order_goes_out_in_parts() -> None:
+    desk = proven(long_above_the_largest_order())
+    desk.play(FeedDisconnected(SYMBOL, "cut", 2 * S), 2 * S)
+    desk.play(BestQuote(SYMBOL, 0, (9_970, 5), (9_990, 5), 14 * S, 14 * S), 14 * S)
+    desk.play(TimerFired(14 * S), 14 * S)
+    order = desk.intents[-1]
+    assert order.type is OrderType.IOC
+    assert 2_900_000 < order.price_ticks * order.qty_lots <= 3_000_000

@@ -61,6 +61,33 @@ def test_entry_limits_never_block_an_exit() -> None:
     assert judge(ENTRY, excluded, tight) is Refusal.INSTRUMENT
 
 
+def test_venues_largest_order_bars_an_entry_and_cuts_an_exit() -> None:
+    small = replace(instrument(), max_notional=Decimal(20))
+    assert judge(ENTRY, standing()._replace(instrument=small), LIMITS) is Refusal.MAX_NOTIONAL
+    assert judge(EXIT, standing(250)._replace(instrument=small), LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ("price_ticks", "lots", "parts"),
+    [
+        (10_000, 100, [100]),  # 10 of at most 30
+        (10_000, 300, [300]),
+        (10_000, 750, [300, 300, 150]),
+        (10_000, 605, [300, 295, 10]),  # five lots alone could not be sold: they are worth half the smallest order
+        (9_999, 301, [290, 11]),
+    ],
+)
+def test_parts_of_a_sale_are_orders_that_the_venue_takes(price_ticks: int, lots: int, parts: list[int]) -> None:
+    made = replace(instrument(), max_notional=Decimal(30))
+    found = []
+    while lots:
+        found.append(made.part_lots(price_ticks, lots))
+        lots -= found[-1]
+    assert found == parts
+    assert all(part >= made.min_lots(price_ticks) for part in parts)
+    assert all(made.notional(price_ticks, part) <= 30 for part in parts)
+
+
 def test_unproven_books_are_told_apart() -> None:
     assert unproven_refusal(BookState.STALE) is Refusal.BOOK_STALE
     assert unproven_refusal(BookState.GAP) is Refusal.BOOK_UNPROVEN

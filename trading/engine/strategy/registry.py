@@ -5,6 +5,7 @@ The shipped ones are here; `trading.adapters.plugins.load_strategies(register)` 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
@@ -36,9 +37,12 @@ class SymbolParameters:
         return parameters.as_texts(self.strategy) + parameters.as_texts(self.risk)
 
     def changes(self) -> str:
-        """Return what differs from the defaults, as `name=value name=value`; kept with every order."""
+        """Return what differs from the defaults, as `name=value name=value`, quoted like words of a shell.
+
+        Kept with every order; `shlex.split` reads it back.
+        """
         declared = {item.name: item.default for item in declarations(self.strategy_name)}
-        return " ".join(f"{name}={value}" for name, value in self.as_texts() if declared[name] != value)
+        return shlex.join(f"{name}={value}" for name, value in self.as_texts() if declared[name] != value)
 
     def digest(self) -> str:
         """Return a short name of exactly these values, kept with every order."""

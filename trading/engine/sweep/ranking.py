@@ -19,6 +19,7 @@ from trading.engine.sweep.space import Params
 class PieceResult:
     """What one trial made on one piece. Quote units, net of fees, pessimistic queue unless named otherwise.
 
+    net: `ModelResult.net_closed`: the taker fee of what is held at the end is off.
     periods: net result by period of equal length, whose sum is `net`. error: empty, or why there is no result.
     round_trips: how often it entered and left, see `ReplayTape.round_trips`.
     """

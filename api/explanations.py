@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from api.ports import Row
 from trading.adapters.plugins import load_strategies
@@ -42,7 +42,8 @@ def _parameters(strategy: str, decision: dict[str, str]) -> tuple[dict[str, str]
     """Return every value of then: what was set, over the defaults; the digest says whether those still hold."""
     if "params_set" not in decision:
         return {}, "the order was made by a version that kept the digest of its parameters only"
-    given = dict(pair.split("=", 1) for pair in _words(decision["params_set"]) if "=" in pair)
+    pairs = (word.partition("=") for word in decision["params_set"].split())
+    given = {name: unquote(value) for name, sign, value in pairs if sign}
     _load()
     try:
         values = registry.parse_parameters(strategy, given)
@@ -51,13 +52,6 @@ def _parameters(strategy: str, decision: dict[str, str]) -> tuple[dict[str, str]
     if values.digest() != decision.get("params"):
         return given, "only what was set is known: the defaults are others now"
     return dict(values.as_texts()), ""
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:  # a lone quotation mark: written before texts were quoted
-        return text.split()
 
 
 @cache

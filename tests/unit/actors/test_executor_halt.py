@@ -174,30 +174,6 @@ async def test_flatten_sells_what_is_held_at_a_bounded_price_and_then_halts(syst
     assert len(system.venue.placed) == 2
 
 
-async def test_flatten_above_the_venues_largest_order_sells_part_after_part(system: System) -> None:
-    entry, core = system.intent(1), system.executor.core
-    await submit(system, entry)
-    system.venue.fill(entry.client_order_id, 1000)
-    await settle()
-    price_ticks = BID - BID * 50 // 10_000
-    instruments = core.state.instruments
-    most = instruments["BTCUSDT"].notional(price_ticks, 220)
-    instruments["BTCUSDT"] = replace(instruments["BTCUSDT"], max_notional=most)  # type: ignore[index]
-    halting = asyncio.create_task(core.halts.halt("account", None, True, "test"))
-    for number, lots in enumerate((220, 220, 220, 220, 120), start=2):
-        async with asyncio.timeout(10):
-            while len(system.venue.placed) < number:  # noqa: ASYNC110
-                await asyncio.sleep(STEP_S)
-        offer = system.venue.placed[-1]
-        assert (offer.purpose, offer.qty_lots) == (Purpose.EXIT, lots)
-        system.venue.fill(offer.client_order_id, lots)
-        await settle()
-    async with asyncio.timeout(5):
-        report = await halting
-    assert (report.state, report.confirmed) == (HaltState.HALTED, True)
-    assert core.account.position("BTCUSDT").qty == Decimal(0)
-
-
 async def test_flatten_waits_for_the_balance_that_a_cancelled_exit_had_locked(system: System) -> None:
     entry, account = system.intent(1), system.executor.core.account
     await submit(system, entry)

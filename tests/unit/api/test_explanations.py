@@ -74,7 +74,7 @@ class _Labelling:
         """Never asked."""
 
 
-@pytest.mark.parametrize("label", ["two words", "it's", "a=b c", '"', "ü"])
+@pytest.mark.parametrize("label", ["two words", "it's", "a=b  c\t", "100%", "%20", "\u3000ü"])
 def test_text_parameters_are_shown_as_they_were_set(label: str) -> None:
     register("labelling", _Labelling)
     made = parse_parameters("labelling", {"label": label, "depth": "3"})

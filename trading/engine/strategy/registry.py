@@ -5,7 +5,6 @@ The shipped ones are here; `trading.adapters.plugins.load_strategies(register)` 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
@@ -37,17 +36,24 @@ class SymbolParameters:
         return parameters.as_texts(self.strategy) + parameters.as_texts(self.risk)
 
     def changes(self) -> str:
-        """Return what differs from the defaults, as `name=value name=value`, quoted like words of a shell.
+        """Return what differs from the defaults, as `name=value name=value`; kept with every order.
 
-        Kept with every order; `shlex.split` reads it back.
+        White space and % within a value are percent-encoded (RFC 3986, UTF-8).
         """
         declared = {item.name: item.default for item in declarations(self.strategy_name)}
-        return shlex.join(f"{name}={value}" for name, value in self.as_texts() if declared[name] != value)
+        return " ".join(f"{name}={_one_word(value)}" for name, value in self.as_texts() if declared[name] != value)
 
     def digest(self) -> str:
         """Return a short name of exactly these values, kept with every order."""
         text = "\n".join(f"{name}={value}" for name, value in self.as_texts())
         return sha256(f"{self.strategy_name}\n{text}".encode()).hexdigest()[:12]
+
+
+def _one_word(text: str) -> str:
+    """Percent-encode what would end a word, and the sign of that."""
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in sign.encode()) if sign.isspace() or sign == "%" else sign for sign in text
+    )
 
 
 def register(name: str, strategy_class: Any) -> None:

@@ -14,6 +14,7 @@ from tests.unit.actors.executor_fakes import BID, BTC, UNLIMITED, settle
 from trading.adapters.clock import ManualClock
 from trading.adapters.paper import PaperGateway
 from trading.adapters.store.memory_journal import MemoryJournal
+from trading.engine.budget import BudgetSettings
 from trading.engine.ports import OrderRecord, Submission
 from trading.model.errors import FencedOut, NotRunning, OutcomeUnknown, VenueUnavailable
 from trading.model.market import Side
@@ -103,6 +104,7 @@ class PaperSystem:
     """A paper executor with one symbol."""
 
     def __init__(self) -> None:
+        self.settings = SETTINGS
         self.clock = ManualClock()
         self.journal = MemoryJournal("main", self.clock.now_ns)
         self.symbol = PaperSymbol(self.clock)
@@ -113,7 +115,7 @@ class PaperSystem:
     def make(self, owner: str) -> ExecutorActor:
         gateway = PaperGateway(lambda _: self.symbol, self.clock)
         return ExecutorActor(
-            replace(SETTINGS, owner=owner),
+            replace(self.settings, owner=owner),
             self.journal,
             gateway,
             {"BTCUSDT": BTC},
@@ -222,6 +224,32 @@ async def test_restarted_symbol_gets_its_open_orders_back_and_loses_unknown_ones
     system.symbol.error = None
     assert [order.client_order_id for order in await system.attach()] == [first]
     assert await system.status_of(second) is OrderStatus.CANCELLED
+
+
+async def test_unknown_order_is_resolved_by_the_default_budget_though_the_venue_answers_at_once() -> None:
+    """Its bucket holds one read at a time; three are needed, and no answer takes long enough for the next to come."""
+    system = PaperSystem()
+    system.settings = replace(SETTINGS, budget=BudgetSettings())
+    system.executor = system.make("one")
+    await system.start()
+    system.symbol.error = OutcomeUnknown
+    await system.submit(1)
+    name = f"mx-1-{system.epoch}-1"
+    assert await system.status_of(name) is OrderStatus.UNKNOWN
+    system.symbol.error = None
+    system.clock.advance(10 * NS_PER_S)
+    for _ in range(3):  # the first of them compares all orders, which takes a token too
+        system.clock.advance(NS_PER_S)
+        looking = asyncio.create_task(system.executor.core.reconciler.round())
+        for _ in range(1_000):
+            if looking.done():
+                break
+            system.clock.advance(NS_PER_S // 100)
+            await asyncio.sleep(0.01)
+        await looking
+    await settle()
+    assert await system.status_of(name) is OrderStatus.NOT_SENT
+    await system.executor.close()
 
 
 async def test_order_for_an_absent_actor_is_certainly_not_placed(system: PaperSystem) -> None:

@@ -83,7 +83,7 @@ class OrderDesk:
                 self.is_reconcile_wanted = True  # is it the stream alone?
                 self._alerts.raise_alert("warning", "user_stream_lost", event.reason)
             case VenueStreamRestored():
-                self._state.is_stream_up = True
+                self._state.is_stream_up, self._state.is_stream_down = True, False
                 self.is_reconcile_wanted = True
             case _:
                 assert_never(event)

@@ -9,6 +9,7 @@ begins while another stop is on acts when that is lifted, if it still lasts:
     negative position              halt, the symbol        (an invariant; broken books halt in `executor_books`)
     journal down                   nothing goes out but cancels; entries that rest are cancelled; lifts by itself
     venue down                     nothing new goes out, cancels are repeated; lifts by itself
+    private stream down            no entries, all is compared every few seconds; lifts by itself
     venue wants a long pause       nothing goes out, no cancel either; lifts by itself
 """
 
@@ -41,6 +42,8 @@ JOURNAL_PATIENCE_NS = 2 * NS_PER_S
 DRIFT_PATIENCE_NS = 75 * NS_PER_S
 # One sample of a clock may be off by its round trip.
 SKEW_PATIENCE_NS = 2 * NS_PER_S
+# A reconnect takes a second or two.
+STREAM_PATIENCE_NS = 3 * NS_PER_S
 # A 429 asks for a second or two.
 PAUSE_PATIENCE_NS = 3 * NS_PER_S
 log = structlog.get_logger("executor")
@@ -110,6 +113,7 @@ class Guard:
         """Look once at everything that may stop the account."""
         await self._journal_down()
         self._venue_down()
+        self._stream_down()
         self._venue_pause()
         await self._losses()
         await self._clock_skew()
@@ -183,6 +187,14 @@ class Guard:
             text = "the venue does not answer: no orders go out, cancels are repeated"
             self._alerts.raise_alert("alert", "venue_down", text)
         self._tell_end("venue_down", is_down, "venue_back", "the venue answers again")
+
+    def _stream_down(self) -> None:
+        is_down = not self._state.is_stream_up
+        if self._begins("stream_down", is_down, STREAM_PATIENCE_NS):
+            self._state.is_stream_down = True
+            text = "the private stream is down: no entries go out, exits and cancels do; fills are asked for"
+            self._alerts.raise_alert("alert", "stream_down", text)
+        self._tell_end("stream_down", is_down, "stream_back", "the private stream is up again")
 
     def _venue_pause(self) -> None:
         why = self._sweeper.hindrance()
@@ -272,4 +284,4 @@ class Guard:
             self._alerts.raise_alert("info", alert, f"{text} after {lasted_s:.1f} s")
 
 
-_TOLD_AT_END = frozenset({"journal_down", "venue_down", "venue_pause"})
+_TOLD_AT_END = frozenset({"journal_down", "venue_down", "stream_down", "venue_pause"})

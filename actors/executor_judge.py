@@ -40,6 +40,8 @@ class Judge:
             return Denial(Refusal.NOT_READY, "its open orders are not compared with the venue's yet")
         if state.is_venue_down:
             return Denial(Refusal.NOT_READY, "the venue does not answer")
+        if state.is_stream_down and intent.purpose is Purpose.ENTRY:
+            return Denial(Refusal.STREAM_DOWN, "the private stream is down: fills would be learnt late")
         return state.account.decide(intent, now_ns)
 
     def withholding(self, record: OrderRecord) -> Denial | None:

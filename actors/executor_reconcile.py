@@ -105,7 +105,7 @@ class Reconciler:
         self._suspects = self._comparer.suspects
         self._short: dict[str, _Wait] = {}  # orders with executions missing here
         self._refused: dict[str, tuple[int, int]] = {}  # by order: how often in a row, and when it is asked next
-        self._next_ns = 0
+        self._compared_ns: int | None = None  # when the last comparison of everything ended
         self._urgent_ns = 0
 
     async def run(self) -> None:
@@ -124,7 +124,7 @@ class Reconciler:
         """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
         self._sends.recancel_due()
         try:
-            is_due = self._clock.monotonic_ns() >= self._next_ns or self._comparer.is_due()
+            is_due = self._is_compare_due() or self._comparer.is_due()
             if self._desk.is_reconcile_wanted or is_due:
                 await self.compare_all()
             await self._comparer.apply_strays()
@@ -152,7 +152,17 @@ class Reconciler:
     async def compare_all(self) -> None:
         """Compare balances and open orders with the venue now. Raises: VenueUnavailable, StoreError."""
         await self._comparer.compare_all()
-        self._next_ns = self._clock.monotonic_ns() + int(self._settings.reconcile_interval_s * NS_PER_S)
+        self._compared_ns = self._clock.monotonic_ns()
+
+    def _is_compare_due(self) -> bool:
+        """Each minute; every few seconds while nobody pushes. Counts from the end of the last: reads cost tokens."""
+        if self._compared_ns is None:
+            return True
+        settings = self._settings
+        interval_s = settings.reconcile_interval_s
+        if not self._state.is_stream_up:
+            interval_s = min(interval_s, settings.streamless_interval_s)
+        return self._clock.monotonic_ns() - self._compared_ns >= int(interval_s * NS_PER_S)
 
     # --- one order at a time --------------------------------------------------------------------------------------
 
@@ -272,12 +282,13 @@ class Reconciler:
     async def _fetch_missing_fills(self) -> None:
         """Fetch the executions of orders of which the venue says that more has traded than is booked."""
         now_ns = self._clock.monotonic_ns()
+        patience_ns = FILL_PATIENCE_NS if self._state.is_stream_up else 0
         short = {item.record.client_order_id: item for item in self._state.orders.watched() if item.missing_lots}
         known, self._short = self._short, {}
         for name, tracker in short.items():
             wait = known.get(name)
             if wait is None or wait.lots != tracker.missing_lots:
-                wait = _Wait(tracker.missing_lots, now_ns, now_ns + FILL_PATIENCE_NS)
+                wait = _Wait(tracker.missing_lots, now_ns, now_ns + patience_ns)
             self._short[name] = wait
         for name, tracker in short.items():
             wait = self._short[name]

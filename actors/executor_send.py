@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never
 
-import structlog
-
 from actors.executor_cancels import CancelJob, CancelPath, SweepJob
 from actors.executor_desk import OrderDesk
 from actors.executor_judge import Judge, halted, record_of
@@ -34,7 +32,6 @@ from trading.model.units import NS_PER_MS, NS_PER_S
 
 # What waits is looked at again so often: a pause the venue asked for may be minutes, an intent's age is not.
 WAIT_STEP_NS = 100 * NS_PER_MS
-log = structlog.get_logger("executor")
 
 
 @dataclass(slots=True)
@@ -313,9 +310,10 @@ class SendPath:
         try:
             rows = await self._journal.orders_by_id((record.client_order_id,))
             stored = [item for item in await self._journal.halts() if item[0] in scopes] if not rows else []
+            fills = await self._journal.fills_of(record.client_order_id) if rows and rows[0].filled_lots else ()
         except StoreError:
             self._state.is_journal_down = True
-            rows, stored = (), []
+            rows, stored, fills = (), [], ()
         finally:
             self._let_go(job)
         if not rows:
@@ -325,7 +323,7 @@ class SendPath:
             return
         self._state.counters["repeats"] += 1
         self._state.account.on_order(record.changed(status=OrderStatus.NOT_SENT))
-        self._state.orders.put(OrderTracker(rows[0]))
+        self._state.orders.put(OrderTracker(rows[0], fills))
         self._state.account.on_order(rows[0])
         self._settle(job, rows[0].status is not OrderStatus.DENIED)
 

@@ -159,6 +159,7 @@ class ExecutorState:
         self.unready: set[str] = set()
         self.is_journal_down = False
         self.is_stream_up = True
+        self.is_stream_down = False  # for longer than a reconnect takes: what fills is learnt by comparisons alone
         self.is_venue_down = False
         self.venue_failures = 0
         self.drift: dict[str, str] = {}

@@ -33,6 +33,7 @@ class ExecutorSettings:
         recv_window_ms: at most 2000 (promise 4). lease_ttl_s: a successor waits this long after a crash.
         detach_patience_s: how long a leaving symbol's cancels may take before its owner is fenced all the same.
         flatten_bound_bps: how far below the bid a flatten may sell.
+        reconcile_interval_s: between comparisons with the venue; streamless_interval_s: while no private stream is up.
     """
 
     account: str
@@ -50,6 +51,7 @@ class ExecutorSettings:
     detach_patience_s: float = 5.0
     flatten_bound_bps: int = 50
     reconcile_interval_s: float = 60.0
+    streamless_interval_s: float = 2.5
     resolve_interval_s: float = 0.25
     halt_poll_s: float = 0.5
     equity_interval_s: float = 5.0

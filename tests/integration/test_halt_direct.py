@@ -13,16 +13,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from actors.cli_direct import halt_direct
+from actors.cli_direct import DirectSweep, Look, halt_direct
 from actors.data_dir import DataDir
 from tests.contract.journals import an_order
 from tests.embedded_database import plain_url
 from tests.live_account import SETTINGS, SYMBOL, LiveAccount
 from tests.simulator_process import running_simulator
+from trading.adapters.credentials import Credentials
+from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
 from trading.adapters.store.journal import PostgresJournal
+from trading.engine.budget import BudgetSettings, RateBudget
 from trading.engine.ports import JournalEntry, OrderRecord
 from trading.model.errors import ConfigError
-from trading.model.orders import PlaceAccepted
+from trading.model.orders import OrderStatus, PlaceAccepted
 
 Account = tuple[LiveAccount, PostgresJournal]
 OTHER = "ETHUSDT"
@@ -102,6 +105,40 @@ async def test_symbol_that_the_venue_refuses_stops_no_other_and_its_orders_end_b
     live.simulator.clear_faults()
     body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 20.0)
     assert (body["confirmed"], body["open_orders"]) == (True, 0), body
+
+
+async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_not_confirmed_as_gone(
+    account: Account, tmp_path: Path
+) -> None:
+    live, _ = account
+    record = replace(a_resting(live, "mx-u-1", SYMBOL), status=OrderStatus.OPEN)
+    placing = live.gateway()
+    await placing.start(lambda event: None)
+    try:
+        signed = replace(record, signed_ms=placing.now_ms())
+        assert isinstance(await placing.place(signed), PlaceAccepted)
+    finally:
+        await placing.close()
+    simulator, instruments = live.simulator, {OTHER: live.instruments[OTHER]}
+    settings = MexcGatewaySettings(simulator.rest, simulator.ws, "sim")
+    gateway = MexcGateway(settings, Credentials(simulator.api_key, simulator.secret), instruments, live.clock)
+
+    async def look() -> Look:
+        return Look((), (replace(record, signed_ms=1),))
+
+    async def swept() -> tuple[str, ...]:
+        budget = RateBudget(BudgetSettings(), time.time_ns())
+        return await DirectSweep(gateway, budget, time.monotonic() + 0.5).run(look, time.monotonic())
+
+    try:
+        simulator.fault("error_reply", probability=1.0, params={"code": 503, "status": 503, "method": "DELETE"})
+        assert await swept() == (record.client_order_id,)
+        assert open_orders(live) == [record.client_order_id]
+        simulator.clear_faults()
+        assert await swept() == (record.client_order_id,), "ended, but nobody can read that here"
+        assert open_orders(live) == []
+    finally:
+        await gateway.close()
 
 
 async def test_symbol_that_nobody_knows_is_refused_before_anything_is_stored(account: Account, tmp_path: Path) -> None:

@@ -220,6 +220,20 @@ def balance_frame() -> bytes:
     return frame.SerializeToString()
 
 
+async def test_listen_key_is_in_no_text_of_a_loss() -> None:
+    """What websockets says of an address that is none holds all of it."""
+    run = Scripted(UserStream("127.0.0.1/ws", keys := Keys(), {}, SystemClock(), QUICK, random.Random(1), "mexc"), keys)
+    try:
+        assert not await run.stream.start(run.events.append, 30.0)
+    finally:
+        await run.stream.close()
+    assert keys.made == 1
+    (reason,) = run.reasons()
+    assert "InvalidURI" in reason
+    assert "***" in reason
+    assert run.stream.status().last_fault == reason
+
+
 async def test_stream_that_falls_silent_is_left_and_made_anew() -> None:
     async def script(socket: ServerConnection, number: int) -> None:
         if number > 1:

@@ -306,3 +306,22 @@ def test_reject_denial_and_cancel_request_move_once() -> None:
     assert asked is not None
     assert asked.order.status is OrderStatus.CANCELLING
     assert rejected.request_cancel(7) is None
+
+
+def test_filled_with_less_than_the_order_is_over_with_what_the_venue_says_has_traded() -> None:
+    tracker = OrderTracker(SENT)
+    short = replace(report(Life(((4, 1),), False), 1, False), status=OrderStatus.FILLED)
+    tracker.on_report(report(Life((), False), 0, False), 7)
+    alert = next(step.alert for step in tracker.on_report(short, 7) if step.alert)
+    assert "FILLED with 4 of 10 lots" in alert
+    assert (tracker.missing_lots, tracker.record.status.is_terminal) == (4, False)
+    tracker.on_trade(trade(0, 4, 1, "rest"), 7)
+    assert (tracker.record.status, tracker.record.filled_lots) == (OrderStatus.PARTIALLY_CANCELLED, 4)
+    assert tracker.on_report(short, 7) == ()
+    # Should more of it have traded after all, that is booked.
+    (late,) = tracker.on_trade(trade(1, 6, 2, "stream"), 7)
+    assert late.fill is None
+    assert "beyond" in late.alert  # no source alone has told more than 6 lots
+    whole = report(Life(((4, 1), (6, 2)), False), 2, False)
+    (booked,) = (step for step in tracker.on_report(whole, 7) if step.fill)
+    assert (booked.order.status, booked.order.filled_lots) == (OrderStatus.FILLED, 10)

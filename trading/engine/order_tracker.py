@@ -169,6 +169,8 @@ class OrderTracker:
         return steps or ((Step(self.record),) if is_late else ())
 
     def _on_state(self, report: VenueOrder, executed: int, now_ns: int) -> tuple[Step, ...]:
+        if report.status is OrderStatus.FILLED and executed < self.record.qty_lots:
+            return self._on_short(report, executed, now_ns)
         if report.status in _HELD:
             step = self._acknowledge(report.venue_order_id, now_ns)
             return (step,) if step is not None else ()
@@ -180,6 +182,14 @@ class OrderTracker:
             step = self._acknowledge(report.venue_order_id, now_ns)
             return (step,) if step is not None else ()
         return self._end(report, now_ns)
+
+    def _on_short(self, report: VenueOrder, executed: int, now_ns: int) -> tuple[Step, ...]:
+        """Take it that an order is over, as FILLED says, with what the venue's own figure says has traded of it."""
+        text = f"FILLED with {executed} of {self.record.qty_lots} lots executed"
+        is_news = self._ended is None and not self.record.status.is_terminal
+        alert = (Step(self.record, alert=f"the venue says {text}: its figure counts"),) if is_news else ()
+        status = OrderStatus.PARTIALLY_CANCELLED if executed else OrderStatus.CANCELLED
+        return alert + self._on_state(replace(report, status=status, reason=text), executed, now_ns)
 
     def on_trade(self, trade: VenueTrade, now_ns: int) -> tuple[Step, ...]:
         """Take an execution; empty when it was booked before (under this id or the other source's)."""

@@ -77,6 +77,7 @@ class Refusal(StrEnum):
     DUPLICATE = "duplicate_id"
     TOMBSTONED = "tombstoned"
     JOURNAL_DOWN = "journal_down"
+    STREAM_DOWN = "stream_down"
     NOT_READY = "not_ready"
     BOOK_UNPROVEN = "book_unproven"
     BOOK_STALE = "book_stale"

@@ -107,6 +107,21 @@ async def test_repeated_id_is_a_no_op(system: System) -> None:
     assert len(system.venue.placed) == 1
 
 
+async def test_repeated_id_of_a_partly_filled_order_keeps_its_executions_apart(system: System) -> None:
+    intent = system.intent()
+    await submit(system, intent)
+    trade = system.venue.fill(intent.client_order_id, 300)
+    await settle()
+    system.executor.core.state.orders.drop(intent.client_order_id)
+    assert await submit(system, intent) == (intent.client_order_id,)
+    system.venue.push(replace(trade, source="rest", fill=replace(trade.fill, trade_id="by-rest")))
+    system.venue.fill(intent.client_order_id, 700)
+    await settle()
+    record = await row(system, intent.client_order_id)
+    assert (record.status, record.filled_lots) == (OrderStatus.FILLED, 1000)
+    assert len(await system.journal.fills_of(intent.client_order_id)) == 2
+
+
 async def test_rejected_order_releases_its_reservation(system: System) -> None:
     system.venue.answer = "reject"
     await submit(system, system.intent())

@@ -199,3 +199,25 @@ def test_push_with_a_public_body_is_foreign() -> None:
 def test_frame_that_says_nothing_sound_is_a_decode_error(payload: bytes) -> None:
     with pytest.raises(DecodeError):
         decode_private(payload, INSTRUMENTS, "mexc", 7)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"price": "92233720368547758.08"},
+        {"quantity": "9223372036854.775808"},
+        {"time": (1 << 63) - 1},
+        {"tradeId": "1\x00"},
+        {"orderId": "x" * 129},
+        {"feeCurrency": "US\nDT"},
+    ],
+)
+def test_trade_that_the_journal_could_not_keep_is_malformed(changes: dict[str, object]) -> None:
+    with pytest.raises(DecodeError):
+        decode_private(deal_frame(**changes), INSTRUMENTS, "mexc", 7)
+
+
+@pytest.mark.parametrize("changes", [{"price": "1e20"}, {"quantity": "1e20"}, {"id": "C\x00"}, {"clientId": "\x07"}])
+def test_order_that_the_journal_could_not_keep_is_malformed(changes: dict[str, object]) -> None:
+    with pytest.raises(DecodeError):
+        decode_private(order_frame(**changes), INSTRUMENTS, "mexc", 7)

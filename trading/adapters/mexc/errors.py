@@ -120,11 +120,16 @@ def _code_of(answer: Any) -> int | None:
 
 def _message_of(answer: Any, body: bytes) -> str:
     message = answer.get("msg") if isinstance(answer, dict) else None
-    return str(message)[:_TEXT_MAX] if message else _short(body)
+    return _readable(str(message)[:_TEXT_MAX]) if message else _short(body)
 
 
 def _short(body: bytes) -> str:
-    return body[:_TEXT_MAX].decode(errors="replace").strip() or "no text"
+    return _readable(body[:_TEXT_MAX].decode(errors="replace")) or "no text"
+
+
+def _readable(text: str) -> str:
+    """Replace what no journal, log or page can show (NUL, control characters): it ends up in all of them."""
+    return "".join(item if item.isprintable() else " " for item in text).strip()
 
 
 def _pause_s(retry_after: str | None, default_s: float) -> float:

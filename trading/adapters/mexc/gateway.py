@@ -237,10 +237,15 @@ class MexcGateway:
     async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Query one order by our id; None when the venue says that it does not exist.
 
-        The venue's query lags its order entry: None right after a send proves nothing. Raises: VenueUnavailable.
+        The venue's query lags its order entry: None right after a send proves nothing.
+        Raises: VenueUnavailable, also for the order of a symbol that is not listed: it exists, and cannot be read.
         """
         answer = await self._unless_absent("GET", "order", [("symbol", symbol), ("origClientOrderId", client_order_id)])
-        return None if answer is None else self._read(order_from_rest, answer)
+        if answer is None:
+            return None
+        if (found := self._read(order_from_rest, answer)) is None:
+            raise VenueUnavailable(f"{client_order_id} exists, and cannot be read: {symbol} is not listed any more")
+        return found
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Query the open orders of these symbols, foreign ones included.

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
 
+from trading.adapters.mexc.fields import amount_of, flag_of, kept, name_of, required, text_of, time_ms_of
 from trading.adapters.mexc.proto import mexc_push_pb2 as pb
 from trading.model.errors import DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderStatus, OrderType, VenueBalance, VenueOrder, VenueTrade
-from trading.model.units import ZERO, ns_from_ms
+from trading.model.units import UNITS_MAX, ns_from_ms
 
 ACCOUNT_TOPIC = "spot@private.account.v3.api.pb"
 DEALS_TOPIC = "spot@private.deals.v3.api.pb"
@@ -96,31 +97,31 @@ def order_from_rest(body: Any, instruments: Instruments, recv_ts_ns: int) -> Ven
 
     Returns: None for a symbol without instrument. Raises: DecodeError when it is no order object.
     """
-    symbol = _text(body, "symbol")
+    symbol = text_of(body, "symbol")
     instrument = instruments.get(symbol)
     if instrument is None:
         return None
-    status = _REST_STATUS.get(_text(body, "status"))
+    status = _REST_STATUS.get(text_of(body, "status"))
     if status is None:
-        raise DecodeError(f"expected an order status, was {_text(body, 'status')!r}")
-    filled = _amount(_text(body, "executedQty"), "executedQty")
-    filled_lots = _lots(instrument, _text(body, "executedQty") or "0")
-    kind, note = _order_type(_REST_TYPE.get(_text(body, "type")), _text(body, "type"))
+        raise DecodeError(f"expected an order status, was {text_of(body, 'status')!r}")
+    filled = amount_of(text_of(body, "executedQty"), "executedQty")
+    filled_lots = _lots(instrument, text_of(body, "executedQty") or "0")
+    kind, note = _order_type(_REST_TYPE.get(text_of(body, "type")), text_of(body, "type"))
     return VenueOrder(
         symbol=symbol,
-        client_order_id=_text(body, "clientOrderId"),
-        venue_order_id=_required(body, "orderId"),
+        client_order_id=name_of(text_of(body, "clientOrderId")),
+        venue_order_id=name_of(required(body, "orderId")),
         status=_with_fills(status, filled > 0),
-        side=_side(_text(body, "side")),
+        side=_side(text_of(body, "side")),
         type=kind,
-        price_ticks=_asked_ticks(instrument, _text(body, "price")),
-        qty_lots=_asked_lots(instrument, _text(body, "origQty")),
+        price_ticks=_asked_ticks(instrument, text_of(body, "price")),
+        qty_lots=_asked_lots(instrument, text_of(body, "origQty")),
         filled_lots=filled_lots,
-        filled_quote=_amount(_text(body, "cummulativeQuoteQty"), "cummulativeQuoteQty"),
-        exch_ts_ns=ns_from_ms(_time_ms(body, "updateTime") or _time_ms(body, "time")),
+        filled_quote=amount_of(text_of(body, "cummulativeQuoteQty"), "cummulativeQuoteQty"),
+        exch_ts_ns=ns_from_ms(time_ms_of(body, "updateTime") or time_ms_of(body, "time")),
         recv_ts_ns=recv_ts_ns,
         reason=note,
-        created_ts_ns=ns_from_ms(_time_ms(body, "time")),
+        created_ts_ns=ns_from_ms(time_ms_of(body, "time")),
     )
 
 
@@ -129,23 +130,23 @@ def trade_from_rest(body: Any, instruments: Instruments, venue: str, recv_ts_ns:
 
     Returns: None for a symbol without instrument. Raises: DecodeError when it is no trade object.
     """
-    instrument = instruments.get(_text(body, "symbol"))
+    instrument = instruments.get(text_of(body, "symbol"))
     if instrument is None:
         return None
     fill = _fill(
         instrument,
         venue,
-        trade_id=_required(body, "id"),
-        client_order_id=_text(body, "clientOrderId"),
-        venue_order_id=_required(body, "orderId"),
-        side=Side.BUY if _flag(body, "isBuyer") else Side.SELL,
-        price=_text(body, "price"),
-        qty=_text(body, "qty"),
-        quote_qty=_text(body, "quoteQty"),
-        fee=_text(body, "commission"),
-        fee_asset=_text(body, "commissionAsset"),
-        is_maker=_flag(body, "isMaker"),
-        exch_ts_ns=ns_from_ms(_time_ms(body, "time")),
+        trade_id=required(body, "id"),
+        client_order_id=text_of(body, "clientOrderId"),
+        venue_order_id=required(body, "orderId"),
+        side=Side.BUY if flag_of(body, "isBuyer") else Side.SELL,
+        price=text_of(body, "price"),
+        qty=text_of(body, "qty"),
+        quote_qty=text_of(body, "quoteQty"),
+        fee=text_of(body, "commission"),
+        fee_asset=text_of(body, "commissionAsset"),
+        is_maker=flag_of(body, "isMaker"),
+        exch_ts_ns=ns_from_ms(time_ms_of(body, "time")),
         recv_ts_ns=recv_ts_ns,
     )
     return VenueTrade(fill, "rest")
@@ -161,9 +162,9 @@ def balances_from_rest(body: Any, as_of_ns: int, recv_ts_ns: int) -> tuple[Venue
         raise DecodeError("expected an account with balances")
     return tuple(
         VenueBalance(
-            asset=_required(item, "asset"),
-            free=_amount(_text(item, "free"), "free"),
-            locked=_amount(_text(item, "locked"), "locked"),
+            asset=required(item, "asset"),
+            free=amount_of(text_of(item, "free"), "free"),
+            locked=amount_of(text_of(item, "locked"), "locked"),
             exch_ts_ns=as_of_ns,
             recv_ts_ns=recv_ts_ns,
         )
@@ -187,7 +188,7 @@ def bid_from_rest(body: Any) -> Decimal | None:
     """Read the best bid of a bookTicker answer; None when nobody bids. Raises: DecodeError when it is none."""
     if not isinstance(body, dict) or "bidPrice" not in body:
         raise DecodeError("expected a bookTicker answer")
-    return _amount(_text(body, "bidPrice"), "bidPrice") or None
+    return amount_of(text_of(body, "bidPrice"), "bidPrice") or None
 
 
 # --- pushes ---------------------------------------------------------------------------------------------------------
@@ -198,15 +199,15 @@ def _pushed_order(body: pb.PrivateOrdersV3Api, instrument: Instrument, sent_ns: 
     side = _SIDE.get(body.tradeType)
     if status is None or side is None or not body.id:
         raise DecodeError(f"expected id, status 1..5 and side 1..2, was {body.id!r}, {body.status}, {body.tradeType}")
-    filled = _amount(body.cumulativeQuantity, "cumulativeQuantity")
-    filled_quote = _amount(body.cumulativeAmount, "cumulativeAmount")
+    filled = amount_of(body.cumulativeQuantity, "cumulativeQuantity")
+    filled_quote = amount_of(body.cumulativeAmount, "cumulativeAmount")
     if filled and not filled_quote:
-        filled_quote = filled * _amount(body.avgPrice, "avgPrice")
+        filled_quote = filled * amount_of(body.avgPrice, "avgPrice")
     kind, note = _order_type(_PUSH_TYPE.get(body.orderType), str(body.orderType))
     return VenueOrder(
         symbol=instrument.symbol,
-        client_order_id=body.clientId,
-        venue_order_id=body.id,
+        client_order_id=name_of(body.clientId),
+        venue_order_id=name_of(body.id),
         status=_with_fills(status, filled > 0),
         side=side,
         type=kind,
@@ -251,8 +252,8 @@ def _pushed_balance(body: pb.PrivateAccountV3Api, recv_ts_ns: int) -> VenueBalan
         raise DecodeError("expected a balance with an asset")
     return VenueBalance(
         asset=body.vcoinName,
-        free=_amount(body.balanceAmount, "balanceAmount"),
-        locked=_amount(body.frozenAmount, "frozenAmount"),
+        free=amount_of(body.balanceAmount, "balanceAmount"),
+        locked=amount_of(body.frozenAmount, "frozenAmount"),
         exch_ts_ns=ns_from_ms(body.time),
         recv_ts_ns=recv_ts_ns,
         # ENTRUST, ENTRUST_PLACE, ENTRUST_CANCEL, ENTRUST_UNFROZEN, TRADE_FEE: an order did it (mexc-protocol §2).
@@ -285,21 +286,23 @@ def _fill(
     except ValueError as error:
         raise DecodeError(f"trade {trade_id}: {error}")
     qty_lots = _lots(instrument, qty)
-    if price_ticks <= 0 or qty_lots <= 0:
+    if not 0 < price_ticks <= UNITS_MAX or qty_lots <= 0:
         raise DecodeError(f"trade {trade_id}: expected a positive price and quantity, was {price!r} and {qty!r}")
+    if exch_ts_ns > UNITS_MAX:
+        raise DecodeError(f"trade {trade_id}: expected a time, was {exch_ts_ns} ns")
     return Fill(
         venue=venue,
-        trade_id=trade_id,
-        client_order_id=client_order_id,
-        venue_order_id=venue_order_id,
+        trade_id=name_of(trade_id),
+        client_order_id=name_of(client_order_id),
+        venue_order_id=name_of(venue_order_id),
         symbol=instrument.symbol,
         side=side,
         price_ticks=price_ticks,
         qty_lots=qty_lots,
         # What moved at the venue is its own figure; price x quantity stands in where it gives none.
-        quote_qty=_amount(quote_qty, "quote quantity") or instrument.notional(price_ticks, qty_lots),
-        fee=_amount(fee, "fee", is_signed=True),
-        fee_asset=fee_asset or instrument.quote,
+        quote_qty=amount_of(quote_qty, "quote quantity") or instrument.notional(price_ticks, qty_lots),
+        fee=amount_of(fee, "fee", is_signed=True),
+        fee_asset=name_of(fee_asset) or instrument.quote,
         is_maker=is_maker,
         exch_ts_ns=exch_ts_ns,
         recv_ts_ns=recv_ts_ns,
@@ -315,7 +318,7 @@ def _with_fills(status: OrderStatus, has_fills: bool) -> OrderStatus:
 
 def _order_type(known: OrderType | None, wire: str) -> tuple[OrderType, str]:
     """Stop and OCO orders (100, 101, 102) are never ours; they are shown as limit orders with a note, not hidden."""
-    return (known, "") if known is not None else (OrderType.LIMIT, f"venue type {wire}")
+    return (known, "") if known is not None else (OrderType.LIMIT, f"venue type {name_of(wire)}")
 
 
 def _side(text: str) -> Side:
@@ -328,62 +331,23 @@ def _side(text: str) -> Side:
 def _lots(instrument: Instrument, text: str) -> int:
     """What has traded must be whole lots: anything else means that our instrument is out of date."""
     try:
-        return instrument.qty_lots(text)
+        return kept(instrument.qty_lots(text))
     except ValueError as error:
         raise DecodeError(f"{instrument.symbol}: {error}")
 
 
 def _asked_lots(instrument: Instrument, text: str) -> int:
     """A quantity as asked for. A market buy by value has none, or one off the grid: whole lots, rounded down."""
-    return instrument.qty_lots_floor(_amount(text, "quantity"))
+    return kept(instrument.qty_lots_floor(amount_of(text, "quantity")))
 
 
 def _asked_ticks(instrument: Instrument, text: str) -> int:
     """A price as asked for. A market order's protection price may be off the grid: rounded down."""
-    return instrument.price_ticks_floor(_amount(text, "price"))
-
-
-def _amount(text: str, name: str, is_signed: bool = False) -> Decimal:
-    """Read a decimal string; an absent one (null, or proto3's empty default) is 0."""
-    if not text:
-        return ZERO
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise DecodeError(f"{name}: expected a decimal number, was {text!r}")
-    # 1e40 and the like are no amounts of any asset, and would cost time and memory in integer form.
-    if not value.is_finite() or value.adjusted() > 30 or (value < 0 and not is_signed):
-        raise DecodeError(f"{name}: expected an amount, was {text!r}")
-    return value
+    return kept(instrument.price_ticks_floor(amount_of(text, "price")))
 
 
 def _rate(data: dict[str, Any], name: str) -> Decimal:
-    rate = _amount(_text(data, name), name, is_signed=True)
+    rate = amount_of(text_of(data, name), name, is_signed=True)
     if name not in data or not -1 < rate < 1:
         raise DecodeError(f"{name}: expected a fraction, was {data.get(name)!r}")
     return rate
-
-
-def _text(body: Any, name: str) -> str:
-    if not isinstance(body, dict):
-        raise DecodeError(f"expected an object with {name}")
-    value = body.get(name)
-    return "" if value is None else str(value)
-
-
-def _required(body: Any, name: str) -> str:
-    if not (text := _text(body, name)):
-        raise DecodeError(f"expected {name}, was nothing")
-    return text
-
-
-def _flag(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if not isinstance(value, bool):
-        raise DecodeError(f"{name}: expected true or false, was {value!r}")
-    return value
-
-
-def _time_ms(body: dict[str, Any], name: str) -> int:
-    value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

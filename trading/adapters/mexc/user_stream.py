@@ -163,7 +163,7 @@ class UserStream:
                 async with asyncio.timeout(self._settings.open_timeout_s):
                     await self._keys.delete_listen_key(key)
             except (VenueUnavailable, OutcomeUnknown, VenueRejected, TimeoutError) as error:
-                self._last_fault = f"listen key not given back: {error}"
+                self._last_fault = f"listen key not given back: {error}".replace(key, "***")
 
     def status(self) -> UserStreamStatus:
         """Return the counters."""
@@ -189,13 +189,13 @@ class UserStream:
             try:
                 await self._connection()
             except RateLimited as error:  # of a call for a listen key: who keeps these has told
-                refusal, reason = error, str(error)
+                refusal, reason = error, self._shown(str(error))
             except (_StreamFault, VenueUnavailable, OutcomeUnknown, VenueRejected) as error:
+                reason = self._shown(str(error))
                 if isinstance(error, _KeyFault):
                     self._key = ""
-                reason = str(error)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = self._shown(f"{type(error).__name__}: {error}")
                 refusal = connect_refusal(error)
                 if refusal is not None:
                     self._on_limited(refusal.retry_after_s)
@@ -277,7 +277,7 @@ class UserStream:
                 raise _KeyFault(f"listen key refused: {error}")
             except (VenueUnavailable, OutcomeUnknown) as error:
                 # The key lives for two renewal intervals: there is time for several more checks.
-                self._last_fault = f"listen key not renewed: {error}"
+                self._last_fault = self._shown(f"listen key not renewed: {error}")
 
     async def _await_acknowledgement(self) -> None:
         """Fail unless every topic is acknowledged in time; then wait for the other parts to end."""
@@ -329,6 +329,10 @@ class UserStream:
         self._is_up, self._is_loss_told = True, False
         self._sink(VenueStreamRestored(self._clock.now_ns()))
         self._settled.set()
+
+    def _shown(self, reason: str) -> str:
+        """Take the listen key out of a text: whoever has it reads the account, and some errors hold the address."""
+        return reason.replace(quote(self._key, safe=""), "***").replace(self._key, "***") if self._key else reason
 
     def _lose(self, reason: str) -> None:
         """Tell a loss once, however many attempts fail after it."""

@@ -12,6 +12,7 @@ from trading.engine.book import Book
 from trading.engine.book_sync import BookSync
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.intents import IntentMaker
+from trading.engine.matching_models import QUOTE_MAX_AGE_NS
 from trading.engine.messages import Action, CancelOrder, NoteRaised, PlaceOrder
 from trading.engine.others_book import BookOfOthers
 from trading.engine.own_orders import OrderChange, OwnOrders
@@ -26,9 +27,6 @@ from trading.model.market import BestQuote, BookState, Level, Side
 from trading.model.orders import Fill, OrderEvent, OrderType, Purpose, Refusal
 from trading.model.position import Position
 from trading.model.units import NS_PER_S, lowest_sale_ticks
-
-QUOTE_MAX_AGE_NS = 2 * NS_PER_S
-"""How old a book-ticker quote may be to sell against while the book itself is not proven."""
 
 STATE_UNPROVEN = "UNPROVEN"
 STATE_FAULT = "FAULT"

@@ -58,7 +58,6 @@ from trading.model.orders import (
     OrderEvent,
     OrderFilled,
     OrderRejected,
-    OrderType,
     PlaceAnswer,
     VenueOrder,
 )
@@ -127,6 +126,8 @@ class SymbolEngine:
         match event:
             case BestQuote():
                 self._decider.last_quote = event
+                if self._venue is not None:
+                    self._venue.on_quote(event)
                 result = self._sync.on_best_quote(event, now_ns)
                 if result.fetch_not_before_ns is not None:
                     self._after_sync(result, actions)
@@ -273,10 +274,8 @@ class SymbolEngine:
             actions.append(NoteRaised("warning", "order_adopted", (("client_order_id", event.client_order_id),)))
 
     def _requeue(self, venue: PaperVenue, record: OrderRecord) -> None:
-        """Put a former owner's paper order back; one that would not have rested is ended: its moment is over."""
+        """Put a former owner's paper order back; one that would not have rested ends: its moment is over."""
         venue.requeue(record.as_intent(), record.filled_lots, 0)
-        if record.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
-            venue.cancel(record.client_order_id, 0)
 
     # --- commands ---------------------------------------------------------------------------------------------------
 

@@ -13,14 +13,15 @@ from typing import TypeVar, assert_never
 from trading.engine.matching_models import (
     DEFAULT_LATENCY,
     DEFAULT_RULES,
+    QUOTE_MAX_AGE_NS,
     LatencyModel,
     MatchingRules,
     QueueModel,
 )
-from trading.engine.matching_orders import Consumption, MatchedBook, PaperOrder
+from trading.engine.matching_orders import Consumption, MatchedBook, PaperOrder, QuotedBook, refusal_of
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
-from trading.model.market import MarketTrade, Side
+from trading.model.market import BestQuote, MarketTrade, Side
 from trading.model.orders import (
     Fill,
     OrderIntent,
@@ -29,6 +30,7 @@ from trading.model.orders import (
     PlaceAccepted,
     PlaceAnswer,
     PlaceRejected,
+    Purpose,
     VenueEvent,
     VenueOrder,
     VenueTrade,
@@ -66,6 +68,7 @@ class PaperVenue:
         self._venue = venue
         self._rules = rules
         self._book: MatchedBook | None = None  # None while nobody vouches for it
+        self._quote: BestQuote | None = None  # what a taker exit may meet then
         self._orders: dict[str, PaperOrder] = {}  # not over, oldest first
         self._done: dict[str, VenueOrder] = {}
         self._refused: dict[str, PlaceRejected] = {}
@@ -85,7 +88,7 @@ class PaperVenue:
         known = self.answer(intent.client_order_id, now_ns)
         if known is not None:
             return known
-        refusal = self._refusal(intent)
+        refusal = refusal_of(intent, self.instrument)
         if refusal:
             answer = PlaceRejected(intent.client_order_id, REJECT_BAD_ORDER, refusal, now_ns)
             _remember(self._refused, intent.client_order_id, answer)
@@ -126,12 +129,12 @@ class PaperVenue:
 
     def open_orders(self) -> tuple[VenueOrder, ...]:
         """Return all orders that are not over, those still under way included, oldest first."""
-        return tuple(self._word(order, 0) for order in self._orders.values())
+        return tuple(order.word(0) for order in self._orders.values())
 
     def order(self, client_order_id: str) -> VenueOrder | None:
         """Return the state of an order; None when it was never taken (or ended too long ago to be remembered)."""
         order = self._orders.get(client_order_id)
-        return self._done.get(client_order_id) if order is None else self._word(order, 0)
+        return self._done.get(client_order_id) if order is None else order.word(0)
 
     # --- what the market does ---------------------------------------------------------------------------------------
 
@@ -150,7 +153,7 @@ class PaperVenue:
         self._advance(now_ns)
         if was_without:
             for order in [order for order in self._orders.values() if order.has_arrived and order.place is None]:
-                self._arrive(order, now_ns)
+                self._arrive(order, book, now_ns, is_late=True)
         for side in (Side.BUY, Side.SELL):
             resting = self._resting(side)
             for order in resting:
@@ -161,9 +164,18 @@ class PaperVenue:
                 self._cross(resting, side, book, now_ns)
 
     def on_book_lost(self, now_ns: int) -> None:
-        """Nobody vouches for the book any more: orders that arrive wait, nothing crosses; trades still fill."""
+        """Nobody vouches for the book any more: nothing crosses, trades still fill.
+
+        An order that may rest waits for the next book when it arrives, and is then given nothing better than its own
+        price. A taker never waits, as no venue holds one: an exit meets the last quote (`on_quote`) if that is fresh,
+        anything else ends without a fill.
+        """
         self._advance(now_ns)
         self._book = None
+
+    def on_quote(self, quote: BestQuote) -> None:
+        """Take a book-ticker quote: one level a side, at most `QUOTE_MAX_AGE_NS` old, for exits without a book."""
+        self._quote = quote
 
     def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
         """Take a public trade: it fills orders at its price behind their queue, and those at better prices at once."""
@@ -206,16 +218,6 @@ class PaperVenue:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _refusal(self, intent: OrderIntent) -> str:
-        if intent.symbol != self.instrument.symbol:
-            return f"expected symbol {self.instrument.symbol}, was {intent.symbol}"
-        if intent.qty_lots <= 0 or intent.price_ticks <= 0:
-            return f"expected a positive price and quantity, was {intent.price_ticks} ticks, {intent.qty_lots} lots"
-        least = self.instrument.min_lots(intent.price_ticks)
-        if intent.qty_lots < least:
-            return f"expected at least {least} lots at this price, was {intent.qty_lots}"
-        return ""
-
     def _take(self, order: PaperOrder, arrives_ns: int, now_ns: int) -> None:
         self._advance(now_ns)
         self._orders[order.intent.client_order_id] = order
@@ -242,22 +244,33 @@ class PaperVenue:
                 self._end(order, "cancelled on request", max(arrives_ns, 0))
             else:
                 order.has_arrived = True
-                if self._book is not None:
-                    self._arrive(order, max(arrives_ns, 0))
+                book = self._book if self._book is not None else self._quoted(order)
+                if book is not None:
+                    self._arrive(order, book, max(arrives_ns, 0))
+                elif order.is_taker:
+                    self._end(order, "no proven book to take from", max(arrives_ns, 0))
         reports = self._reports
         while reports and reports[0][0] <= now_ns:
             self._ready.append(reports.popleft()[1])
 
-    def _arrive(self, order: PaperOrder, now_ns: int) -> None:
-        """Meet the book: take what the order's type takes, rest or end with the remainder."""
-        book = self._book
-        assert book is not None
+    def _quoted(self, order: PaperOrder) -> MatchedBook | None:
+        """Return what an order without a book may meet: a taker exit the last quote, if that is fresh."""
+        quote = self._quote
+        if quote is None or not order.is_taker or order.intent.purpose is not Purpose.EXIT:
+            return None
+        return QuotedBook(quote) if 0 <= order.arrives_ns - quote.recv_ts_ns <= QUOTE_MAX_AGE_NS else None
+
+    def _arrive(self, order: PaperOrder, book: MatchedBook, now_ns: int, is_late: bool = False) -> None:
+        """Meet the book: take what the order's type takes, rest or end with the remainder.
+
+        Args: is_late: it waited for this book, so that it takes nothing: what crosses it fills it at its own price.
+        """
         intent = order.intent
         opposite = book.best_ask if intent.side is Side.BUY else book.best_bid
         takes = opposite is not None and (intent.price_ticks - opposite[0]) * intent.side.sign >= 0
         match intent.type:
             case OrderType.LIMIT_MAKER:
-                if takes:
+                if takes and order.status is OrderStatus.SENT:
                     self._end(order, "post-only order would take", now_ns)
                     return
             case OrderType.FOK:
@@ -272,7 +285,7 @@ class PaperVenue:
         if order.status is OrderStatus.SENT:
             order.status = OrderStatus.OPEN
             self._tell(order, now_ns)
-        if takes:
+        if takes and not is_late and intent.type is not OrderType.LIMIT_MAKER:
             self._walk(order, book, now_ns)
         if intent.client_order_id not in self._orders:
             return
@@ -354,12 +367,12 @@ class PaperVenue:
 
     def _forget(self, order: PaperOrder, now_ns: int) -> None:
         del self._orders[order.intent.client_order_id]
-        _remember(self._done, order.intent.client_order_id, self._word(order, now_ns))
+        _remember(self._done, order.intent.client_order_id, order.word(now_ns))
 
     def _tell(self, order: PaperOrder, now_ns: int) -> None:
         """Report an order's state."""
         due_ns = self._report_due_ns(order, now_ns)
-        self._report(self._word(order, now_ns, due_ns), due_ns, now_ns)
+        self._report(order.word(now_ns, due_ns), due_ns, now_ns)
 
     def _report_due_ns(self, order: PaperOrder, now_ns: int) -> int:
         """Return when a report made now comes; one stream carries all, so none overtakes another."""
@@ -371,24 +384,6 @@ class PaperVenue:
             self._reports.append((due_ns, event))
         else:
             self._ready.append(event)
-
-    def _word(self, order: PaperOrder, now_ns: int, recv_ts_ns: int | None = None) -> VenueOrder:
-        intent = order.intent
-        return VenueOrder(
-            symbol=intent.symbol,
-            client_order_id=intent.client_order_id,
-            venue_order_id=order.venue_order_id,
-            status=OrderStatus.OPEN if order.status is OrderStatus.SENT else order.status,
-            side=intent.side,
-            type=intent.type,
-            price_ticks=intent.price_ticks,
-            qty_lots=intent.qty_lots,
-            filled_lots=order.filled_lots,
-            filled_quote=order.filled_quote,
-            exch_ts_ns=now_ns,
-            recv_ts_ns=now_ns if recv_ts_ns is None else recv_ts_ns,
-            reason=order.reason,
-        )
 
 
 def _remember(memory: dict[str, T], key: str, value: T) -> None:

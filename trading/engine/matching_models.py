@@ -12,10 +12,13 @@ from math import log1p
 from typing import Protocol
 
 from trading.model.errors import ConfigError
-from trading.model.units import NS_PER_MS, parse_decimal
+from trading.model.units import NS_PER_MS, NS_PER_S, parse_decimal
 
 LEGS = 3
 LATENCY_MS_MAX = 60_000
+
+QUOTE_MAX_AGE_NS = 2 * NS_PER_S
+"""How old a book-ticker quote may be to sell against while the book itself is not proven, live and on paper."""
 
 
 class QueueModel(StrEnum):

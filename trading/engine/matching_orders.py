@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.engine.matching_queue import QueuePlace
-from trading.model.market import Level, Side
-from trading.model.orders import OrderIntent, OrderStatus
+from trading.model.instrument import Instrument
+from trading.model.market import BestQuote, Level, Side
+from trading.model.orders import OrderIntent, OrderStatus, OrderType, VenueOrder
 from trading.model.units import ZERO
 
 WALK_DEPTH_MAX = 200
@@ -19,7 +20,7 @@ WALK_DEPTH_MAX = 200
 
 
 class MatchedBook(Protocol):
-    """What a paper venue reads of a book: `book.Book`, or `others_book.BookOfOthers`."""
+    """What a paper venue reads of a book: `book.Book`, `others_book.BookOfOthers`, or `QuotedBook`."""
 
     @property
     def exch_ts_ns(self) -> int:
@@ -59,7 +60,7 @@ class PaperOrder:
 
     Attributes:
         status: SENT while under way, then what a venue would say.
-        arrives_ns: when it reaches the venue. has_arrived: it has (without a book it then waits).
+        arrives_ns: when it reaches the venue. has_arrived: it has; without a book it then waits, if it may rest.
         place: set while it rests in the book.
         market_ns: exchange time of the book it joined; trades older than that cannot have met it.
     """
@@ -79,6 +80,68 @@ class PaperOrder:
     def open_lots(self) -> int:
         """Lots not traded yet."""
         return self.intent.qty_lots - self.filled_lots
+
+    @property
+    def is_taker(self) -> bool:
+        """True for an order that no venue ever lets rest: it trades where it arrives, or it ends."""
+        return self.intent.type in (OrderType.IOC, OrderType.FOK, OrderType.MARKET)
+
+    def word(self, now_ns: int, recv_ts_ns: int | None = None) -> VenueOrder:
+        """Say how it stands. Args: recv_ts_ns: when that is heard, `now_ns` unless given."""
+        intent = self.intent
+        return VenueOrder(
+            symbol=intent.symbol,
+            client_order_id=intent.client_order_id,
+            venue_order_id=self.venue_order_id,
+            status=OrderStatus.OPEN if self.status is OrderStatus.SENT else self.status,
+            side=intent.side,
+            type=intent.type,
+            price_ticks=intent.price_ticks,
+            qty_lots=intent.qty_lots,
+            filled_lots=self.filled_lots,
+            filled_quote=self.filled_quote,
+            exch_ts_ns=now_ns,
+            recv_ts_ns=now_ns if recv_ts_ns is None else recv_ts_ns,
+            reason=self.reason,
+        )
+
+
+def refusal_of(intent: OrderIntent, instrument: Instrument) -> str:
+    """Say why no venue would take an order; empty when one would."""
+    if intent.symbol != instrument.symbol:
+        return f"expected symbol {instrument.symbol}, was {intent.symbol}"
+    if intent.qty_lots <= 0 or intent.price_ticks <= 0:
+        return f"expected a positive price and quantity, was {intent.price_ticks} ticks, {intent.qty_lots} lots"
+    least = instrument.min_lots(intent.price_ticks)
+    if intent.qty_lots < least:
+        return f"expected at least {least} lots at this price, was {intent.qty_lots}"
+    return ""
+
+
+class QuotedBook:
+    """What a book-ticker quote says of a book: its best levels, and nothing of any other (`MatchedBook`)."""
+
+    def __init__(self, quote: BestQuote) -> None:
+        self.exch_ts_ns = quote.exch_ts_ns
+        self.best_bid = quote.bid
+        self.best_ask = quote.ask
+
+    def bids(self, depth: int) -> list[Level]:
+        """The best bid, if there is one."""
+        return [self.best_bid][:depth] if self.best_bid is not None else []
+
+    def asks(self, depth: int) -> list[Level]:
+        """The best ask, if there is one."""
+        return [self.best_ask][:depth] if self.best_ask is not None else []
+
+    def qty_at(self, side: Side, price_ticks: int) -> int:
+        """Lots at a price: the best's, or nothing."""
+        best = self.best_bid if side is Side.BUY else self.best_ask
+        return best[1] if best is not None and best[0] == price_ticks else 0
+
+    def is_known(self, side: Side, price_ticks: int) -> bool:
+        """Only the best of each side is known."""
+        return self.qty_at(side, price_ticks) > 0
 
 
 class Consumption:

@@ -27,6 +27,9 @@ PAUSE_AFTER_END_NS = 200 * NS_PER_MS
 """After an order ended by itself (post-only that would take, remainder of an IOC) the same is not tried at once; nor
 after one that got lost on its way to the executor, which has said neither yes nor no."""
 
+PAUSE_IN_VAIN_MAX_NS = NS_PER_S
+"""After takers that found nothing, one after the other, the pause doubles up to this."""
+
 OPS_OF_A_MOVE = 2
 """A cancel and a placement."""
 
@@ -55,6 +58,7 @@ NOTHING = Plan((), (), False)
 class _SlotPause:
     until_ns: int = 0
     noes: int = 0
+    in_vain: int = 0  # takers in a row that found nothing
 
 
 class Quoting:
@@ -148,8 +152,12 @@ class Quoting:
             pause.noes += 1
             pause.until_ns = now_ns + wait_ns
         elif after.status.is_terminal:
+            if after.filled_lots or after.is_resting_type:
+                pause.in_vain = 0
             if not after.is_cancel_requested and after.status is not OrderStatus.FILLED:
-                pause.until_ns = max(pause.until_ns, now_ns + PAUSE_AFTER_END_NS)
+                wait_ns = min(PAUSE_AFTER_END_NS << min(pause.in_vain, 16), PAUSE_IN_VAIN_MAX_NS)
+                pause.until_ns = max(pause.until_ns, now_ns + wait_ns)
+                pause.in_vain += not after.filled_lots and not after.is_resting_type
         elif after.accepted_ns and not before.accepted_ns:
             pause.noes = 0
 

@@ -40,6 +40,7 @@ from trading.engine.replay_shadow import Books, Shadow
 from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
 from trading.model.market import (
+    BestQuote,
     BookDelta,
     BookSnapshot,
     BookState,
@@ -168,6 +169,8 @@ class ReplayRun:
                 self._feed(TradingSwitched(True, "", self._now_ns))
             if isinstance(event, MarketTrade):
                 self._shadow.on_trade(event, self._now_ns)
+            elif isinstance(event, BestQuote):
+                self._shadow.on_quote(event)
             self._feed(event)
         return self._result()
 

@@ -15,7 +15,7 @@ from trading.engine.matching_models import LatencyModel, MatchingRules, QueueMod
 from trading.engine.replay_result import ModelResult
 from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
-from trading.model.market import BookState, MarketTrade
+from trading.model.market import BestQuote, BookState, MarketTrade
 from trading.model.orders import Fill, OrderIntent, Purpose, VenueTrade
 from trading.model.position import Position
 from trading.model.units import ZERO
@@ -75,6 +75,10 @@ class Shadow:
         """Take a public trade."""
         self._venue.on_trade(trade, now_ns)
         self._collect()
+
+    def on_quote(self, quote: BestQuote) -> None:
+        """Take a book-ticker quote."""
+        self._venue.on_quote(quote)
 
     def on_book(self, book: Book, state: BookState, now_ns: int) -> None:
         """Take the book after a change of it or of its state."""

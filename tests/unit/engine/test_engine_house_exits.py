@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 
 from tests.engine_desk import EAGER, Desk, config, engine
-from tests.market_scenes import SYMBOL, S, delta, instrument, snapshot, trade
+from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trade
 from trading.engine.bootstrap import SymbolBootstrap
+from trading.engine.matching_models import DEFAULT_LATENCY
 from trading.engine.messages import DrainRequested, PlaceOrder, TimerFired
 from trading.model.market import BestQuote, BookState, FeedConnected, FeedDisconnected, Side
 from trading.model.orders import OrderType
@@ -127,3 +128,52 @@ def test_sale_without_proof_above_the_largest_order_goes_out_in_parts() -> None:
     order = desk.intents[-1]
     assert order.type is OrderType.IOC
     assert 2_900_000 < order.price_ticks * order.qty_lots <= 3_000_000
+
+
+@pytest.mark.parametrize("has_quote", [True, False])
+def test_stop_under_way_when_the_line_is_lost_meets_the_fresh_ticker_or_nothing(has_quote: bool) -> None:
+    """Never the book that comes back after the hole, whatever it would pay."""
+    params = {**EAGER, "min_hold_ms": "0", "min_depth_quote": "0"}
+    desk = bought_later(Desk(engine(config(params, latency=DEFAULT_LATENCY))))
+    start_ns = 10 * S
+    if has_quote:
+        desk.play(BestQuote(SYMBOL, 0, (9_950, 1_000), (10_010, 5), start_ns, start_ns), start_ns)
+    desk.play(delta(3, bids=[(9_990, 0), (9_980, 0), (9_950, 1_000)], at_ns=start_ns), start_ns)
+    desk.play(TimerFired(start_ns + 40 * MS), start_ns + 40 * MS)
+    (stop,) = [order for order in desk.intents if order.type is OrderType.IOC]
+    desk.play(FeedDisconnected(SYMBOL, "cut", start_ns + 41 * MS), start_ns + 41 * MS)
+    for step in range(1, 8):
+        desk.play(TimerFired(start_ns + 41 * MS + step * 100 * MS), start_ns + 41 * MS + step * 100 * MS)
+    got = [(fill.price_ticks, fill.qty_lots) for fill in desk.fills if fill.side is Side.SELL]
+    assert got == ([(9_950, stop.qty_lots)] if has_quote else [])
+    end_ns = start_ns + 30 * S
+    desk.play(FeedConnected(SYMBOL, end_ns), end_ns)
+    desk.play(snapshot([(10_100, 1_000)], [(10_120, 1_000)], version=50, at_ns=end_ns), end_ns)
+    desk.play(delta(51, at_ns=end_ns), end_ns)
+    desk.play(TimerFired(end_ns + 20 * MS), end_ns + 20 * MS)  # no order of this book has arrived yet
+    assert [fill.price_ticks for fill in desk.fills if fill.side is Side.SELL] == [price for price, _ in got]
+
+
+def bought_later(desk: Desk) -> Desk:
+    """As `bought`, where orders take their time to the venue."""
+    proven(desk).play(TimerFired(S + 100 * MS), S + 100 * MS)
+    (order,) = desk.intents
+    desk.play(trade(order.price_ticks, 5_000, Side.SELL, 2 * S), 2 * S)
+    desk.play(TimerFired(2 * S + 100 * MS), 2 * S + 100 * MS)
+    return desk
+
+
+def test_flatten_without_proof_is_tried_again_ever_more_seldom_while_nobody_bids_enough() -> None:
+    desk = bought(proven(Desk(engine(config(EAGER)))))
+    desk.play(FeedDisconnected(SYMBOL, "cut", 2 * S), 2 * S)
+    desk.play(DrainRequested(True, 2 * S), 2 * S)
+    count = len(desk.intents)
+    tries: list[int] = []
+    for step in range(60):
+        now_ns = 3 * S + step * 100 * MS
+        desk.play(BestQuote(SYMBOL, 0, (9_970, 5), (9_990, 5), now_ns, now_ns), now_ns)
+        desk.play(TimerFired(now_ns), now_ns)
+        tries += [step] * (len(desk.intents) - count)
+        count = len(desk.intents)
+    assert tries == [0, 2, 4, 8, 16, 26, 36, 46, 56]  # five lots at once, then 200, 400, 800 ms, and each second
+    assert desk.engine.view().held_lots == desk.fills[0].qty_lots - 5

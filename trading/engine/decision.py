@@ -147,11 +147,11 @@ class Decider:
             return
         self._unproven_since_ns = 0
         self._is_waiting_noted = False
-        desires = self._desires(sync, bid, ask, now_ns, actions)
+        desires = self._desires(bid, ask, now_ns, actions)
         desires = self._judged(desires, bid, ask, now_ns)
         self._carry_out(desires, sync.book, bid, ask, now_ns, actions)
 
-    def _desires(self, sync: BookSync, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
+    def _desires(self, bid: Level, ask: Level, now_ns: int, actions: list[Action]) -> Desires:
         if self.is_draining:
             quotes = (self._flatten_quote(bid[0], "flatten"),) if self._is_flatten and self._is_sellable(bid[0]) else ()
             return Desires(quotes, (Refusal.DRAINING,), STATE_DRAINING)
@@ -160,7 +160,7 @@ class Decider:
         view = StrategyView(
             now_ns,
             self._instrument,
-            sync.book,
+            self.others,
             bid,
             ask,
             self.measures,

@@ -134,12 +134,17 @@ class BookOfOthers:
         kept.reverse()
         return kept
 
-    # --- what a venue reads -----------------------------------------------------------------------------------------
+    # --- what a venue or a strategy reads ---------------------------------------------------------------------------
 
     @property
     def exch_ts_ns(self) -> int:
         """Venue time of the last change."""
         return self._book.exch_ts_ns
+
+    @property
+    def version(self) -> int:
+        """Version of the last change, as of the book itself."""
+        return self._book.version
 
     @property
     def best_bid(self) -> Level | None:
@@ -162,6 +167,15 @@ class BookOfOthers:
     def qty_at(self, side: Side, price_ticks: int) -> int:
         """Return the lots of others resting at a price."""
         return max(0, self._book.qty_at(side, price_ticks) - self._own.get((side, price_ticks), 0))
+
+    def qty_within(self, side: Side, limit_ticks: int) -> int:
+        """Return the lots of others from the best up to and including a price, or to the cut."""
+        total = self._book.qty_within(side, limit_ticks)
+        for (own_side, price_ticks), lots in self._own.items():
+            is_within = own_side is side and (price_ticks - limit_ticks) * side.sign >= 0
+            if is_within and self._book.is_known(side, price_ticks):
+                total -= min(lots, self._book.qty_at(side, price_ticks))
+        return total
 
     def is_known(self, side: Side, price_ticks: int) -> bool:
         """As of the book itself."""

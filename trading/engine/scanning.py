@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import pi, sqrt
 
-from trading.engine.edge import BPS_PER_ONE, EdgeTerms, MarkoutEstimator, RoundTrip, entry_edge
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, MarkoutEstimator, RoundTrip, entry_edge, taker_exit_share
 from trading.engine.strategy.spread_capture_parameters import SpreadCaptureParameters
 from trading.model.instrument import Instrument
 from trading.model.market import BookSnapshot, Candle, Level, MarketTrade, Side, Ticker24h
@@ -29,6 +30,10 @@ NEAR_BPS = 10.0
 """Depth is counted within so much of the mid."""
 
 _MINUTE_NS = 60 * NS_PER_S
+
+_RANGE_OF_A_SECONDS_VOLATILITY = sqrt(8.0 / pi) * sqrt(60.0)
+"""Mean range of a minute of a random walk whose deviation is 1 a second (Feller, "The Asymptotic Distribution of the
+Range of Sums of Independent Random Variables", 1951)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ def second_look(
     if not book.bids or not book.asks or book.bids[0][0] >= book.asks[0][0]:
         return replace(seen, is_fit=False, reason="no two-sided book")
     bid, ask = book.bids[0], book.asks[0]
-    terms = _edge(instrument, bid[0], ask[0], trades)
+    terms = _edge(instrument, bid[0], ask[0], trades, seen.volatility_bps, pace)
     mid = (bid[0] + ask[0]) / 2.0
     reach = mid * NEAR_BPS / BPS_PER_ONE
     bids = [level for level in book.bids if level[0] >= min(mid - reach, bid[0])]
@@ -157,7 +162,7 @@ def _first(instrument: Instrument, ticker: Ticker24h | None, rules: ScanRules) -
     bid, ask = instrument.price_ticks_floor(ticker.bid_price), instrument.price_ticks_ceil(ticker.ask_price)
     if not 0 < bid < ask:
         return "no two-sided quote"
-    terms = _edge(instrument, bid, ask, ())
+    terms = _edge(instrument, bid, ask, (), None, 0.0)
     if terms.quoted > rules.spread_bps_max:
         return f"spread above {rules.spread_bps_max:g} bps"
     return ScanItem(
@@ -177,8 +182,19 @@ def _first(instrument: Instrument, ticker: Ticker24h | None, rules: ScanRules) -
     )
 
 
-def _edge(instrument: Instrument, bid_ticks: int, ask_ticks: int, trades: Sequence[MarketTrade]) -> EdgeTerms:
-    """Apply the strategy's own formula with its default priors; what the trades show weighs against them."""
+def _edge(
+    instrument: Instrument,
+    bid_ticks: int,
+    ask_ticks: int,
+    trades: Sequence[MarketTrade],
+    range_bps: float | None,
+    pace: float,
+) -> EdgeTerms:
+    """Apply the strategy's own formula with its default priors; what the trades show weighs against them.
+
+    Args: range_bps: mean range of a minute; None before candles are known: then the least share of passive exits holds.
+    pace: trades a minute.
+    """
     priors = SpreadCaptureParameters()
     quoted_bps = (ask_ticks - bid_ticks) * 2.0 / (bid_ticks + ask_ticks) * BPS_PER_ONE
     prior_bps = priors.adverse_prior_spreads * quoted_bps
@@ -191,10 +207,25 @@ def _edge(instrument: Instrument, bid_ticks: int, ask_ticks: int, trades: Sequen
         RoundTrip(bid_ticks, ask_ticks, bid_ticks, ask_ticks),
         float(instrument.maker_fee_rate),
         float(instrument.taker_fee_rate),
-        priors.maker_exit_prior,
+        1.0 - _taker_share(priors, quoted_bps, range_bps, pace),
         entry.mean_bps,
         leave.mean_bps,
         entry.weight,
+    )
+
+
+def _taker_share(priors: SpreadCaptureParameters, quoted_bps: float, range_bps: float | None, pace: float) -> float:
+    """Return the share of taker exits that the strategy would begin with here."""
+    most = 1.0 - priors.maker_exit_prior
+    if range_bps is None:
+        return most
+    return taker_exit_share(
+        most,
+        max(priors.stop_loss_bps, priors.stop_loss_spreads * quoted_bps),
+        range_bps / _RANGE_OF_A_SECONDS_VOLATILITY,
+        priors.patience_s,
+        pace / 120.0,  # half of them buy
+        priors.timeout_s,
     )
 
 

@@ -131,3 +131,13 @@ def test_lone_ask_of_our_own_is_a_market_maker_gone() -> None:
     assert desk.cancels == []
     desk.push(S + 80 * MS, asks=[(10_010, 250)])
     assert desk.cancels == ["market_maker_gone"]
+
+
+def test_depth_that_is_our_own_order_is_no_depth_for_a_strategy() -> None:
+    desk = LiveDesk([(9_990, 200), (9_900, 1_000)], ASK, min_depth_quote="15", depth_bps="5")
+    (entry,) = desk.placed
+    desk.accept(entry, S + 20 * MS)
+    desk.push(S + 30 * MS, bids=[(9_990, 450)])
+    assert desk.cancels == []
+    desk.push(S + 2_000 * MS, bids=[(9_990, 350)])  # others have 100 lots there now, worth 10
+    assert len(desk.cancels) == 1

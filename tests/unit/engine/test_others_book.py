@@ -213,3 +213,13 @@ def test_nothing_of_ours_is_remembered_once_all_is_over() -> None:
     assert scene.others.bids(9) == scene.market.bids(9)
     scene.push(3 * S, bids=[(98, 77)])
     assert scene.at(98) == 77
+
+
+def test_depth_up_to_a_price_leaves_our_own_orders_out() -> None:
+    scene = Scene()
+    scene.show("a", 99, 30)
+    scene.show("b", 98, 5)
+    assert (scene.market.qty_within(Side.BUY, 98), scene.others.qty_within(Side.BUY, 98)) == (145, 110)
+    assert [scene.others.qty_within(Side.BUY, limit) for limit in (100, 99, 97)] == [0, 40, 110]
+    assert scene.others.qty_within(Side.SELL, 101) == 50
+    assert scene.others.version == scene.market.version

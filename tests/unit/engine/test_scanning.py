@@ -82,6 +82,19 @@ def test_second_look_measures_book_trades_and_minutes() -> None:
     assert seen.edge.samples > 0
 
 
+def test_second_look_charges_taker_exits_as_the_strategy_would() -> None:
+    (item,), _ = first_look({"ABCUSDT": INSTRUMENT}, [TICKER], RULES)
+    assert item.edge.maker_exit_ratio == 0.8  # nothing known but a ticker: the least share
+    lively = trades(*[("100.00", Side.SELL), ("100.20", Side.BUY)] * 60, every_s=0.5)
+
+    def ratio(high: str) -> float:
+        minute = Candle(0, 60, D(100), D(high), D(100), D(100), D(1), D(100))
+        return second_look(item, INSTRUMENT, book(), lively, (minute,), RULES, NOW_NS).edge.maker_exit_ratio
+
+    assert 0.98 < ratio("100.05") < 1.0  # a range of 5 bps a minute, a stop 20 bps away
+    assert ratio("102") == 0.8
+
+
 def test_second_look_lets_trades_that_run_away_cost_edge() -> None:
     (item,), _ = first_look({"ABCUSDT": INSTRUMENT}, [TICKER], RULES)
     falling = [

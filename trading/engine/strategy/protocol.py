@@ -20,9 +20,12 @@ from trading.model.position import Position
 
 
 class BookView(Protocol):
-    """The read-only face of `engine.book.Book`; levels are (price_ticks, qty_lots)."""
+    """The read-only face of `engine.others_book.BookOfOthers`; levels are (price_ticks, qty_lots)."""
 
-    version: int
+    @property
+    def version(self) -> int:
+        """Version of the last change."""
+        ...
 
     @property
     def best_bid(self) -> Level | None:
@@ -93,8 +96,9 @@ class StrategyView(NamedTuple):
     """Everything a strategy may look at, at one instant; the book is proven and has both sides.
 
     Attributes:
-        book: live; valid during the call only. bid, ask: the best levels of others: where our own orders show in the
-            book (live), they are taken off.
+        book: of others: where our own orders show in the venue's book (live), they are taken off, as far as is known
+            (`engine.others_book` says when an order begins and ceases to show). Valid during the call only.
+        bid, ask: its best levels.
         measures: normal spread, volatility, trade rate, markouts, exit mix.
         orders: ours that are not over, oldest first.
         position: exact, as booked. held_lots: its quantity rounded down to lots (what can be sold).

@@ -1,7 +1,7 @@
 """The application: routes, guards and the task that feeds the stream, put together. May import fastapi and the API.
 
 A request passes, from the outside in: the last resort (an unexpected error is a 500 problem, logged), the token check,
-the idempotency guard, the route.
+the idempotency guard, the names of the query, the route.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import routes_books, routes_market, routes_risk, routes_symbols, routes_system
 from api.auth import OPEN_PATHS, AuthMiddleware, Tokens
 from api.context import Context
-from api.fleet_view import FleetView
+from api.fleet_view import MAX_AGE_S, FleetView
 from api.halt_desk import HaltDesk
 from api.idempotency import IdempotencyMiddleware
+from api.known_query import check_query
 from api.market_desk import MarketDesk
 from api.metrics import ApiMetrics
 from api.ports import Dependencies
@@ -48,9 +49,12 @@ _PROBLEMS = {
 _log = logger("api")
 
 
-def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None) -> FastAPI:
-    """Build the app. dashboard_url: what readiness waits for, None without a dashboard."""
-    view = FleetView(deps)
+def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None, read_age_s: float = MAX_AGE_S) -> FastAPI:
+    """Build the app.
+
+    dashboard_url: what readiness waits for, None without a dashboard. read_age_s: how long readers share what was read.
+    """
+    view = FleetView(deps, read_age_s)
     hub = StreamHub(deps.now_ns())
     context = Context(
         deps=deps,
@@ -70,6 +74,7 @@ def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None) ->
         redoc_url=None,
         lifespan=_lifespan(context),
         redirect_slashes=False,
+        dependencies=[Depends(check_query)],
         responses=_responses(),
     )
     app.state.context = context

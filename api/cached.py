@@ -27,7 +27,9 @@ class Cached(Generic[T]):
         self._error: TradingError | None = None
         self._checked_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
-        self._is_outdated = False
+        # How often what was known was declared outdated, and how often it had been when the last fetch began.
+        self._forgotten = 0
+        self._fetched = 0
 
     async def get(self) -> T:
         """Return a value at most `max_age_s` old. Raises: the TradingError of the last fetch."""
@@ -39,17 +41,17 @@ class Cached(Generic[T]):
 
     async def refresh(self) -> None:
         """Fetch when what is known is too old; waits for a fetch that is under way. Raises nothing."""
-        if self._task is None and self._now() - self._checked_at < self._max_age_s:
+        is_known = self._fetched == self._forgotten and self._now() - self._checked_at < self._max_age_s
+        if self._task is None and is_known:
             return
         # A reader that leaves must not take the fetch of the others with it.
         await asyncio.shield(self._task or self._begin())
-        if self._is_outdated:
+        if self._fetched != self._forgotten:  # it had begun before `forget`
             await asyncio.shield(self._task or self._begin())
 
     def forget(self) -> None:
         """Make the next `get` fetch anew: what was cached, or is being fetched, is known to be outdated."""
-        self._checked_at = float("-inf")
-        self._is_outdated = self._task is not None
+        self._forgotten += 1
 
     @property
     def last(self) -> T | None:
@@ -64,14 +66,15 @@ class Cached(Generic[T]):
     @property
     def error(self) -> str:
         """Why the last fetch failed; empty when it did not."""
-        return str(self._error.args[0]) if self._error is not None and self._error.args else ""
+        if self._error is None:
+            return ""
+        return str(self._error.args[0]) if self._error.args else type(self._error).__name__
 
     def _begin(self) -> asyncio.Task[None]:
-        self._is_outdated = False
-        self._task = asyncio.create_task(self._run(), name=f"fetch {self._name}")
+        self._task = asyncio.create_task(self._run(self._forgotten), name=f"fetch {self._name}")
         return self._task
 
-    async def _run(self) -> None:
+    async def _run(self, forgotten: int) -> None:
         try:
             self._value = await asyncio.wait_for(self._fetch(), self._timeout_s)
             self._value_at = self._now()
@@ -81,7 +84,7 @@ class Cached(Generic[T]):
         except TimeoutError:
             self._error = NotRunning(f"{self._name}: no answer within {self._timeout_s:g} s")
         finally:
-            self._checked_at = self._now()
+            self._checked_at, self._fetched = self._now(), forgotten
             self._task = None
 
     def _now(self) -> float:

@@ -6,6 +6,7 @@ all, whatever the number of clients.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -26,13 +27,15 @@ ACCOUNT_SCOPE = "account"
 class FleetView:
     """Read-only. Owned by the app, on its loop."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: Dependencies, max_age_s: float = MAX_AGE_S) -> None:
+        """max_age_s: how long what was read is shared by its readers."""
         self._deps = deps
-        self._table = Cached("the supervisor", deps.supervisor.table, MAX_AGE_S, FETCH_TIMEOUT_S)
-        self._positions = Cached("the database", deps.reads.positions, MAX_AGE_S, FETCH_TIMEOUT_S)
-        self._halt = Cached("the executor", self._fetch_halt, MAX_AGE_S, 2 * FETCH_TIMEOUT_S)
-        self._counts = Cached("the database", self._fetch_counts, MAX_AGE_S, FETCH_TIMEOUT_S)
-        self._alerts = Cached("the database", self._fetch_alerts, MAX_AGE_S, FETCH_TIMEOUT_S)
+        self._max_age_s = max_age_s
+        self._table = Cached("the supervisor", deps.supervisor.table, max_age_s, FETCH_TIMEOUT_S)
+        self._positions = Cached("the database", deps.reads.positions, max_age_s, FETCH_TIMEOUT_S)
+        self._halt = Cached("the executor", self._fetch_halt, max_age_s, 2 * FETCH_TIMEOUT_S)
+        self._counts = Cached("the database", self._fetch_counts, max_age_s, FETCH_TIMEOUT_S)
+        self._alerts = Cached("the database", self._fetch_alerts, max_age_s, FETCH_TIMEOUT_S)
         self._books: dict[tuple[str, int], Cached[dict[str, Any]]] = {}
 
     # --- symbols ----------------------------------------------------------------------------------------------------
@@ -67,7 +70,7 @@ class FleetView:
             while len(self._books) >= BOOKS_MAX:
                 self._books.pop(next(iter(self._books)))
             source = self._deps.book_of(symbol)
-            self._books[key] = Cached(symbol, lambda: source.book(depth), MAX_AGE_S, FETCH_TIMEOUT_S)
+            self._books[key] = Cached(symbol, lambda: source.book(depth), self._max_age_s, FETCH_TIMEOUT_S)
         return await self._books[key].get()
 
     def forget_fleet(self) -> None:
@@ -91,11 +94,14 @@ class FleetView:
 
     async def halt(self) -> Row:
         """Return where the account's halt stands; never raises: what cannot be read counts as HALTED."""
-        try:
-            return await self._halt.get()
-        except TradingError as error:
-            unreadable = f"the halt state cannot be read: {error.args[0] if error.args else error}"
-            return halt_body(HaltReport(HaltState.HALTED, False, None, 0, unreadable))
+        await self._halt.refresh()
+        return self._halt_as_known()
+
+    def _halt_as_known(self) -> Row:
+        if self._halt.last is not None and not self._halt.error:
+            return self._halt.last
+        unreadable = f"the halt state cannot be read: {self._halt.error}"
+        return halt_body(HaltReport(HaltState.HALTED, False, None, 0, unreadable))
 
     def forget_halt(self) -> None:
         """A halt or resume was asked for: the next read shows it."""
@@ -124,9 +130,8 @@ class FleetView:
         seq: read after all that may wait, so that no event after it is missing in the stream.
         Raises: StoreError or NotRunning only while nothing was ever read.
         """
-        halt = await self.halt()
-        for part in (self._table, self._positions, self._counts, self._alerts):
-            await part.refresh()
+        parts = (self._halt, self._table, self._positions, self._counts, self._alerts)
+        await asyncio.gather(*(part.refresh() for part in parts))
         if self._positions.last is None:
             await self._positions.get()
         rows, held = self._table.last or (), self._positions.last or ()
@@ -140,7 +145,7 @@ class FleetView:
             "session": identity.session,
             "mode": identity.mode,
             "venue": identity.venue,
-            "halt": halt,
+            "halt": self._halt_as_known(),
             "symbols": self._symbol_items(rows, held),
             "positions": positions,
             "pnl": pnl_totals(positions),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import csv
 import io
 import operator
@@ -16,6 +14,7 @@ from pydantic import BaseModel
 
 from api.context import Context, Here
 from api.ports import ListQuery, Row, RowPage
+from trading.adapters.store.pages import decode_cursor, encode_cursor
 from trading.model.errors import ConfigError
 
 LIMIT_DEFAULT = 100
@@ -56,6 +55,13 @@ def symbol_query(
 ) -> ListQuery:
     """Read the filters of a list below one symbol."""
     return _checked(ListQuery(symbol, status, session, since_ns, limit, cursor))
+
+
+def one_of(query: ListQuery, known: Sequence[str]) -> ListQuery:
+    """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
+    if query.status is not None and query.status not in known:
+        raise ConfigError(f"status: expected one of {', '.join(known)}, was {query.status!r}")
+    return query
 
 
 def _checked(query: ListQuery) -> ListQuery:
@@ -139,21 +145,10 @@ def page_in_memory(
     rows: Iterable[Mapping[str, Any]], key: str, query: ListQuery, *, is_descending: bool = False
 ) -> RowPage:
     """Page through rows that are held in memory, in the order of a text key. Raises: ConfigError on a bad cursor."""
-    after = _read_cursor(query.cursor) if query.cursor is not None else None
+    after = decode_cursor(query.cursor, str)[1] if query.cursor is not None else None
     ordered: Sequence[Row] = sorted((dict(row) for row in rows), key=lambda row: str(row[key]), reverse=is_descending)
     is_beyond = operator.lt if is_descending else operator.gt
     left = [row for row in ordered if after is None or is_beyond(str(row[key]), after)]
     page = left[: query.limit]
     is_more = len(left) > len(page)
-    return RowPage(tuple(page), _write_cursor(str(page[-1][key])) if is_more else None)
-
-
-def _write_cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> str:
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError, ValueError):
-        raise ConfigError("cursor: expected the next_cursor of an earlier page") from None
+    return RowPage(tuple(page), encode_cursor(0, str(page[-1][key])) if is_more else None)

@@ -82,7 +82,7 @@ class ReadsPort(Protocol):
     async def pnl(self, by: PnlBy, query: ListQuery) -> tuple[Row, ...]:
         """Sum fills and fees by session, symbol or UTC day: key, fills, quote_volume, realized, fees, net.
 
-        The query's symbol, session and since_ns choose the fills.
+        The query's symbol, session, since_ns and status (of their orders) choose the fills.
         """
         ...
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from api.context import Context, Here
 from api.explanations import explained
 from api.items import with_unrealized
-from api.lists import Filters, add_list, csv_response, page_in_memory
+from api.lists import Filters, add_list, csv_response, one_of, page_in_memory
 from api.ports import ListQuery, PnlBy, Row, RowPage
 from api.problems import ProblemError
 from api.schemas import (
@@ -25,7 +25,6 @@ from api.schemas import (
     PositionItem,
     SessionItem,
 )
-from trading.model.errors import ConfigError
 from trading.model.orders import OrderStatus
 
 ALERT_LEVELS = ("info", "warning", "alert")
@@ -36,15 +35,15 @@ router = APIRouter(prefix="/v1", tags=["books"])
 
 
 async def _orders(context: Context, query: ListQuery) -> RowPage:
-    return await context.deps.reads.orders(_one_of(query, tuple(OrderStatus)))
+    return await context.deps.reads.orders(one_of(query, tuple(OrderStatus)))
 
 
 async def _fills(context: Context, query: ListQuery) -> RowPage:
-    return await context.deps.reads.fills(_one_of(query, tuple(OrderStatus)))
+    return await context.deps.reads.fills(one_of(query, tuple(OrderStatus)))
 
 
 async def _positions(context: Context, query: ListQuery) -> RowPage:
-    is_open = _one_of(query, POSITION_STATUSES).status == "open"
+    is_open = one_of(query, POSITION_STATUSES).status == "open"
     rows = await context.view.positions()
     chosen = [
         row for row in rows if query.symbol in (None, row["symbol"]) and row["updated_ns"] >= (query.since_ns or 0)
@@ -66,18 +65,11 @@ async def _audit(context: Context, query: ListQuery) -> RowPage:
 
 
 async def _alerts(context: Context, query: ListQuery) -> RowPage:
-    return await context.deps.reads.alerts(_one_of(query, ALERT_LEVELS))
+    return await context.deps.reads.alerts(one_of(query, ALERT_LEVELS))
 
 
 async def _ledger(context: Context, query: ListQuery) -> RowPage:
-    return await context.deps.reads.ledger(_one_of(query, LEDGER_KINDS))
-
-
-def _one_of(query: ListQuery, known: tuple[str, ...]) -> ListQuery:
-    """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
-    if query.status is not None and query.status not in known:
-        raise ConfigError(f"status: expected one of {', '.join(known)}, was {query.status!r}")
-    return query
+    return await context.deps.reads.ledger(one_of(query, LEDGER_KINDS))
 
 
 POSITIONS = "positions, by symbol; status is open or flat, session leaves those that were traded in it"
@@ -114,7 +106,7 @@ async def read_pnl_csv(context: Here, query: Filters, by: By = "symbol") -> Resp
 
 
 async def _pnl(context: Context, query: ListQuery, by: PnlBy) -> RowPage:
-    rows = await context.deps.reads.pnl(by, query)
-    if by == "symbol" and query.session is None and query.since_ns is None:
+    rows = await context.deps.reads.pnl(by, one_of(query, tuple(OrderStatus)))
+    if by == "symbol" and (query.status, query.session, query.since_ns) == (None, None, None):
         rows = with_unrealized(rows, await context.view.positions())
     return page_in_memory([{by: row["key"], **row} for row in rows], "key", query, is_descending=by != "symbol")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.context import Context, Here
 from api.items import candle_item
-from api.lists import Filters, csv_response, page_in_memory, symbol_query
+from api.lists import Filters, csv_response, one_of, page_in_memory, symbol_query
 from api.ports import ListQuery, RowPage
 from api.schemas import CandleItem, Page, ScanPage, ScanRow
 from trading.adapters.scanner import Scan, scan_rows
@@ -16,6 +16,7 @@ from trading.model.errors import ConfigError
 
 TOP_DEFAULT = 10
 TOP_MAX = 50
+SCAN_STATUSES = ("fit", "unfit")
 router = APIRouter(prefix="/v1", tags=["market"])
 
 Interval = Annotated[
@@ -40,9 +41,12 @@ async def read_candles_csv(context: Here, query: CandleQuery, interval: Interval
 
 @router.get("/scanner", response_model=ScanPage, summary="Which symbols are worth trading, by net expected edge")
 async def read_scanner(context: Here, query: Filters, top: Top = TOP_DEFAULT) -> dict[str, Any]:
-    """Scans the venue at most once a minute; answers within some seconds, with `is_complete` false if it goes on."""
+    """Scans the venue at most once a minute; answers within some seconds, with `is_complete` false if it goes on.
+
+    `status` is fit or unfit; `since_ns` asks for a scan that is no older.
+    """
     scan = await context.market.scan(top)
-    page = _scan_page(scan, query, top)
+    page = _scan_page(context, scan, query, top)
     return {
         "items": page.items,
         "next_cursor": page.next_cursor,
@@ -56,7 +60,7 @@ async def read_scanner(context: Here, query: Filters, top: Top = TOP_DEFAULT) ->
 @router.get("/scanner.csv", response_class=Response, summary="The same as CSV")
 async def read_scanner_csv(context: Here, query: Filters, top: Top = TOP_DEFAULT) -> Response:
     """A column for each field."""
-    return csv_response(ScanRow, _scan_page(await context.market.scan(top), query, top))
+    return csv_response(ScanRow, _scan_page(context, await context.market.scan(top), query, top))
 
 
 async def _candles(context: Context, query: ListQuery, interval: str) -> RowPage:
@@ -75,7 +79,13 @@ async def _candles(context: Context, query: ListQuery, interval: str) -> RowPage
     return RowPage(items, str(found[len(items) - 1].open_ns + 1) if has_more else None)
 
 
-def _scan_page(scan: Scan, query: ListQuery, top: int) -> RowPage:
-    chosen = [row for row in scan_rows(scan) if query.symbol in (None, row["symbol"])]
+def _scan_page(context: Context, scan: Scan, query: ListQuery, top: int) -> RowPage:
+    is_fit = one_of(query, SCAN_STATUSES).status == "fit"
+    is_asked = query.session in (None, context.deps.identity.session) and scan.at_ns >= (query.since_ns or 0)
+    chosen = [
+        row
+        for row in scan_rows(scan)
+        if is_asked and query.symbol in (None, row["symbol"]) and (query.status is None or row["is_fit"] is is_fit)
+    ]
     rows = [{**row, "order": f"{row['rank']:06}"} for row in (chosen if query.symbol else chosen[:top])]
     return page_in_memory(rows, "order", query)

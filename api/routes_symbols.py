@@ -12,11 +12,12 @@ from actors.fleet import FleetCommand, OperationStatus
 from actors.workflow import CommandKind
 from api.context import Context, Here
 from api.items import operation_body
-from api.lists import add_list, csv_response, page_in_memory, symbol_query
+from api.lists import add_list, csv_response, one_of, page_in_memory, symbol_query
 from api.ports import ListQuery, Row, RowPage
 from api.problems import ProblemError
 from api.schemas import Book, OperationBody, Page, RunEventItem, SetRequest, SpawnRequest, SymbolItem
 from trading.model.errors import TradingError
+from trading.model.session import RunState
 
 BY = "api:control"
 DEPTH_DEFAULT = 50
@@ -29,12 +30,14 @@ Flatten = Annotated[bool, Query(description="Also sell what is held, with bounde
 
 
 async def _list_symbols(context: Context, query: ListQuery) -> RowPage:
+    one_of(query, tuple(RunState))
     rows = await context.view.symbols()
     chosen = [
         row
         for row in rows
         if query.symbol in (None, row["symbol"])
         and query.status in (None, row["state"])
+        and query.session in (None, context.deps.identity.session)
         and row["since_ns"] >= (query.since_ns or 0)
     ]
     return page_in_memory(chosen, "symbol", query)
@@ -123,7 +126,7 @@ async def list_events_csv(context: Here, query: Annotated[ListQuery, Depends(sym
 
 
 async def _events(context: Context, query: ListQuery) -> RowPage:
-    page = await context.deps.reads.run_events(query)
+    page = await context.deps.reads.run_events(one_of(query, tuple(RunState)))
     if not page.items and query.symbol is not None and query.cursor is None:
         await context.view.require(query.symbol)
     return page

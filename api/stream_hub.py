@@ -21,6 +21,8 @@ from trading.model.units import NS_PER_MS
 
 RING_EVENTS = 8_192
 CLIENTS_MAX = 200
+# An id that no ring ever goes on from: ids begin at the start time.
+NOWHERE = 0
 # How often a client that got no snapshot yet is told why.
 RETRY_S = 1.0
 
@@ -81,20 +83,25 @@ class StreamHub:
     async def follow(
         self, after_id: int | None, snapshot: Callable[[], Awaitable[dict[str, Any]]]
     ) -> AsyncGenerator[StreamEvent, None]:
-        """Yield events after `after_id`, for ever; None begins with a snapshot. Ends when the hub closes."""
+        """Yield events after `after_id`, for ever; None begins with a snapshot. Ends when the hub closes.
+
+        What comes before a snapshot bears an id after which nothing goes on, so that a client which leaves there
+        begins anew: the id that the ring does not hold any more, or `NOWHERE`.
+        """
         self.clients += 1
         try:
-            position = after_id
+            position, nowhere = after_id, NOWHERE
             while not self._is_closed:
                 if position is None or not self._holds_after(position):
                     if position is not None:
                         self.gaps += 1
-                        yield StreamEvent(self.last_id, "gap", orjson.dumps({"after": position, "next": self.last_id}))
+                        nowhere = position if position < self.last_id else NOWHERE
+                        yield StreamEvent(nowhere, "gap", orjson.dumps({"after": position, "next": self.last_id}))
                         position = None
                     try:
                         whole = await snapshot()
                     except TradingError as error:
-                        yield StreamEvent(self.last_id, "heartbeat", orjson.dumps({"problems": [str(error)]}))
+                        yield StreamEvent(nowhere, "heartbeat", orjson.dumps({"problems": [str(error)]}))
                         await asyncio.sleep(RETRY_S)
                         continue
                     position = int(whole["seq"])

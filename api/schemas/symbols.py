@@ -165,9 +165,9 @@ class SpawnRequest(Request):
 
 
 class SetRequest(Request):
-    """Change strategy parameters of a running symbol, whole or not at all."""
+    """Change strategy parameters of a running symbol, whole or not at all: at least one, as the supervisor says."""
 
-    params: Assignments = Field(min_length=1)
+    params: Assignments
 
     _write = field_validator("params", mode="before")(texts)
 

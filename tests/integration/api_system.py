@@ -27,6 +27,7 @@ from actors.supervisor_store import PostgresSupervisorStore
 from actors.workflow import BackOff
 from api.app import create_app
 from api.auth import Tokens
+from api.fleet_view import MAX_AGE_S
 from api.ports import Dependencies, Identity
 from tests.unit.actors.executor_fakes import BID, BTC, ETH, UNLIMITED, FakeSymbol, FakeVenue
 from tests.unit.actors.fleet_fakes import FakeFactory
@@ -166,13 +167,15 @@ class ApiSystem:
     market: MarketStand = field(default_factory=MarketStand)
     epoch: int = 0
 
-    def app(self, dashboard_url: str | None = None, symbols: tuple[str, ...] = ()) -> FastAPI:
+    def app(
+        self, dashboard_url: str | None = None, symbols: tuple[str, ...] = (), read_age_s: float = MAX_AGE_S
+    ) -> FastAPI:
         """Build the application."""
         deps = Dependencies(
             Identity(SESSION, "paper", "sim", symbols), self.reads, self.fleet, self.supervisor, self.executor,
             lambda symbol: self.books, self.clock.now_ns, self.market,
         )  # fmt: skip
-        return create_app(deps, Tokens(CONTROL, READ), dashboard_url)
+        return create_app(deps, Tokens(CONTROL, READ), dashboard_url, read_age_s)
 
     async def spawn(self, client: httpx.AsyncClient, *symbols: str) -> None:
         """Start symbols through the API and let them trade."""
@@ -213,6 +216,18 @@ class ApiSystem:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         return intent.client_order_id
+
+    async def trade(self, client: httpx.AsyncClient) -> None:
+        """One round trip at 100 and 101 of 0.1, fees 0.01 and 0.02; 0.05 bought again at 100, and held; one order open.
+
+        BTCUSDT trades, and ETHUSDT runs beside it.
+        """
+        await self.spawn(client, "BTCUSDT", "ETHUSDT")
+        await self.attach()
+        await self.fill(await self.order(1), 1000, fee="0.01")
+        await self.fill(await self.order(2, Side.SELL, 1000, 10_100), 1000, fee="0.02")
+        await self.fill(await self.order(3, lots=500), 500)
+        await self.order(4)
 
     async def fill(self, order_id: str, lots: int, fee: str = "0") -> None:
         """Execute some lots and wait until they are booked."""

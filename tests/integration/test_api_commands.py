@@ -98,9 +98,10 @@ async def test_spawn_of_a_running_symbol_is_refused(system: ApiSystem, client: h
     ],
 )
 async def test_unknown_symbol_is_404_everywhere(client: httpx.AsyncClient, method: str, path: str) -> None:
-    body = {"params": {"edge": "1"}} if method == "PATCH" else None
-    answer = await client.request(method, f"/v1/symbols/NOPEUSDT{path}", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_symbol")
+    bodies: tuple[Any, ...] = ({"params": {"edge": "1"}}, {"params": {}}) if method == "PATCH" else (None,)
+    for body in bodies:
+        answer = await client.request(method, f"/v1/symbols/NOPEUSDT{path}", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_symbol")
 
 
 async def test_pause_and_resume_reach_the_actor(system: ApiSystem, client: httpx.AsyncClient) -> None:
@@ -125,12 +126,9 @@ async def test_kill_with_flatten_drains_and_stops(system: ApiSystem, client: htt
     assert (await client.delete("/v1/symbols/BTCUSDT")).status_code == 409
 
 
-async def test_what_is_read_after_a_finished_operation_shows_what_it_did(
-    system: ApiSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_read_after_a_finished_operation_shows_what_it_did(system: ApiSystem) -> None:
     # Reads are served from one fetch for as long as the test lasts: it is the operation that makes the next one fetch.
-    monkeypatch.setattr("api.fleet_view.MAX_AGE_S", 60.0)
-    async with client_of(system.app()) as client:
+    async with client_of(system.app(read_age_s=60.0)) as client:
         await system.spawn(client, "BTCUSDT")
         begun = await client.delete("/v1/symbols/BTCUSDT")
         assert await _state(client) != "STOPPED"

@@ -18,7 +18,6 @@ import pytest
 
 from tests.embedded_database import plain_url
 from tests.integration.api_system import CONTROL, READ, ApiSystem, api_system, client_of
-from trading.model.market import Side
 from trading.model.units import NS_PER_S
 
 # contract.md, "API": fields may be added, none may be missing.
@@ -51,13 +50,7 @@ async def client(system: ApiSystem) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def traded(system: ApiSystem, client: httpx.AsyncClient) -> ApiSystem:
-    """One round trip at 100 and 101 of 0.1, fees 0.01 and 0.02; 0.05 bought again at 100 and held; one order open."""
-    await system.spawn(client, "BTCUSDT", "ETHUSDT")
-    await system.attach()
-    await system.fill(await system.order(1), 1000, fee="0.01")
-    await system.fill(await system.order(2, Side.SELL, 1000, 10_100), 1000, fee="0.02")
-    await system.fill(await system.order(3, lots=500), 500)
-    await system.order(4)
+    await system.trade(client)
     return system
 
 
@@ -142,20 +135,6 @@ async def test_ledger_is_what_the_account_holds_and_says_why_it_opened(
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
 
 
-async def test_fills_and_positions_heed_status_and_session(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    assert [item["symbol"] for item in await _items(client, "/v1/positions", status="open", session="s1")] == [
-        "BTCUSDT"
-    ]
-    assert await _items(client, "/v1/positions", status="flat", symbol="BTCUSDT") == []
-    assert await _items(client, "/v1/positions", session="of another day") == []
-    assert len(await _items(client, "/v1/fills", status="FILLED")) == len(await _items(client, "/v1/fills")) == 3
-    assert await _items(client, "/v1/fills", status="REJECTED") == []
-    for path in ("fills", "positions", "fills.csv", "positions.csv"):
-        refused = await client.get(f"/v1/{path}", params={"status": "gone"})
-        assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), path
-        assert "status: expected one of" in refused.json()["detail"]
-
-
 async def test_metrics_show_where_venue_journal_and_actor_disagree(
     traded: ApiSystem, client: httpx.AsyncClient
 ) -> None:
@@ -180,37 +159,6 @@ async def test_metrics_show_where_venue_journal_and_actor_disagree(
     assert (await drift())["venue_journal"] == 1
     await compare()
     assert await drift() == {"venue_journal": 0, "actor_journal": 0}
-
-
-async def test_filters_choose_rows(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    assert len(await _items(client, "/v1/orders", status="FILLED")) == 3
-    assert len(await _items(client, "/v1/orders", status="OPEN", symbol="BTCUSDT", session="s1")) == 1
-    assert await _items(client, "/v1/orders", symbol="ETHUSDT") == []
-    assert await _items(client, "/v1/fills", since_ns=traded.clock.now_ns() + 1) == []
-    assert [item["symbol"] for item in await _items(client, "/v1/symbols", status="TRADING")] == ["BTCUSDT", "ETHUSDT"]
-    assert await _items(client, "/v1/pnl", symbol="ETHUSDT", by="day") == []
-
-
-@pytest.mark.parametrize(
-    ("query", "name"),
-    [
-        ("limit=0", "limit"),
-        ("limit=1001", "limit"),
-        ("limit=many", "limit"),
-        ("cursor=%21%21", "cursor"),
-        ("cursor=Zm9v", "cursor"),
-        ("status=BANANA", "status"),
-        ("since_ns=-1", "since_ns"),
-        ("since_ns=99999999999999999999", "since_ns"),
-        ("symbol=", "symbol"),
-        ("symbol=A%00B", "symbol"),
-    ],
-)
-async def test_wrong_filter_is_one_clear_sentence(client: httpx.AsyncClient, query: str, name: str) -> None:
-    answer = await client.get(f"/v1/orders?{query}")
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"{name}: ")
-    assert "\n" not in answer.json()["detail"]
 
 
 # --- money ----------------------------------------------------------------------------------------------------------

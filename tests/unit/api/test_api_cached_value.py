@@ -90,3 +90,27 @@ async def test_forget_during_a_fetch_fetches_anew() -> None:
     source.gate.set()
     assert await reader == 2
     assert await cached.get() == 2
+
+
+async def test_forget_during_a_fetch_reaches_every_reader_and_who_comes_after_they_left() -> None:
+    source = Source()
+    source.gate = asyncio.Event()
+    cached = Cached("source", source.fetch, 60.0, 1.0)
+    before = asyncio.create_task(cached.get())
+    await asyncio.sleep(0)
+    cached.forget()
+    after = [asyncio.create_task(cached.get()) for _ in range(2)]
+    await asyncio.sleep(0)
+    source.gate.set()
+    assert await asyncio.gather(before, *after) == [2, 2, 2]
+
+    source.gate = asyncio.Event()
+    cached.forget()
+    leaving = asyncio.create_task(cached.get())
+    await asyncio.sleep(0)
+    cached.forget()
+    leaving.cancel()
+    source.gate.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (cached.last, await cached.get()) == (3, 4)

@@ -71,6 +71,24 @@ async def test_follower_behind_or_beyond_the_ring_is_told_of_a_gap(after: int) -
     assert hub.gaps == 1
 
 
+@pytest.mark.parametrize("after", [None, 1, 99, 10_000])
+async def test_follower_that_leaves_before_its_snapshot_begins_anew(after: int | None) -> None:
+    hub = _hub(ring=2)
+    for _ in range(5):
+        hub.publish("order", {})
+
+    async def away() -> dict[str, Any]:
+        raise NotRunning("the database does not answer")
+
+    async with aclosing(hub.follow(after, away)) as events:
+        told = [await anext(events) for _ in range(1 if after is None else 2)]
+    assert [event.kind for event in told] == ["heartbeat"] if after is None else ["gap", "heartbeat"]
+    for event in told:
+        hub.publish("order", {})
+        async with aclosing(_follow(hub, event.id)) as events:
+            assert [kind for _, kind in await _take(events, 2)] == ["gap", "snapshot"]
+
+
 async def test_slow_follower_loses_its_place_and_learns_of_it() -> None:
     hub = _hub(ring=2)
     async with aclosing(_follow(hub, None)) as events:

@@ -141,7 +141,7 @@ class Reads:
     async def pnl(self, by: PnlBy, query: ListQuery = _ALL) -> tuple[Row, ...]:
         """Sum fills and fees by session, symbol or UTC day (sessions and days newest first).
 
-        query: its symbol, session and since_ns choose the fills.
+        query: its symbol, session, since_ns and status (of their orders) choose the fills.
 
         Items: key (and the same under the name of `by`), fills, quote_volume, realized, fees, net = realized - fees.
         """
@@ -152,6 +152,10 @@ class Reads:
         key = {"session": fills.c.session_id, "symbol": fills.c.symbol, "day": day}[by].label("key")
         newest = func.max(fills.c.recv_ts_ns).desc()
         chosen = [fills.c.account == self._account]
+        if query.status is not None:
+            chosen.append(
+                fills.c.client_order_id.in_(select(orders.c.client_order_id).where(orders.c.status == query.status))
+            )
         for column, value in ((fills.c.symbol, query.symbol), (fills.c.session_id, query.session)):
             if value is not None:
                 chosen.append(column == value.replace("\x00", ""))

@@ -28,9 +28,9 @@ FOREIGN = ("BALANCE",)
 
 def instrument_of(case: dict[str, Any]) -> Instrument:
     steps = case.get("instrument", {"tick": "0.01", "lot": "0.001"})
-    zero = Decimal(0)
+    zero, base = Decimal(0), steps.get("base", "ETH")
     return Instrument(
-        SYMBOL, "ETH", "USDT", Decimal(steps["tick"]), Decimal(steps["lot"]), zero, Decimal(1), zero, zero, zero
+        SYMBOL, base, "USDT", Decimal(steps["tick"]), Decimal(steps["lot"]), zero, Decimal(1), zero, zero, zero
     )
 
 

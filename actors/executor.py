@@ -114,9 +114,11 @@ class ExecutorActor:
         await core.rates.learn_fees(symbol)
         instrument = self._instruments[symbol]
         await core.journal.register_instruments((instrument,), self._clock.now_ns())
-        epoch = await core.journal.next_symbol_epoch(core.keeper.lease, symbol, owner)
+        epoch = await core.keeper.write(lambda lease: core.journal.next_symbol_epoch(lease, symbol, owner))
         core.crashpoints.reach(Crashpoint.ATTACH_AFTER_EPOCH)
         core.state.epochs[symbol] = epoch
+        core.gateway.on_attached(symbol)
+        core.deliveries.on_attached(symbol)
         core.account.set_allocation(symbol, self._settings.allocation_quote)
         core.sends.fence(symbol)
         await self._until(lambda: not core.sends.is_sending(symbol), ATTACH_PATIENCE_S)
@@ -211,13 +213,15 @@ class ExecutorActor:
     async def lookup(self, symbol: str, ids: tuple[str, ...]) -> tuple[OrderRecord, ...]:
         """Return the known ones among these ids; the others are buried: they can never be sent.
 
-        Raises: StoreError when the journal does not answer (nothing is buried then, ask again).
+        Raises: StoreError when the journal does not answer (nothing is buried then, ask again); NotRunning when another
+            executor has taken over: it answers.
         """
         core = self.core
         known = {name: tracker.record for name in ids if (tracker := core.state.orders.get(name)) is not None}
         unseen = [name for name in ids if name not in known]
         if unseen:
-            await core.journal.tombstone(core.keeper.lease, symbol, unseen, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            await core.keeper.write(lambda lease: core.journal.tombstone(lease, symbol, unseen, now_ns))
             known |= {record.client_order_id: record for record in await core.journal.orders_by_id(unseen)}
         return tuple(known[name] for name in ids if name in known)
 
@@ -282,7 +286,8 @@ class ExecutorActor:
         core = self.core
         limits = parse(type(core.account.limits), values, core.account.limits)
         changed = tuple((name, text) for name, text in as_texts(limits) if name in values)
-        await core.journal.save_limits(core.keeper.lease, changed, self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        await core.keeper.write(lambda lease: core.journal.save_limits(lease, changed, now_ns))
         # Another change may have come meanwhile: apply to what is current.
         core.account.limits = parse(type(limits), dict(changed), core.account.limits)
         return limit_values(core.account.limits)

@@ -14,7 +14,7 @@ import structlog
 
 from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.accounting import verify_totals
@@ -74,7 +74,7 @@ class BookKeeper:
             # The lease's own loop tells a lapse from a loss.
             log.warning("books_not_saved", reason=str(error))
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.WRITES, False)
             log.warning("books_not_saved", reason=str(error))
         await self._check()
 
@@ -138,7 +138,7 @@ class BookKeeper:
         try:
             broken = await self._journal.audit()
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.READS, False)
             log.warning("books_not_audited", reason=str(error))
             return ()
         self._state.counters["audits"] += 1

@@ -71,6 +71,7 @@ class ExecutorCore:
         self.budget = RateBudget(settings.budget, now_ns)
         name = f"executor:{settings.account}"
         self.keeper = LeaseKeeper(name, settings.owner, settings.lease_ttl_s, self.state, journal, clock)
+        is_valid = self.keeper.is_valid
         self.alerts = AlertLane(journal, clock, self.state.counters)
         self.deliveries = DeliveryLane(symbols, self.state.counters, crashpoints)
         self.outcomes = OutcomeLane(self.state, journal, self.keeper, crashpoints, self._on_committed)
@@ -98,7 +99,7 @@ class ExecutorCore:
         self.reconciler = Reconciler(
             settings, state, desk, sends, journal, gateway, self.budget, rates, outside, alerts, clock, crashpoints
         )
-        sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire)
+        sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire, is_valid)
         self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)
         self.halts = HaltControl(settings, self.state, journal, self.alerts, clock, sweeper, self.flattener, self.spawn)
         self.guard = Guard(
@@ -254,9 +255,10 @@ class ExecutorCore:
     async def retire(self, symbol: str) -> None:
         """Fence a symbol's owner. In paper mode its orders end with that: what it executes cannot count any more.
 
-        Raises: StoreError, FencedOut.
+        Raises: StoreError; NotRunning when the lease is another executor's.
         """
-        epoch = await self.journal.next_symbol_epoch(self.keeper.lease, symbol, f"retired by {self.settings.owner}")
+        owner = f"retired by {self.settings.owner}"
+        epoch = await self.keeper.write(lambda lease: self.journal.next_symbol_epoch(lease, symbol, owner))
         self.state.epochs[symbol] = epoch
         self.sends.fence(symbol)
         if self.settings.is_paper:
@@ -267,7 +269,7 @@ class ExecutorCore:
     async def _release(self, symbol: str, reason: str) -> bool:
         """Allow exits only of a symbol, fence its owner, and cancel what it has open; True once nothing is.
 
-        The owner comes back with the position as it is then. Raises: StoreError, FencedOut.
+        The owner comes back with the position as it is then. Raises: StoreError, NotRunning.
         """
         await self.halts.reduce(symbol, reason)
         # Fenced first: an owner that goes on would put its exit back as often as it is cancelled here.

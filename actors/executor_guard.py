@@ -24,7 +24,7 @@ import structlog
 
 from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from actors.executor_sweep import Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
@@ -250,7 +250,7 @@ class Guard:
             log.warning("losses_not_saved", reason=str(error))  # the lease's own loop tells a lapse from a loss
             return False
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.WRITES, False)
             log.warning("losses_not_saved", reason=str(error))
             return False
         return True

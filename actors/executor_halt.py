@@ -16,7 +16,7 @@ import structlog
 from actors.executor_flatten import Flattener
 from actors.executor_halt_book import HaltBook
 from actors.executor_lanes import AlertLane
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from actors.executor_sweep import STEP_S, Scope, Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
@@ -175,10 +175,10 @@ class HaltControl:
         try:
             unsold = await self._book.refresh()
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.READS, False)
             log.error("halt_state_unreadable", reason=str(error))
             return
-        self._state.is_journal_down = False
+        self._state.on_journal(JournalWork.READS, True)
         if unsold is None:
             return  # a command was faster than this read
         self._go_on_selling(unsold)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from trading.adapters.clock import Clock
 from trading.engine.ports import Journal
 from trading.model.errors import StoreError
@@ -92,7 +92,7 @@ class HaltBook:
             if self._refused:
                 await self._adopt()
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.WRITES, False)
             log.error("halt_not_persisted", reason=str(error))
 
     async def lift(self, key: str) -> None:

@@ -15,7 +15,7 @@ from enum import Enum
 import structlog
 
 from actors.executor_lease import LeaseKeeper
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from trading.adapters.clock import Clock
 from trading.engine.ports import Crashpoint, Crashpoints, Journal, JournalEntry, OrderRecord, SymbolPort
 from trading.model.errors import FencedOut, InvariantViolated, StoreError, TradingError
@@ -82,7 +82,7 @@ class IntentLane:
             await _confirm_lease(self._keeper)
             return
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.WRITES, False)
             self._state.counters["journal_errors"] += 1
             log.error("intents_uncertain", count=len(batch), reason=str(error))
             _answer(batch, CommitOutcome.UNCERTAIN)
@@ -186,12 +186,13 @@ class OutcomeLane:
             except FencedOut:
                 await _confirm_lease(self._keeper)
             except StoreError as error:
-                self._state.is_journal_down = True
+                self._state.on_journal(JournalWork.OUTCOMES, False)
                 self._state.counters["journal_errors"] += 1
                 log.error("outcomes_wait", count=len(batch), reason=str(error))
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
-        self._state.is_journal_down = False
+        for work in (JournalWork.OUTCOMES, JournalWork.WRITES):
+            self._state.on_journal(work, True)
         self._crashpoints.reach(Crashpoint.FILL_AFTER_COMMIT if has_fills else Crashpoint.OUTCOME_AFTER_COMMIT)
         self._written += len(batch)
         for entry in batch:
@@ -232,6 +233,10 @@ class DeliveryLane:
         if tasks:
             await asyncio.wait(tasks)
 
+    def on_attached(self, symbol: str) -> None:
+        """Look the symbol's actor up again: another one is its owner now."""
+        self._ports.pop(symbol, None)
+
     def _port(self, symbol: str) -> SymbolPort:
         port = self._ports.get(symbol)
         if port is None:
@@ -253,21 +258,33 @@ class DeliveryLane:
 
 
 class AlertLane:
-    """Stores alerts for people, best effort: one that cannot be stored is logged and counted, and blocks nothing."""
+    """Stores alerts for people, in order; blocks nothing. What is beyond the bound is logged, counted and told once."""
 
     def __init__(self, journal: Journal, clock: Clock, counters: Counter[str]) -> None:
         self._journal = journal
         self._clock = clock
         self._counters = counters
-        self._queue: deque[tuple[str, str, str, str | None, int]] = deque(maxlen=ALERTS_MAX)
+        self._queue: deque[tuple[str, str, str, str | None, int]] = deque()
+        self._left_out: Counter[str] = Counter()
         self._wake = asyncio.Event()
 
     def raise_alert(self, level: str, name: str, text: str, symbol: str | None = None) -> None:
         """Queue an alert. level: "info", "warning" or "alert"."""
         (log.error if level == "alert" else log.warning)(name, text=text, symbol=symbol)
         self._counters[f"alert:{name}"] += 1
+        if len(self._queue) >= ALERTS_MAX:
+            self._left_out[name] += 1
+            self._counters["alerts_left_out"] += 1
+            return
         self._queue.append((level, name, text, symbol, self._clock.now_ns()))
         self._wake.set()
+
+    def _tell_left_out(self) -> None:
+        """Queue one alert that says which could not be kept, once there is room."""
+        if self._left_out and not self._queue:
+            names = ", ".join(f"{count} x {name}" for name, count in sorted(self._left_out.items()))
+            self._left_out.clear()
+            self.raise_alert("alert", "alerts_left_out", f"not stored while the database was away: {names}"[:1000])
 
     async def run(self) -> None:
         """Store alert after alert, for ever."""
@@ -282,3 +299,4 @@ class AlertLane:
                     await asyncio.sleep(RETRY_MAX_S)
                     continue
                 self._queue.popleft()
+                self._tell_left_out()

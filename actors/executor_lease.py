@@ -8,10 +8,12 @@ the same epoch.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from actors.process_identity import is_certainly_dead
 from trading.adapters.clock import Clock
 from trading.engine.ports import Journal
@@ -22,6 +24,8 @@ from trading.model.units import NS_PER_S
 # Renewed three times within its life, so that one lost renewal changes nothing.
 RENEWALS_PER_TTL = 3
 TAKE_RETRY_S = 0.25
+PROBE_S = 0.25
+T = TypeVar("T")
 log = structlog.get_logger("executor")
 
 
@@ -87,6 +91,23 @@ class LeaseKeeper:
         asked_ns = self._clock.monotonic_ns()
         await self._journal.renew_lease(self.lease, self._ttl_s)
         self._valid_until_ns = max(self._valid_until_ns, asked_ns + int(self._ttl_s * NS_PER_S))
+        self._state.on_journal(JournalWork.WRITES, True)
+
+    async def write(self, work: Callable[[Lease], Awaitable[T]]) -> T:
+        """Write something that others wait for; a lease that lapsed and that nobody took is renewed for it.
+
+        Raises: StoreError when nobody could say whose it is; NotRunning when it is another executor's (ask that one).
+        No FencedOut: to those who ask us it says that they themselves were replaced.
+        """
+        for _ in range(2):
+            try:
+                return await work(self.lease)
+            except FencedOut:
+                try:
+                    await self.renew()
+                except FencedOut as error:
+                    raise NotRunning(f"this executor has been replaced: {error}") from error
+        raise StoreError("the executor's lease lapses faster than it is renewed: ask again")
 
     async def release(self) -> None:
         """Give it up, so that a successor need not wait; best effort."""
@@ -100,12 +121,19 @@ class LeaseKeeper:
     async def run(self) -> None:
         """Renew it for ever. Raises: FencedOut."""
         while True:
-            await asyncio.sleep(self._ttl_s / RENEWALS_PER_TTL)
+            await self._pause()
             try:
                 await self.renew()
             except FencedOut:
                 raise
             except StoreError as error:
-                self._state.is_journal_down = True
+                self._state.on_journal(JournalWork.WRITES, False)
                 self._state.counters["journal_errors"] += 1
                 log.error("lease_not_renewed", reason=str(error))
+
+    async def _pause(self) -> None:
+        """Wait until it is time; while writes fail that is soon: it is the renewal that shows when they work again."""
+        for _ in range(max(1, round(self._ttl_s / RENEWALS_PER_TTL / PROBE_S))):
+            await asyncio.sleep(PROBE_S)
+            if self._state.is_failing(JournalWork.WRITES):
+                return

@@ -18,7 +18,7 @@ from actors.executor_outside import OutsideKeeper
 from actors.executor_rates import RateKeeper
 from actors.executor_search import TradeSearch
 from actors.executor_send import SendPath
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.budget import RateBudget
@@ -145,7 +145,7 @@ class Reconciler:
             self._desk.is_reconcile_wanted = True
             log.info("reconcile_waits", reason=str(error))
         except StoreError as error:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.READS, False)
             self._desk.is_reconcile_wanted = True
             log.error("reconcile_waits", reason=str(error))
 

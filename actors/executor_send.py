@@ -18,7 +18,7 @@ from actors.executor_desk import OrderDesk
 from actors.executor_judge import Judge, halted, record_of
 from actors.executor_lanes import CommitOutcome, IntentLane
 from actors.executor_lease import LeaseKeeper
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, JournalWork
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.account_rules import Denial
@@ -312,7 +312,7 @@ class SendPath:
             stored = [item for item in await self._journal.halts() if item[0] in scopes] if not rows else []
             fills = await self._journal.fills_of(record.client_order_id) if rows and rows[0].filled_lots else ()
         except StoreError:
-            self._state.is_journal_down = True
+            self._state.on_journal(JournalWork.READS, False)
             rows, stored, fills = (), [], ()
         finally:
             self._let_go(job)

@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 
 from actors.executor_values import Latency
 from trading.engine.account import Account
@@ -108,6 +109,14 @@ class OrderTable:
         return (item for item in self.watched() if item.record.status is OrderStatus.UNKNOWN)
 
 
+class JournalWork(Enum):
+    """What the journal does for us. One that fails says nothing of the others, and none of them speaks for it."""
+
+    OUTCOMES = "outcomes"  # the steps of orders: only their own commit shows that they are written again
+    WRITES = "writes"  # all else that is written: the lease's renewal, or a commit, shows that writes work again
+    READS = "reads"
+
+
 class LatencyWindow:
     """Durations of the last orders. Sorted only when somebody asks."""
 
@@ -157,7 +166,7 @@ class ExecutorState:
         self.is_reconciled = False
         self.has_balances = False
         self.unready: set[str] = set()
-        self.is_journal_down = False
+        self._failing: set[JournalWork] = set()
         self.is_stream_up = True
         self.is_stream_down = False  # for longer than a reconnect takes: what fills is learnt by comparisons alone
         self.is_venue_down = False
@@ -179,6 +188,19 @@ class ExecutorState:
         self.to_commit = LatencyWindow("created_to_committed")
         self.to_send = LatencyWindow("committed_to_sent")
         self.to_ack = LatencyWindow("sent_to_acked")
+
+    @property
+    def is_journal_down(self) -> bool:
+        """True while anything that the journal does for us fails: no new orders then."""
+        return bool(self._failing)
+
+    def is_failing(self, work: JournalWork) -> bool:
+        """Tell whether the journal did not do this the last time."""
+        return work in self._failing
+
+    def on_journal(self, work: JournalWork, is_done: bool) -> None:
+        """Take whether the journal did something."""
+        (self._failing.discard if is_done else self._failing.add)(work)
 
     def on_venue_answer(self, is_answer: bool) -> None:
         """Take whether the venue answered a read: after a few in a row that it did not, it is down."""

@@ -22,7 +22,7 @@ from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Gateway, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
-from trading.model.errors import RateLimited, StoreError, VenueUnavailable
+from trading.model.errors import NotRunning, RateLimited, StoreError, VenueUnavailable
 from trading.model.orders import VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
@@ -51,8 +51,13 @@ class Sweeper:
         budget: RateBudget,
         clock: Clock,
         retire: Callable[[str], Coroutine[Any, Any, None]],
+        is_lease_valid: Callable[[], bool],
     ) -> None:
-        """Args: retire: fences a symbol's owner and ends its paper orders."""
+        """Args:
+        retire: fences a symbol's owner and ends its paper orders.
+        is_lease_valid: tells whether the account is certainly ours. If not, what is open there may be a successor's, by
+            a halt that people have lifted since: only what we know as our own is cancelled then, one by one.
+        """
         self._settings = settings
         self._state = state
         self._sends = sends
@@ -60,6 +65,7 @@ class Sweeper:
         self._budget = budget
         self._clock = clock
         self._retire = retire
+        self._is_lease_valid = is_lease_valid
 
     def live(self, scope: Scope) -> list[OrderTracker]:
         """List the orders of a scope that are not over, oldest first."""
@@ -137,6 +143,9 @@ class Sweeper:
     ) -> tuple[str, ...]:
         """Cancel ours one by one where that is needed; return the symbols that one call may clear."""
         own = [item.record for symbol in asked for item in self._state.orders.live(symbol)]
+        if not self._is_lease_valid():
+            self.cancel_singly(record for record in own if not spares(record))
+            return ()
         spared = {record.client_order_id: record.symbol for record in own if spares(record)}
         held = {record.symbol for record in own if record.client_order_id not in spared}
         plan = plan_sweep(asked, shown, held, spared)
@@ -156,6 +165,9 @@ class Sweeper:
         """
         halted = self._halted(symbols)
         own = [item.record for symbol in halted for item in self._state.orders.live(symbol)]
+        if not self._is_lease_valid():
+            self.cancel_singly(record for record in own if not spares(record))
+            return ()
         is_fresh = self._settings.is_paper or self._clock.monotonic_ns() - looked_ns <= LOOK_AGE_MAX_NS
         if not halted or (is_fresh and not any(map(spares, own))):
             return halted
@@ -200,7 +212,7 @@ class Sweeper:
                 return None
         try:
             await self._retire(symbol)
-        except StoreError:
+        except (StoreError, NotRunning):
             return None
         return ()
 

@@ -127,6 +127,7 @@ class CommandDesk:
             if run is None or run.is_over:
                 continue
             run.wanted = wish
+            run.control_after_ns = 0  # a new wish does not wait for what became of the last one
             self._arm(run, kind)
 
     @staticmethod

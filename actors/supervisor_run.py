@@ -38,7 +38,8 @@ class Run:
         wanted: what was asked for. drain: how its drain ended, None before.
         is_resume_due: a person asked to resume and it is not done. is_flatten_due: the same for a flatten.
         needs_new_actor: the actor has drained (flatten) and takes no entries any more; a resume replaces it.
-        control_after_ns: no control call before (monotonic).
+        control_after_ns: no control call before (monotonic). is_told: the last one was answered, and its effect is not
+            heard yet.
         failures: failures in a row; one after `STEADY_NS` with an actor is a first one. retry_at_ns: when a FAILED run
             starts again (monotonic).
     """
@@ -59,6 +60,7 @@ class Run:
         self.needs_new_actor = False
         self.was_spawned_paused = False
         self.control_after_ns = mono_ns
+        self.is_told = False
         self.failures = 0
         self.retry_at_ns = mono_ns
         self._up_mono_ns: int | None = None
@@ -131,6 +133,8 @@ class Run:
         is_restart = self._is_new_process(heartbeat)
         is_begun_anew = self.state is RunState.STARTING and 0 < self.record.epoch < heartbeat.epoch
         is_first = self.heartbeat is None
+        if self.is_told:
+            self.is_told, self.control_after_ns = False, mono_ns
         self.heartbeat, self.heard_ns, self.heard_mono_ns = heartbeat, now_ns, mono_ns
         if self.record.epoch != heartbeat.epoch:
             self.record = replace(self.record, epoch=heartbeat.epoch)

@@ -23,7 +23,7 @@ from trading.model.session import DesiredState, RunState
 from trading.model.units import NS_PER_S
 
 T = TypeVar("T")
-# A control call that failed is made again, but not at the pace of the reconcile loop.
+# A control call that failed, or that no heartbeat confirms, is made again, but not at the pace of the reconcile loop.
 CONTROL_RETRY_NS = 2 * NS_PER_S
 
 
@@ -269,13 +269,19 @@ class RunSteps:
         raise NotRunning(f"the actor of {symbol} is still there after it was ended")
 
     async def _control(self, run: Run, call: Awaitable[None]) -> bool:
-        """Make one control call; False when it did not succeed: the next reconcile makes it again."""
+        """Make one control call; False when it did not succeed.
+
+        It is made again when the next heartbeat does not show it, or when none comes for a while.
+        """
+        run.is_told = False
         try:
             await self._bounded(call, self._settings.call_timeout_s)
         except (TradingError, TimeoutError) as error:
             self._note(run, Step.TRADE, f"control call failed: {_text(error)}")
             run.control_after_ns = self._clock.monotonic_ns() + CONTROL_RETRY_NS
             return False
+        run.is_told = True
+        run.control_after_ns = self._clock.monotonic_ns() + CONTROL_RETRY_NS
         return True
 
     async def _bounded(self, call: Awaitable[T], timeout_s: float) -> T:

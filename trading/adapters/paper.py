@@ -74,6 +74,10 @@ class PaperGateway:
         if self._carriers:
             await asyncio.wait(tuple(self._carriers))
 
+    def on_attached(self, symbol: str) -> None:
+        """Look the symbol's actor up again: the former one may be gone for good, and one by the same name be there."""
+        self._ports.pop(symbol, None)
+
     async def place(self, order: OrderRecord) -> PlaceAnswer:
         """Place one order once; placements of one moment share a call."""
         batch = self._batches.get(order.symbol)

@@ -278,22 +278,22 @@ class Journal(Protocol):
 class Gateway(Protocol):
     """A venue for one account: MEXC over REST and user stream, or the paper venues beside the data.
 
-    Pushes go to the sink given to `start`, on the executor's loop. Reads raise VenueUnavailable (RateLimited), and
-    nothing else.
+    Pushes go to the sink given to `start`, on the executor's loop. Reads raise VenueUnavailable (RateLimited) only.
     """
 
     venue: str
 
     async def start(self, sink: Callable[[VenueEvent], None], meter: RequestMeter | None = None) -> None:
-        """Connect and begin to push events into `sink` (never blocks, never raises). `meter` hears of each request.
-
-        An unreachable venue does not fail it (the sink hears VenueStreamLost). Raises: ConfigError for a refused key.
-        """
+        """Connect and begin to push events into `sink` (never blocks, never raises). `meter` hears of each request. An
+        unreachable venue does not fail it (the sink hears VenueStreamLost). Raises: ConfigError for a refused key."""
         ...
 
     async def close(self) -> None:
         """Stop pushing and release sockets; idempotent."""
         ...
+
+    def on_attached(self, symbol: str) -> None:
+        """Forget the way to the symbol's actor: another one is its owner now."""
 
     async def place(self, order: OrderRecord) -> PlaceAnswer:
         """Send one order once. Never raises for what the venue or the network does: that is in the answer."""

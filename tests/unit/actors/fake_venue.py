@@ -92,6 +92,9 @@ class FakeVenue:
         assert self._sink is not None
         self._sink(event)
 
+    def on_attached(self, symbol: str) -> None:
+        """Nothing to forget."""
+
     async def place(self, order: OrderRecord) -> PlaceAnswer:
         now_ns = self.clock.now_ns()
         if self.asks is not None and (refused := self._refusal(order)) is not None:

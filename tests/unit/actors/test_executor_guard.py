@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from actors.executor_guard import DRIFT_PATIENCE_NS, JOURNAL_PATIENCE_NS, SKEW_PATIENCE_NS
+from actors.executor_state import JournalWork
 from tests.unit.actors.executor_fakes import BID, System, settle, submit
 from trading.model.errors import StoreError
 from trading.model.market import Side
@@ -258,6 +259,7 @@ async def test_record_of_round_trips_that_could_not_be_stored_is_stored_later(sy
     system.journal.is_down = True
     await look(system)
     system.journal.is_down = False
+    await system.executor.core.keeper.renew()
     await system.executor.core.halts.poll()
     await look(system)
     assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 1
@@ -271,6 +273,7 @@ async def test_forgiveness_that_could_not_be_stored_is_refused_until_it_is(syste
         with pytest.raises(StoreError, match="not stored yet"):
             await system.executor.forgive_losses("BTCUSDT", system.clock.now_ns())
     system.journal.is_down = False
+    await system.executor.core.keeper.renew()
     await system.executor.core.halts.poll()
     await system.executor.forgive_losses("BTCUSDT", system.clock.now_ns())
     assert dict((await system.journal.load("main")).trips)["BTCUSDT"].losses_in_row == 0
@@ -294,6 +297,7 @@ async def test_loss_while_a_forgiveness_is_not_stored_is_not_forgiven_by_its_rep
     with pytest.raises(StoreError, match="not stored yet"):
         await system.executor.forgive_losses("BTCUSDT", said_ns)
     system.journal.is_down = False
+    await system.executor.core.keeper.renew()
     await system.executor.core.halts.poll()
     system.clock.advance(1)
     await lose(system, 3)
@@ -314,7 +318,9 @@ async def test_record_of_round_trips_is_never_stored_before_the_fills_that_it_fo
     system.venue.fill(loss.client_order_id, 1000)
     await settle()
     assert core.account.trip_record("BTCUSDT").losses_in_row == 1
-    system.journal.is_down = core.state.is_journal_down = False  # it answers; the fill is not repeated yet
+    system.journal.is_down = False  # it answers; the fill is not repeated yet
+    for work in JournalWork:
+        core.state.on_journal(work, True)
     await core.guard.save_losses()
     assert dict((await system.journal.load("main")).trips) == before
 

@@ -178,6 +178,9 @@ class MexcGateway:
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
+    def on_attached(self, symbol: str) -> None:
+        """Nothing to forget: MEXC is asked, and no actor."""
+
     async def place(self, order: OrderRecord) -> PlaceAnswer:
         """Send one order once, signed with `order.signed_ms` and `order.recv_window_ms` exactly as journaled.
 

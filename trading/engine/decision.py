@@ -53,6 +53,7 @@ class Decider:
         self.refusals = RefusalCount()
         self.position = bootstrap.position
         self.held_lots = config.instrument.qty_lots_floor(bootstrap.position.qty)
+        self._trip_lots = self.held_lots  # the most held since there was nothing: what a whole exit sells
         self.machine_state = STATE_UNPROVEN
         self.last_quote: BestQuote | None = None
         self.is_enabled = True
@@ -97,6 +98,7 @@ class Decider:
         """Take the position after a fill."""
         self.position = position
         self.held_lots = self._instrument.qty_lots_floor(position.qty)
+        self._trip_lots = max(self._trip_lots, self.held_lots) if self.held_lots else 0
 
     def on_order_event(self, event: OrderEvent, now_ns: int) -> OrderChange | None:
         """Apply a journaled event to our orders; None when the order is not ours to know. `look` has to follow."""
@@ -112,11 +114,11 @@ class Decider:
 
     def on_fill(self, fill: Fill, order: OwnOrder | None, now_ns: int) -> None:
         """Learn from one of our fills: markouts, and how exits end."""
-        self.measures.on_own_fill(fill.side, fill.is_maker, now_ns)
+        self.measures.on_own_fill(fill.side, fill.is_maker, now_ns, fill.exch_ts_ns, self._config.is_paper)
         if fill.side is Side.SELL:
             self._conditions.on_sale(fill.price_ticks)
         if order is not None and order.purpose is Purpose.EXIT:
-            self.measures.exit_mix.on_exit(fill.is_maker, fill.qty_lots / order.qty_lots)
+            self.measures.exit_mix.on_exit(fill.is_maker, fill.qty_lots / max(self._trip_lots, fill.qty_lots))
 
     def judge_trip(self, now_ns: int) -> None:
         """Judge the round trip if an event of our orders has ended it; call after each."""

@@ -183,7 +183,7 @@ class MarkoutEstimator:
         self._count = 0
 
     def on_market_trade(self, taker_side: Side, mid_ticks: float, now_ns: int) -> None:
-        """Take a market trade as a sample of the passive side it hit. mid_ticks: before the book has moved."""
+        """Take a market trade as a sample of the passive side it hit. mid_ticks: before the trade moved the book."""
         side = taker_side.opposite
         if now_ns - self._last_market_ns[side] >= self._gap_ns:
             self._last_market_ns[side] = now_ns
@@ -193,7 +193,7 @@ class MarkoutEstimator:
     def on_own_fill(self, side: Side, mid_ticks: float, now_ns: int) -> None:
         """Take one of our maker fills as a sample. It starts from the mid before the sweep that filled us, if told.
 
-        mid_ticks: as it is now that the fill is told; the book may have moved already.
+        mid_ticks: before the fill, as far as that is known.
         """
         if now_ns - self._last_market_ns[side] <= TOLD_WITHIN_NS:
             mid_ticks = self._sweep_mid.get(side, mid_ticks)

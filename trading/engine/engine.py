@@ -184,7 +184,7 @@ class SymbolEngine:
             others = self._decider.others
             bid, ask = others.best_bid, others.best_ask
             if bid is not None and ask is not None:
-                measures.on_book(bid, ask, now_ns)
+                measures.on_book(bid, ask, now_ns, sync.book.exch_ts_ns)
             if self._venue is not None:
                 self._venue.on_book(sync.book, now_ns)
 

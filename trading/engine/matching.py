@@ -8,8 +8,9 @@ leaves after the queue in front of it; own orders share what traded; the same ca
 from __future__ import annotations
 
 from collections import deque
-from typing import TypeVar, assert_never
+from typing import assert_never
 
+from trading.engine.matching_clock import MarketClock
 from trading.engine.matching_models import (
     DEFAULT_LATENCY,
     DEFAULT_RULES,
@@ -18,7 +19,7 @@ from trading.engine.matching_models import (
     MatchingRules,
     QueueModel,
 )
-from trading.engine.matching_orders import Consumption, MatchedBook, PaperOrder, QuotedBook, refusal_of
+from trading.engine.matching_orders import Consumption, MatchedBook, PaperOrder, QuotedBook, refusal_of, remember
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, MarketTrade, Side
@@ -35,11 +36,6 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
-
-T = TypeVar("T")
-
-REMEMBERED_ORDERS_MAX = 2_000
-"""Finished orders whose last word is kept for queries and for repeated placements."""
 
 REJECT_BAD_ORDER = 30_002
 """MEXC's own code for an order below the minimum (protocol reference section 5)."""
@@ -76,6 +72,7 @@ class PaperVenue:
         self._reports: deque[tuple[int, VenueEvent]] = deque()
         self._ready: list[VenueEvent] = []
         self._consumption = Consumption(rules.is_consumption_shared)
+        self._clock = MarketClock()
 
     # --- what the executor asks -------------------------------------------------------------------------------------
 
@@ -91,7 +88,7 @@ class PaperVenue:
         refusal = refusal_of(intent, self.instrument)
         if refusal:
             answer = PlaceRejected(intent.client_order_id, REJECT_BAD_ORDER, refusal, now_ns)
-            _remember(self._refused, intent.client_order_id, answer)
+            remember(self._refused, intent.client_order_id, answer)
             return answer
         order = PaperOrder(intent, f"paper-{intent.client_order_id}")
         self._take(order, now_ns + self.latency.arrival_ns(intent.client_order_id), now_ns)
@@ -108,7 +105,11 @@ class PaperVenue:
             self._take(order, now_ns, now_ns)
 
     def cancel(self, client_order_id: str, now_ns: int) -> bool:
-        """Ask for an order's end, effective after the entry leg; it may fill until then. False when it is not open."""
+        """Ask for an order's end, effective after the entry leg; it may fill until then. False when it is not open.
+
+        Its end is said when the cancel takes effect, and nothing fills after it: a trade of before that is told later
+        has missed it.
+        """
         self._advance(now_ns)
         order = self._orders.get(client_order_id)
         if order is None:
@@ -118,6 +119,12 @@ class PaperVenue:
         self._send((arrives_ns, client_order_id, True))
         self._advance(now_ns)
         return True
+
+    def end(self, client_order_id: str, reason: str, now_ns: int) -> None:
+        """End an order now, without a way to the venue; nothing happens when it is not open."""
+        self._advance(now_ns)
+        if client_order_id in self._orders:
+            self._end(self._orders[client_order_id], reason, now_ns)
 
     def answer(self, client_order_id: str, now_ns: int = 0) -> PlaceAnswer | None:
         """Return what was (or would again be) answered to this order's placement; None when it is not known."""
@@ -147,6 +154,7 @@ class PaperVenue:
         """Take the book after a change. It must be proven; it is kept by reference and read until the next call."""
         was_without = self._book is None
         self._book = book
+        self._clock.observe(book.exch_ts_ns, now_ns)
         self._consumption.on_book(book)
         if not self._orders:
             return
@@ -178,10 +186,17 @@ class PaperVenue:
         self._quote = quote
 
     def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
-        """Take a public trade: it fills orders at its price behind their queue, and those at better prices at once."""
+        """Take a public trade: it fills orders at its price behind their queue, and those at better prices at once.
+
+        By its venue time, where it has one: nothing that was not there yet is filled.
+        """
+        self._clock.observe(trade.exch_ts_ns, now_ns)
+        if self._orders:
+            self._advance(now_ns)
+        if self._book is not None:
+            self._consumption.on_trade(self._book, trade)
         if not self._orders:
             return
-        self._advance(now_ns)
         side = trade.taker_side.opposite
         left, is_shared = trade.qty_lots, self._rules.is_consumption_shared
         for order in self._resting(side):
@@ -295,7 +310,7 @@ class PaperVenue:
         displayed = book.qty_at(intent.side, intent.price_ticks)
         is_known = book.is_known(intent.side, intent.price_ticks)
         order.place = QueuePlace(displayed, is_known, self.queue_model, self._rules)
-        order.market_ns = book.exch_ts_ns
+        order.market_ns = max(book.exch_ts_ns, self._clock.at(now_ns))
 
     def _walk(self, order: PaperOrder, book: MatchedBook, now_ns: int) -> None:
         side = order.intent.side
@@ -367,7 +382,7 @@ class PaperVenue:
 
     def _forget(self, order: PaperOrder, now_ns: int) -> None:
         del self._orders[order.intent.client_order_id]
-        _remember(self._done, order.intent.client_order_id, order.word(now_ns))
+        remember(self._done, order.intent.client_order_id, order.word(now_ns))
 
     def _tell(self, order: PaperOrder, now_ns: int) -> None:
         """Report an order's state."""
@@ -384,9 +399,3 @@ class PaperVenue:
             self._reports.append((due_ns, event))
         else:
             self._ready.append(event)
-
-
-def _remember(memory: dict[str, T], key: str, value: T) -> None:
-    memory[key] = value
-    while len(memory) > REMEMBERED_ORDERS_MAX:
-        del memory[next(iter(memory))]

@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
-from trading.model.market import BestQuote, Level, Side
+from trading.model.market import BestQuote, Level, MarketTrade, Side
 from trading.model.orders import OrderIntent, OrderStatus, OrderType, VenueOrder
 from trading.model.units import ZERO
 
+T = TypeVar("T")
+
+REMEMBERED_ORDERS_MAX = 2_000
+"""Finished orders whose last word is kept for queries and for repeated placements."""
+
 WALK_DEPTH_MAX = 200
 """Levels a taker order may walk; the remainder of a larger one ends unfilled."""
+
+PRINTED_MAX = 1_024
+"""Prices traded at since the last push of the depth that are remembered."""
 
 
 class MatchedBook(Protocol):
@@ -62,7 +70,7 @@ class PaperOrder:
         status: SENT while under way, then what a venue would say.
         arrives_ns: when it reaches the venue. has_arrived: it has; without a book it then waits, if it may rest.
         place: set while it rests in the book.
-        market_ns: exchange time of the book it joined; trades older than that cannot have met it.
+        market_ns: venue time of its arrival in the book; trades older than that cannot have met it.
     """
 
     intent: OrderIntent
@@ -118,6 +126,13 @@ def refusal_of(intent: OrderIntent, instrument: Instrument) -> str:
     return ""
 
 
+def remember(memory: dict[str, T], key: str, value: T) -> None:
+    """Keep the last `REMEMBERED_ORDERS_MAX`."""
+    memory[key] = value
+    while len(memory) > REMEMBERED_ORDERS_MAX:
+        del memory[next(iter(memory))]
+
+
 class QuotedBook:
     """What a book-ticker quote says of a book: its best levels, and nothing of any other (`MatchedBook`)."""
 
@@ -145,14 +160,17 @@ class QuotedBook:
 
 
 class Consumption:
-    """Displayed size that our own orders have traded against: gone for all of them until the level shows another size.
+    """Displayed size that is gone: our own orders or trades that the depth does not show yet have taken it.
 
-    Invariant: an entry holds only while its level shows the size it showed; entries of changed levels are dropped.
+    What ours took is gone for all of them until the level shows another size; entries of changed levels are dropped.
+    What was printed is gone until a book of that venue time or later.
     """
 
     def __init__(self, is_shared: bool) -> None:
         self._is_shared = is_shared
         self._used: dict[tuple[Side, int], tuple[int, int]] = {}  # (book side, price) -> (displayed then, used)
+        self._printed: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots traded since the book's time
+        self._printed_ns = 0  # venue time of the last of them
 
     def offered(self, book: MatchedBook, taker: Side, limit_ticks: int) -> list[Level]:
         """Return what a taker may still take up to its limit, best level first.
@@ -162,10 +180,11 @@ class Consumption:
         side = taker.opposite
         levels = book.asks(WALK_DEPTH_MAX) if side is Side.SELL else book.bids(WALK_DEPTH_MAX)
         offered = []
+        printed = self._printed if book.exch_ts_ns < self._printed_ns else {}
         for price_ticks, displayed in levels:
             if (limit_ticks - price_ticks) * taker.sign < 0:
                 break
-            lots = displayed - self._used_of(side, price_ticks, displayed)
+            lots = displayed - self._used_of(side, price_ticks, displayed) - printed.get((side, price_ticks), 0)
             if lots > 0:
                 offered.append((price_ticks, lots))
         return offered
@@ -178,8 +197,17 @@ class Consumption:
         used = self._used_of(side, price_ticks, displayed)
         self._used[(side, price_ticks)] = (displayed, used + lots)
 
+    def on_trade(self, book: MatchedBook, trade: MarketTrade) -> None:
+        """Take a trade that the book does not show yet by its venue time."""
+        if self._is_shared and trade.exch_ts_ns > book.exch_ts_ns > 0 and len(self._printed) < PRINTED_MAX:
+            key = (trade.taker_side.opposite, trade.price_ticks)
+            self._printed[key] = self._printed.get(key, 0) + trade.qty_lots
+            self._printed_ns = max(self._printed_ns, trade.exch_ts_ns)
+
     def on_book(self, book: MatchedBook) -> None:
         """Drop what a change of the book has refreshed: a level that was away for a while is another one."""
+        if self._printed and book.exch_ts_ns >= self._printed_ns:
+            self._printed.clear()
         if self._used:
             self._used = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}
 

@@ -5,10 +5,11 @@ would have said of the same order in the same market. How far they are apart, pe
 result of this symbol can be believed, and more twins under a range of queues say which the venue's is like
 (`queue_calibration`).
 
-What is compared: an order counts once it is over at the venue. Its twins live exactly as long (and `GRACE_NS` more, for
-reports under way), so that a twin is never given more time than the order had. Orders that the venue never held
-(denied, rejected, not sent) do not count. Our own live orders show in the public book; the twins stand in their place
-and see the book without them (`others_book`).
+What is compared: an order counts once it is over at the venue. Its twins end with it: when its cancel is told, or at
+the first trade that the venue stamps later than the fill that completed it; `GRACE_NS` more is for reports under way,
+and for the calibration's twins alone. Times to fill are those of the orders that every side has filled. Orders that the
+venue never held (denied, rejected, not sent) do not count. Our own live orders show in the public book; the twins stand
+in their place and see the book without them (`others_book`).
 
 In paper mode the pessimistic queue drives strategy and ledger, and the one twin is the probabilistic's: the same
 orders, placed at the same moments.
@@ -88,6 +89,7 @@ class _Mirrored:
     intent: OrderIntent
     outcomes: dict[str, _Outcome]
     accepted_ns: int = 0
+    filled_ns: int = 0  # venue time of the fill that ended it
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class _Sums:
 
     filled_orders: int = 0
     filled_lots: int = 0
+    timed_orders: int = 0
     wait_ns: int = 0
     markout_bps: float = 0.0
     markouts: int = 0
@@ -146,6 +149,7 @@ class ShadowTwin:
     def after(self, event: EngineEvent, now_ns: int, actions: Sequence[Action], engine: TwinMarket) -> None:
         """Mirror what happened: market, order events, orders and cancels."""
         if isinstance(event, MarketTrade):
+            self._end_older(event, now_ns)
             for venue in self._venues.values():
                 venue.on_trade(event, now_ns)
         elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
@@ -204,8 +208,10 @@ class ShadowTwin:
                 mirrored.accepted_ns = mirrored.accepted_ns or event.at_ns
                 self._filled(mirrored, self._booked, event.fill.qty_lots, event.fill.side, now_ns)
                 if mirrored.outcomes[self._booked].filled_lots >= mirrored.intent.qty_lots:
+                    mirrored.filled_ns = event.fill.exch_ts_ns
                     self._ending.append((now_ns + GRACE_NS, event.client_order_id))
             case OrderCancelled():
+                self._end_twins(event.client_order_id, now_ns)
                 self._ending.append((now_ns + GRACE_NS, event.client_order_id))
             case OrderDenied() | OrderRejected() | OrderNotSent():
                 self._forget(event.client_order_id, now_ns)
@@ -213,6 +219,19 @@ class ShadowTwin:
                 pass  # its end is still to come, or no decision here made it
             case _:
                 assert_never(event)
+
+    def _end_older(self, trade: MarketTrade, now_ns: int) -> None:
+        """End the twins of orders that were filled whole before this trade, by the venue's time."""
+        for _, client_order_id in self._ending:
+            mirrored = self._mirrored.get(client_order_id)
+            if mirrored is not None and 0 < mirrored.filled_ns < trade.exch_ts_ns:
+                self._end_twins(client_order_id, now_ns)
+
+    def _end_twins(self, client_order_id: str, now_ns: int) -> None:
+        """End the twins that are compared; those of the calibration go on, to tell later from never."""
+        for side, venue in self._venues.items():
+            if side in self._sums:
+                venue.end(client_order_id, "the order it stands for is over", now_ns)
 
     # --- the twins' side ------------------------------------------------------------------------------------------
 
@@ -244,11 +263,14 @@ class ShadowTwin:
         if not self._is_paper:
             twins_ns = [outcomes[side].half_filled_ns for side in POWER_SIDES]
             self._calibration.on_order(outcomes[LIVE].half_filled_ns, twins_ns)
+        is_timed = all(outcomes[side].filled_lots for side in self._sums)
         for side, sums in self._sums.items():
             outcome = outcomes[side]
             sums.filled_lots += min(outcome.filled_lots, intent.qty_lots)
             if outcome.filled_lots:
                 sums.filled_orders += 1
+            if is_timed:
+                sums.timed_orders += 1
                 sums.wait_ns += max(0, outcome.first_fill_ns - intent.created_ns)
 
     def _forget(self, client_order_id: str, now_ns: int) -> _Mirrored | None:
@@ -276,7 +298,7 @@ class ShadowTwin:
         return TwinSide(
             fill_rate=sums.filled_lots / self._lots if self._lots else 0.0,
             filled_orders=sums.filled_orders,
-            time_to_fill_ms=sums.wait_ns / sums.filled_orders / NS_PER_MS if sums.filled_orders else None,
+            time_to_fill_ms=sums.wait_ns / sums.timed_orders / NS_PER_MS if sums.timed_orders else None,
             markout_bps=sums.markout_bps / sums.markouts if sums.markouts else None,
             markouts=sums.markouts,
         )

@@ -87,7 +87,8 @@ def test_trade_of_the_other_taker_side_fills_nothing() -> None:
 def test_trade_older_than_the_market_we_joined_fills_nothing() -> None:
     market = book([(9_999, 0)], [(10_001, 100)])
     market.exch_ts_ns = 1_000
-    venue = venue_on(market)
+    venue = PaperVenue(instrument(), latency=NO_LATENCY)
+    venue.on_book(market, 1_000)
     venue.place(intent("a", BUY, 9_999, 50), 1_000)
     venue.on_trade(trade(9_998, 50, SELL, exch_ts_ns=999), 1_001)
     assert fills(venue.drain_events()) == []
@@ -340,3 +341,60 @@ def test_fill_carries_fee_in_quote_at_the_rate_of_its_role() -> None:
     assert (taken.fee, taken.fee_asset) == (Decimal("10.001") * Decimal("0.0005"), "BBB")
     assert made.fee == Decimal("10.001") * Decimal("0.0001")
     assert made.symbol == SYMBOL
+
+
+def test_order_in_a_quiet_book_is_not_filled_by_a_trade_older_than_its_arrival() -> None:
+    venue = PaperVenue(instrument(), latency=LatencyModel(10 * MS, 15 * MS, 15 * MS))
+    market = book([(9_990, 50)], [(10_010, 40)])
+    market.exch_ts_ns = 1_000 * MS  # stamps come 10 ms late at least; nothing moves after this
+    venue.on_book(market, 1_010 * MS)
+    venue.place(intent("a", BUY, 9_991, 100), 5_000 * MS)  # at the venue at 5,015 of its time
+    venue.on_timer(5_025 * MS)
+    venue.on_trade(trade(9_990, 8, SELL, 5_060 * MS, 5_014 * MS), 5_060 * MS)
+    assert fills(venue.drain_events()) == []
+    venue.on_trade(trade(9_990, 8, SELL, 5_110 * MS, 5_015 * MS), 5_110 * MS)  # told late, but it met us
+    venue.on_timer(6 * S)
+    assert fills(venue.drain_events()) == [(9_991, 8, True)]
+
+
+@pytest.mark.parametrize("offset_s", [-3_600, -1, 0, 1, 3_600])
+def test_clocks_that_are_apart_do_not_change_which_trades_met_an_order(offset_s: int) -> None:
+    venue = PaperVenue(instrument(), latency=LatencyModel(10 * MS, 15 * MS, 15 * MS))
+    market, base_ns = book([(9_990, 50)], [(10_010, 40)]), 10_000 * S
+    market.exch_ts_ns = base_ns + offset_s * S
+    venue.on_book(market, base_ns + 10 * MS)
+    venue.place(intent("a", BUY, 9_991, 100), base_ns + S)
+    for late_ms, lots in ((-1, 3), (0, 5)):
+        stamp_ns = base_ns + offset_s * S + S + (15 + late_ms) * MS
+        venue.on_trade(trade(9_990, lots, SELL, base_ns + S + 60 * MS, stamp_ns), base_ns + S + 60 * MS)
+    venue.on_timer(base_ns + 2 * S)
+    assert fills(venue.drain_events()) == [(9_991, 5, True)]
+
+
+def test_cancelled_order_is_filled_by_nothing_that_is_told_later() -> None:
+    venue = PaperVenue(instrument(), latency=LatencyModel(10 * MS, 15 * MS, 15 * MS))
+    market = book([(9_990, 50)], [(10_010, 40)])
+    market.exch_ts_ns = 1_000 * MS
+    venue.on_book(market, 1_010 * MS)
+    venue.place(intent("a", BUY, 9_991, 100), 1_100 * MS)
+    venue.cancel("a", 5_000 * MS)
+    venue.on_trade(trade(9_990, 8, SELL, 5_020 * MS, 4_990 * MS), 5_020 * MS)  # told in time
+    venue.on_trade(trade(9_990, 8, SELL, 5_080 * MS, 4_991 * MS), 5_080 * MS)  # told after the end was said
+    venue.on_timer(6 * S)
+    events = venue.drain_events()
+    assert fills(events) == [(9_991, 8, True)]
+    assert statuses(events)[-1] is OrderStatus.PARTIALLY_CANCELLED
+
+
+@pytest.mark.parametrize(("stamp_ms", "left"), [(1_001, 20), (1_000, 100), (0, 100)])
+def test_taker_finds_gone_what_a_trade_has_printed_and_the_depth_does_not_show_yet(stamp_ms: int, left: int) -> None:
+    market = book([(9_999, 100)], [(10_001, 100)])
+    market.exch_ts_ns = 1_000 * MS
+    venue = venue_on(market)
+    venue.on_trade(trade(10_001, 80, BUY, 1_010 * MS, stamp_ms * MS), 1_010 * MS)
+    venue.place(intent("a", BUY, 10_001, 100, OrderType.IOC), 1_011 * MS)
+    assert fills(venue.drain_events()) == [(10_001, left, False)]
+    market.apply_delta(delta(2, asks=[(10_001, 101)], at_ns=1_002 * MS))
+    venue.on_book(market, 1_020 * MS)
+    venue.place(intent("b", BUY, 10_001, 101, OrderType.IOC), 1_021 * MS)
+    assert fills(venue.drain_events()) == [(10_001, 101, False)]

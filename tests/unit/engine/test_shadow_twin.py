@@ -120,7 +120,7 @@ def test_live_fill_is_compared_in_rate_time_and_markout() -> None:
     found = desk.twin.report()
     assert found.live is not None
     assert (found.orders, found.live.fill_rate, found.live.filled_orders) == (1, 1.0, 1)
-    assert found.live.time_to_fill_ms == pytest.approx((2 * S - entry.created_ns) / MS)
+    assert found.live.time_to_fill_ms is None  # no order that all sides have filled: nothing to compare
     assert found.live.markout_bps == pytest.approx(2 / 10_000 * 10_000)  # the mid rose two ticks of 10,000
     assert (found.pessimistic.fill_rate, found.pessimistic.time_to_fill_ms) == (0.0, None)
     assert found.queue.telling == 0  # all twins agree: nothing to tell the queues apart
@@ -175,6 +175,38 @@ def test_twin_is_not_moved_on_by_the_end_of_the_order_it_stands_for(is_push_betw
     found = desk.twin.report()
     assert found.live is not None
     assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 0.0, 0.0)
+
+
+def test_twin_ends_when_the_live_order_is_cancelled_by_somebody_else() -> None:
+    desk = Desk()
+    entry = desk.open()
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "halt", 2 * S))
+    desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S + 400 * MS), TimerFired(4 * S))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert (found.orders, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("is_same_trade", [True, False])
+def test_twin_ends_with_the_fill_of_the_live_order_but_not_before_its_trade_is_told(is_same_trade: bool) -> None:
+    desk = Desk()
+    entry = desk.open()
+    desk.tell(filled(entry, entry.qty_lots, 2 * S))  # the private line is ahead of the public one
+    stamp_ns = 2 * S if is_same_trade else 2 * S + 300 * MS
+    desk.feed(trade(9_990, 5_000, Side.SELL, 2 * S + 400 * MS, stamp_ns), TimerFired(4 * S))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert found.live is not None
+    rate = 1.0 if is_same_trade else 0.0
+    assert (found.live.fill_rate, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1.0, rate, rate)
+    waits = (found.live.time_to_fill_ms, found.pessimistic.time_to_fill_ms)
+    if is_same_trade:
+        assert waits == (
+            pytest.approx((2 * S - entry.created_ns) / MS),
+            pytest.approx((2_400 * MS - entry.created_ns) / MS),
+        )
+    else:
+        assert waits == (None, None)
 
 
 def test_order_that_the_venue_never_held_does_not_count() -> None:

@@ -174,9 +174,8 @@ class PaperVenue:
     def on_book_lost(self, now_ns: int) -> None:
         """Nobody vouches for the book any more: nothing crosses, trades still fill.
 
-        An order that may rest waits for the next book when it arrives, and is then given nothing better than its own
-        price. A taker never waits, as no venue holds one: an exit meets the last quote (`on_quote`) if that is fresh,
-        anything else ends without a fill.
+        An order that may rest waits for the next book, and gets nothing better than its own price. A taker ends, as no
+        venue holds one, unless it is an exit and meets a fresh quote (`on_quote`).
         """
         self._advance(now_ns)
         self._book = None

@@ -12,6 +12,7 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ SYMBOLS = 4
 LANES = 3
 BATCH = 50
 START_PATIENCE_S = 60.0
+PART_S = 5
 
 
 async def _measure(folder: Path, url: str, server_pid: int, seconds: int) -> Iterator[Figure]:
@@ -65,13 +67,36 @@ async def _measure(folder: Path, url: str, server_pid: int, seconds: int) -> Ite
         roles = await _roles(executor, symbols, server_pid)
         before = _cpu(roles)
         flows = (handle.call("flow", seconds, BATCH, LANES, timeout_s=seconds + 40) for handle in symbols)
+        watch = asyncio.create_task(_watch(symbols, roles, seconds))
         results: list[FlowResult] = list(await asyncio.gather(*flows))
+        parts = await watch
         spent = {role: after - before[role] for role, after in _cpu(roles).items()}
     finally:
         handles.disconnect()
     if lost := sum(item.submitted - item.acknowledged - item.denied for item in results):
         raise CannotRunError(f"{lost} orders were not acknowledged")
-    return _figures(results, spent)
+    return _figures(results, spent, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some seconds of the run: orders acknowledged in them, and CPU seconds by role."""
+
+    seconds: float
+    orders: int
+    spent: dict[str, float]
+
+
+async def _watch(symbols: list[Handle], roles: dict[str, list[psutil.Process]], seconds: int) -> list[Part]:
+    """Look at each five seconds of the run: what grows with time or with what rests would hide in the mean."""
+    parts: list[Part] = []
+    began, done, used = time.perf_counter(), 0, _cpu(roles)
+    for _ in range(seconds // PART_S):
+        await asyncio.sleep(PART_S)
+        now, orders, cpu = time.perf_counter(), sum([await item.call("progress") for item in symbols]), _cpu(roles)
+        parts.append(Part(now - began, orders - done, {role: cpu[role] - used[role] for role in cpu}))
+        began, done, used = now, orders, cpu
+    return parts
 
 
 async def _roles(executor: ExecutorHandle, symbols: list[Handle], server_pid: int) -> dict[str, list[psutil.Process]]:
@@ -100,7 +125,7 @@ def _cpu(roles: dict[str, list[psutil.Process]]) -> dict[str, float]:
     return used
 
 
-def _figures(results: list[FlowResult], spent: dict[str, float]) -> Iterator[Figure]:
+def _figures(results: list[FlowResult], spent: dict[str, float], parts: list[Part]) -> Iterator[Figure]:
     orders = sum(item.acknowledged for item in results)
     longest = max(item.seconds for item in results)
     latencies = [value for item in results for value in item.latencies_ms]
@@ -111,10 +136,16 @@ def _figures(results: list[FlowResult], spent: dict[str, float]) -> Iterator[Fig
     yield Figure("durable_orders", "orders/s", orders / longest, TARGET_PER_S, note, is_more_better=True)
     text = "CPU time, user and system, whoever else was on the machine; two cores give 1000 us an order at the target"
     total = sum(spent.values())
-    parts = ", ".join(f"{role} {seconds / orders * 1e6:.0f}" for role, seconds in spent.items())
-    yield Figure("cpu_order", "us/order", total / orders * 1e6, 2e6 / TARGET_PER_S, f"{text}; of it: {parts}")
+    shares = ", ".join(f"{role} {seconds / orders * 1e6:.0f}" for role, seconds in spent.items())
+    yield Figure("cpu_order", "us/order", total / orders * 1e6, 2e6 / TARGET_PER_S, f"{text}; of it: {shares}")
     for role, seconds in spent.items():
         yield Figure(f"cpu_{role}", "us/order", seconds / orders * 1e6, note=text)
+    rates = [part.orders / part.seconds for part in parts]
+    note = f"of {len(parts)} parts of {PART_S} s: {', '.join(f'{rate:.0f}' for rate in rates)}"
+    yield Figure("slowest_part", "orders/s", min(rates), note=note, is_more_better=True)
+    costs = [part.spent["executor"] / max(1, part.orders) * 1e6 for part in parts]
+    note = f"the executor's CPU time in parts of {PART_S} s: {', '.join(f'{cost:.0f}' for cost in costs)}"
+    yield Figure("cpu_executor_last_part", "us/order", costs[-1], note=note)
     yield Figure("made_to_delivered_p50", "ms", percentile(latencies, 50), note="at that load: every queue is full")
     yield Figure("made_to_delivered_p99", "ms", percentile(latencies, 99), note="at that load: every queue is full")
 

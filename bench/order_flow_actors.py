@@ -201,6 +201,10 @@ class FlowSymbol(SymbolActor):
         beat = await self.view()
         return beat.book_state == "PROVEN"
 
+    async def progress(self) -> int:
+        """Count what is acknowledged so far."""
+        return self.acknowledged
+
     async def flow(self, seconds: float, batch: int, lanes: int) -> FlowResult:
         """Submit for so long, `lanes` batches at a time; then wait for what is outstanding."""
         self.acknowledged = self.submitted = self.denied = 0

@@ -207,7 +207,9 @@ class ExecutorActor:
         durable: list[str] = []
         denied: list[str] = []
         for name, done in proposed:
-            (durable if await asyncio.shield(done) else denied).append(name)
+            # Most of a batch are answered together with the first of it.
+            is_durable = done.result() if done.done() else await asyncio.shield(done)
+            (durable if is_durable else denied).append(name)
         return SubmitReceipt(tuple(durable), tuple(denied))
 
     async def lookup(self, symbol: str, ids: tuple[str, ...]) -> tuple[OrderRecord, ...]:

@@ -18,9 +18,10 @@ from actors.executor_state import ExecutorState, JournalWork
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.accounting import verify_totals
-from trading.engine.ports import EquityPoint, Journal, LedgerLine
+from trading.engine.ports import Journal, LedgerLine
 from trading.model.errors import FencedOut, StoreError
 from trading.model.orders import VenueBalance
+from trading.model.position import EquityPoint
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 

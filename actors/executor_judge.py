@@ -10,7 +10,7 @@ from actors.executor_lease import LeaseKeeper
 from actors.executor_state import ExecutorState
 from trading.engine.account_rules import Denial
 from trading.engine.ports import Gateway, OrderRecord
-from trading.model.orders import OrderIntent, OrderStatus, Purpose, Refusal
+from trading.model.orders import OrderIntent, Purpose, Refusal
 from trading.model.session import HaltState
 
 # A send that leaves less than this of the signed window would reach the venue too late for certain.
@@ -67,29 +67,3 @@ def halted(record: OrderRecord, halt: HaltState, reason: str) -> Denial | None:
     if halt is HaltState.REDUCING and record.purpose is Purpose.ENTRY:
         return Denial(Refusal.REDUCING, f"exits only: {reason}")
     return None
-
-
-def record_of(
-    intent: OrderIntent, run_id: str, executor_epoch: int, verdicts: tuple[tuple[str, str], ...]
-) -> OrderRecord:
-    """Return the order that an intent becomes, as it waits for its token."""
-    return OrderRecord(
-        client_order_id=intent.client_order_id,
-        symbol=intent.symbol,
-        run_id=run_id,
-        owner_epoch=intent.owner_epoch,
-        executor_epoch=executor_epoch,
-        side=intent.side,
-        type=intent.type,
-        price_ticks=intent.price_ticks,
-        qty_lots=intent.qty_lots,
-        purpose=intent.purpose,
-        strategy=intent.strategy,
-        status=OrderStatus.PENDING,
-        created_ns=intent.created_ns,
-        valid_until_ns=intent.valid_until_ns,
-        signed_ms=0,
-        recv_window_ms=0,
-        updated_ns=intent.created_ns,
-        decision=(*intent.decision, *verdicts),
-    )

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from actors.executor_cancels import CancelJob, CancelPath, SweepJob
 from actors.executor_desk import OrderDesk
-from actors.executor_judge import Judge, halted, record_of
+from actors.executor_judge import Judge, halted
 from actors.executor_lanes import CommitOutcome, IntentLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_state import ExecutorState, JournalWork
@@ -25,7 +25,7 @@ from trading.engine.account_rules import Denial
 from trading.engine.budget import FairQueue, Priority, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.orders import OrderEventKind, next_status
-from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord
+from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord, order_from
 from trading.model.errors import InvariantViolated, StoreError
 from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, PlaceRejected, Purpose, Refusal
 from trading.model.units import NS_PER_MS, NS_PER_S
@@ -102,7 +102,7 @@ class SendPath:
         now_ns = self._clock.now_ns()
         denial = self._judge.refusal(intent, now_ns)
         verdicts = () if denial else self._state.account.verdicts(intent, now_ns)
-        tracker = OrderTracker(record_of(intent, run_id, self._keeper.epoch, verdicts))
+        tracker = OrderTracker(order_from(intent, run_id, self._keeper.epoch, verdicts))
         priority = Priority.REDUCE if intent.purpose is Purpose.EXIT else Priority.OPEN
         waiting = Waiting(tracker, asyncio.get_running_loop().create_future(), priority)
         if denial:

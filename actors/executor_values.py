@@ -11,9 +11,9 @@ from decimal import Decimal
 from trading.engine.account_limits import AccountLimits
 from trading.engine.budget import BudgetSettings
 from trading.engine.parameters import as_texts, declarations
-from trading.engine.ports import EquityPoint
 from trading.engine.reconcile import OrphanPolicy, Patience
 from trading.model.orders import VenueBalance, VenueOrder
+from trading.model.position import EquityPoint
 from trading.model.session import HaltState
 
 # openOrders takes at most five symbols a request (mexc-protocol §3.4).

@@ -353,7 +353,9 @@ class Handle:
             self._ref = None
             raise NotRunning(f"{self.name} could not be called: {_first_line(error)}") from error
         try:
-            return pickle.loads(await asyncio.wait_for(asyncio.wrap_future(ref.future()), timeout_s))
+            async with asyncio.timeout(timeout_s):
+                answer = await asyncio.wrap_future(ref.future())
+            return pickle.loads(answer)
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TradingError):

@@ -24,7 +24,7 @@ from tests.contract.journals import (
     postgres_server,
     reopen,
 )
-from trading.engine.ports import EquityPoint, Journal, JournalEntry, LedgerLine, OrderRecord
+from trading.engine.ports import Journal, JournalEntry, LedgerLine, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated
 from trading.model.market import Side
 from trading.model.orders import (
@@ -33,7 +33,7 @@ from trading.model.orders import (
     Purpose,
     VenueBalance,
 )
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import EquityPoint, LossStreak, Position, TripRecord
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_DAY, NS_PER_MS, NS_PER_S
 

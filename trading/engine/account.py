@@ -17,16 +17,17 @@ from trading.engine.account_limits import AccountLimits
 from trading.engine.account_rules import Denial, refuse_by_limits, refuse_entry, refuse_exit, refuse_shape
 from trading.engine.account_verdicts import verdicts
 from trading.engine.accounting import book_fill, is_trip_over
-from trading.engine.ports import EquityPoint, LedgerLine, OrderRecord
+from trading.engine.ports import LedgerLine, OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, Purpose, Refusal, VenueBalance
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import EquityPoint, LossStreak, Position, TripRecord, flat
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S, ZERO, day_start_ns
 
 ACCOUNT_SCOPE = "account"
 _ENTRY_WINDOW_NS = 60 * NS_PER_S
+_ACTIVE = (HaltState.ACTIVE, "")
 _STRICTNESS = {HaltState.ACTIVE: 0, HaltState.REDUCING: 1, HaltState.HALTED: 2}
 
 
@@ -204,9 +205,10 @@ class Account:
 
     def halt_state(self, symbol: str | None = None) -> tuple[HaltState, str]:
         """Return the stricter of the account's and the symbol's state, with its reason."""
-        active = (HaltState.ACTIVE, "")
-        account = self._halts.get(ACCOUNT_SCOPE, active)
-        own = self._halts.get(symbol_scope(symbol), active) if symbol is not None else active
+        if not self._halts:
+            return _ACTIVE
+        account = self._halts.get(ACCOUNT_SCOPE, _ACTIVE)
+        own = self._halts.get(symbol_scope(symbol), _ACTIVE) if symbol is not None else _ACTIVE
         return own if _STRICTNESS[own[0]] > _STRICTNESS[account[0]] else account
 
     def halts(self) -> tuple[tuple[str, HaltState, str], ...]:
@@ -223,7 +225,7 @@ class Account:
 
     def position(self, symbol: str) -> Position:
         """Return a symbol's position; flat when nothing is known."""
-        return self._positions.get(symbol) or Position(symbol)
+        return self._positions.get(symbol) or flat(symbol)
 
     def trip_record(self, symbol: str) -> TripRecord:
         """Return how a symbol's round trips went."""

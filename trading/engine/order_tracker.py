@@ -240,6 +240,8 @@ class OrderTracker:
         return (Step(self.record, alert=f"{text}: {self.record.venue_filled_lots}, all booked"),)
 
     def _take_waiting(self, now_ns: int) -> tuple[Step, ...]:
+        if not self._waiting:
+            return ()
         waiting, self._waiting = self._waiting, {}
         steps: tuple[Step, ...] = ()
         for trade in waiting.values():

@@ -15,7 +15,7 @@ from typing import Protocol
 from trading.engine.budget import RequestMeter
 from trading.model.instrument import Instrument
 from trading.model.market import Side
-from trading.model.message import Message
+from trading.model.message import Message, maker
 from trading.model.orders import (
     CancelIntent,
     Delivery,
@@ -30,8 +30,9 @@ from trading.model.orders import (
     VenueOrder,
     VenueTrade,
 )
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import EquityPoint, LossStreak, Position, TripRecord
 from trading.model.session import HaltState, Lease
+from trading.model.units import ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,20 @@ class OrderRecord(Message):
         return OrderIntent(*what, *when, self.strategy, self.decision)
 
 
+_made: Callable[..., OrderRecord] = maker(OrderRecord)
+
+
+def order_from(
+    intent: OrderIntent, run_id: str, executor_epoch: int, verdicts: tuple[tuple[str, str], ...] = ()
+) -> OrderRecord:
+    """Return the order that an intent becomes, as it waits for its token. verdicts: what it was approved on."""
+    who = (intent.client_order_id, intent.symbol, run_id, intent.owner_epoch, executor_epoch)
+    what = (intent.side, intent.type, intent.price_ticks, intent.qty_lots, intent.purpose, intent.strategy)
+    when = (OrderStatus.PENDING, intent.created_ns, intent.valid_until_ns, 0, 0)
+    decided = (*intent.decision, *verdicts)
+    return _made(*who, *what, *when, "", 0, ZERO, 0, "", 0, 0, 0, intent.created_ns, decided)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerLine(Message):
     """One movement of one asset: `amount` is signed, in `asset`. kind: trade, fee, opening, adjustment."""
@@ -98,23 +113,6 @@ class JournalEntry(Message):
     fill: Fill | None = None
     position: Position | None = None
     ledger: tuple[LedgerLine, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EquityPoint:
-    """One point of the account's P&L curve, all in the reporting quote asset since the account began.
-
-    `net_pnl` is `realized - fees + unrealized`, with the P&L that left with coins (`JournalState.departed_pnl`);
-    `unrealized` is marked at the bid, `exposure` the sum of positions at it. Daily loss and drawdown are differences of
-    `net_pnl`, so that deposits never look like gains, and no loss is forgotten.
-    """
-
-    at_ns: int
-    net_pnl: Decimal
-    realized: Decimal
-    unrealized: Decimal
-    fees: Decimal
-    exposure: Decimal
 
 
 NO_STREAK = LossStreak()

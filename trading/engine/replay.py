@@ -34,7 +34,7 @@ from trading.engine.messages import (
     TradingSwitched,
 )
 from trading.engine.order_tracker import OrderTracker, Step
-from trading.engine.ports import OrderRecord
+from trading.engine.ports import order_from
 from trading.engine.replay_result import ReplayResult
 from trading.engine.replay_shadow import Books, Shadow
 from trading.engine.replay_tape import ReplayTape
@@ -260,7 +260,7 @@ class ReplayRun:
             self._exits[reason] = self._exits.get(reason, 0) + 1
         self._line(intent.client_order_id, f"{intent.side} {intent.type} {self._text(intent)} {reason}")
         self._reasons[intent.client_order_id] = (intent.purpose, reason)
-        record = _record(intent, now_ns)
+        record = order_from(intent, "replay", 1).changed(status=OrderStatus.SENT, committed_ns=now_ns, sent_ns=now_ns)
         tracker = self._trackers[intent.client_order_id] = OrderTracker(record)
         self._mark()
         denial = self._account.decide(intent, now_ns)
@@ -353,26 +353,3 @@ class ReplayRun:
             first_ns=self._first_ns,
             last_ns=self._now_ns,
         )
-
-
-def _record(intent: OrderIntent, now_ns: int) -> OrderRecord:
-    return OrderRecord(
-        client_order_id=intent.client_order_id,
-        symbol=intent.symbol,
-        run_id="replay",
-        owner_epoch=intent.owner_epoch,
-        executor_epoch=1,
-        side=intent.side,
-        type=intent.type,
-        price_ticks=intent.price_ticks,
-        qty_lots=intent.qty_lots,
-        purpose=intent.purpose,
-        strategy=intent.strategy,
-        status=OrderStatus.SENT,
-        created_ns=intent.created_ns,
-        valid_until_ns=intent.valid_until_ns,
-        signed_ms=0,
-        recv_window_ms=0,
-        committed_ns=now_ns,
-        sent_ns=now_ns,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from trading.model.units import ZERO
 
@@ -39,6 +40,12 @@ class Position:
     def unrealized(self, mark_price: Decimal) -> Decimal:
         """Quote gain if all were sold at `mark_price` (use the bid), without fees."""
         return self.qty * mark_price - self.cost
+
+
+@lru_cache(maxsize=4_096)
+def flat(symbol: str) -> Position:
+    """Return the position of a symbol that was never held: a value, the same for whoever asks."""
+    return Position(symbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +102,20 @@ class LossStreak:
 
     losses_in_row: int = 0
     cooldown_until_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """One point of the account's P&L curve, all in the reporting quote asset since the account began.
+
+    `net_pnl` is `realized - fees + unrealized`, with the P&L that left with coins (`JournalState.departed_pnl`);
+    `unrealized` is marked at the bid, `exposure` the sum of positions at it. Daily loss and drawdown are differences of
+    `net_pnl`, so that deposits never look like gains, and no loss is forgotten.
+    """
+
+    at_ns: int
+    net_pnl: Decimal
+    realized: Decimal
+    unrealized: Decimal
+    fees: Decimal
+    exposure: Decimal

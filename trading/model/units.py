@@ -70,7 +70,9 @@ def parse_decimal(text: str, name: str) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """Render a Decimal without exponent and without trailing zeros: "0.5", "100", "0"."""
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:  # rare, and several times as slow
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -10,11 +10,11 @@ import pytest
 from trading.engine.account import ACCOUNT_SCOPE, Account, symbol_scope
 from trading.engine.account_limits import AccountLimits
 from trading.engine.parameters import as_texts, parse
-from trading.engine.ports import EquityPoint, OrderRecord
+from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderIntent, OrderStatus, OrderType, Purpose, Refusal, VenueBalance
-from trading.model.position import Position
+from trading.model.position import EquityPoint, Position
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_DAY, NS_PER_S
 

@@ -39,11 +39,11 @@ from trading.adapters.store.journal_rows import (
     uncommitted,
 )
 from trading.adapters.store.lane import Lane, Rows
-from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
+from trading.engine.ports import JournalEntry, JournalState, LedgerLine, OrderRecord
 from trading.model.errors import ConfigError, FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, VenueBalance
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import EquityPoint, LossStreak, Position, TripRecord
 from trading.model.session import HaltState, Lease
 
 # An audit reads every fill of the account.

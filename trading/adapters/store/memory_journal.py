@@ -16,11 +16,11 @@ from decimal import Decimal
 from trading.adapters.store.journal_rows import fenced, fill_identity, uncommitted
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.accounting import verify
-from trading.engine.ports import EquityPoint, JournalEntry, JournalState, LedgerLine, OrderRecord
+from trading.engine.ports import JournalEntry, JournalState, LedgerLine, OrderRecord
 from trading.model.errors import FencedOut, InvariantViolated, StoreError
 from trading.model.instrument import Instrument
 from trading.model.orders import Delivery, Fill, OrderStatus, Purpose, VenueBalance
-from trading.model.position import LossStreak, Position, TripRecord
+from trading.model.position import EquityPoint, LossStreak, Position, TripRecord
 from trading.model.session import HaltState, Lease
 from trading.model.units import NS_PER_MS, NS_PER_S, ZERO, day_start_ns
 

@@ -14,10 +14,12 @@ from actors.cli_api import ApiClient, find_api
 from actors.cli_fleet import Api, DataDir, Json, TokenFile
 from actors.cli_output import OK, answer_json, say, without_none
 
+LIMIT_MAX = 1000  # of one page of the API
+
 Symbol = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
 Session = Annotated[str | None, typer.Option("--session", help="Only this session.")]
 SinceNs = Annotated[int | None, typer.Option("--since-ns", min=0, help="Only from this time on, ns UTC.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="At most so many.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Go on after an earlier page (its next_cursor).")]
 
 
@@ -56,21 +58,32 @@ def fills(
     return _show(body, json, lambda tables: tables.list_table(tables.FILL_COLUMNS, body["items"], "no fills"))
 
 
-def positions(json: Json = False, data_dir: DataDir = None, api: Api = None, token_file: TokenFile = None) -> int:
-    """List what is held."""
-    body = _get(data_dir, api, token_file, "/v1/positions", {})
+def positions(
+    symbol: Symbol = None,
+    limit: Limit = LIMIT_MAX,
+    cursor: Cursor = None,
+    json: Json = False,
+    data_dir: DataDir = None,
+    api: Api = None,
+    token_file: TokenFile = None,
+) -> int:
+    """List what is held, by symbol."""
+    query = {"symbol": symbol, "limit": limit, "cursor": cursor}
+    body = _get(data_dir, api, token_file, "/v1/positions", query)
     return _show(body, json, lambda tables: tables.list_table(tables.POSITION_COLUMNS, body["items"], "no positions"))
 
 
 def pnl(
     by: Annotated[str, typer.Option("--by", help="session, symbol or day.")] = "symbol",
+    limit: Limit = LIMIT_MAX,
+    cursor: Cursor = None,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
     token_file: TokenFile = None,
 ) -> int:
     """Show profit and loss, net of fees."""
-    body = _get(data_dir, api, token_file, "/v1/pnl", {"by": by})
+    body = _get(data_dir, api, token_file, "/v1/pnl", {"by": by, "limit": limit, "cursor": cursor})
     return _show(body, json, lambda tables: tables.list_table(tables.PNL_COLUMNS, body["items"], "no fills yet"))
 
 

@@ -131,6 +131,12 @@ def test_client_verb_without_an_instance_is_exit_code_three(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["orders", "fills", "positions", "pnl", "sessions"])
+def test_every_list_can_be_paged_as_its_hint_says(verb: str, tmp_path: Path) -> None:
+    assert cli_verbs.run([verb, "--limit", "5", "--cursor", "x", "--data-dir", str(tmp_path)]) == 3
+    assert cli_verbs.run([verb, "--limit", "1001", "--data-dir", str(tmp_path)]) == 2
+
+
 def test_help_lists_every_verb_that_works(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_verbs.run(["--help"]) == 0
     text = capsys.readouterr().out

@@ -91,6 +91,9 @@ def from_trading_error(error: TradingError) -> JSONResponse:
 INTERNAL = "the API failed while it answered this request: see its log"
 
 
+NOT_JSON = "the body: send JSON, and say so by the header Content-Type: application/json"
+
+
 def sentence(errors: Sequence[Any]) -> str:
     """Say in one sentence what is wrong with a request, from the first of pydantic's errors."""
     if not errors:
@@ -119,7 +122,10 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem(422, "invalid", sentence(error.errors()))
+        errors = error.errors()
+        if any(item.get("loc") == ("body",) for item in errors) and not _is_json(request):
+            return problem(422, "invalid", NOT_JSON)  # curl -d says that a form comes
+        return problem(422, "invalid", sentence(errors))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -140,6 +146,11 @@ def install(app: FastAPI) -> None:
         await socket.close(1008, "the request is not valid")
 
     app.add_exception_handler(WebSocketRequestValidationError, on_invalid_socket)
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _said(request: Request, error: HTTPException) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from api.app import LastResort
 from api.auth import Right, Tokens
 from api.config import read_config, read_token
 from api.metrics import ApiMetrics
+from api.problems import install
+from api.schemas import HaltRequest
 from trading.model.errors import ConfigError
 
 CONFIG: dict[str, Any] = {
@@ -55,6 +58,25 @@ async def test_unexpected_error_is_a_problem_without_its_text() -> None:
     assert answer.json()["code"] == "internal"
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+
+
+async def test_body_that_does_not_say_it_is_json_is_told_how_to() -> None:
+    app = FastAPI()
+    install(app)
+
+    @app.post("/halt")
+    async def halt(body: HaltRequest) -> str:
+        return body.reason
+
+    async with await _client(app) as client:
+        taken = await client.post("/halt", json={"reason": "lunch"})
+        assert (taken.status_code, taken.json()) == (200, "lunch")
+        for header in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+            answer = await client.post("/halt", content=b'{"reason": "lunch"}', headers=header)
+            assert answer.status_code == 422
+            assert "Content-Type: application/json" in answer.json()["detail"]
+        broken = await client.post("/halt", content=b"{", headers={"Content-Type": "application/json"})
+        assert (broken.status_code, broken.json()["detail"]) == (422, "the body is not valid JSON")
 
 
 def _write(path: Path, body: object, mode: int = 0o600) -> Path:

@@ -170,7 +170,8 @@ def summary_lines(body: Mapping[str, Any], seconds: float) -> list[str]:
     ]
     lines += [
         f"{name}: {model['fills']} fills, gross {model['gross']}, fees {model['fees']}, net {model['net']}, "
-        f"held at the end {model['held']}, whose sale would cost a taker {model['closing_fee']} more"
+        f"held at the end {model['held']}"
+        + (f", whose sale would cost a taker {model['closing_fee']} more" if model["closing_fee"] != "0" else "")
         for name, model in body["models"].items()
     ]
     lines.append(f"max drawdown {body['max_drawdown']}")

@@ -68,7 +68,8 @@ def symbol_item(row: SymbolRow, position: Mapping[str, Any] | None, now_ns: int)
         "node": beat.node,
         "params": dict(beat.params) or dict(row.params),
         "book": {
-            "state": beat.book_state,
+            # A proof is of the moment it was told: nobody vouches for the book of an actor that has fallen silent.
+            "state": BookState.STALE.value if _is_silent(row, now_ns) else beat.book_state,
             "version": beat.book_version,
             "bid": beat.bid,
             "ask": beat.ask,
@@ -94,10 +95,14 @@ def _silence_ms(row: SymbolRow, now_ns: int) -> int:
     return max(0, now_ns - row.heard_ns) // NS_PER_MS
 
 
+def _is_silent(row: SymbolRow, now_ns: int) -> bool:
+    return now_ns - row.heard_ns > MARK_AGE_MAX_NS
+
+
 def mark_of(row: SymbolRow, now_ns: int) -> str | None:
     """Return the bid one could sell at now; None when no fresh one of a proven book is known: none is invented."""
     beat = row.heartbeat
-    if beat is None or beat.book_state != BookState.PROVEN.value or now_ns - row.heard_ns > MARK_AGE_MAX_NS:
+    if beat is None or beat.book_state != BookState.PROVEN.value or _is_silent(row, now_ns):
         return None
     return beat.bid
 

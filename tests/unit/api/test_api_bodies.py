@@ -51,6 +51,8 @@ async def test_symbol_item_ages_with_the_silence_of_its_actor() -> None:
     item = symbol_item(row, None, row.heard_ns + 3 * NS_PER_S)
     assert item["book"]["age_ms"] == 3001
     assert (item["position_qty"], item["epoch"], item["pid"]) == ("0", 1, 101)
+    assert item["book"]["state"] == "PROVEN"
+    assert symbol_item(row, None, row.heard_ns + 11 * NS_PER_S)["book"]["state"] == "STALE"
 
 
 async def test_symbol_item_tells_how_the_market_data_fares_in_the_words_of_its_schema() -> None:

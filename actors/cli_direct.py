@@ -300,7 +300,7 @@ class DirectSweep:
                 elif began < settled:
                     left = (NOT_SETTLED,)
             except RateLimited as error:
-                self._budget.on_rate_limited(error.retry_after_s, time.time_ns())
+                self._budget.on_rate_limited(error.retry_after_s, time.time_ns(), error.is_firewall)
                 say(f"the venue wants a pause of {error.retry_after_s:g} s")
                 left = tuple(self._seen) or left
             except VenueUnavailable as error:
@@ -381,12 +381,14 @@ class DirectSweep:
 
     async def _paced(self, call: Coroutine[Any, Any, T], is_allowed: Callable[[], bool]) -> T:
         """Make a call as soon as the budget allows. Raises: VenueUnavailable also when time is up before."""
-        while not is_allowed():
+        while not is_allowed() and not self._budget.try_probe(time.time_ns()):
             if time.monotonic() > self._deadline:
                 call.close()
                 raise VenueUnavailable("time is up")
             await asyncio.sleep(TOKEN_WAIT_S)
-        return await call
+        answer = await call
+        self._budget.on_let_in(time.time_ns())
+        return answer
 
 
 def _of(state: JournalState, symbols: Sequence[str]) -> tuple[OrderRecord, ...]:

@@ -146,11 +146,13 @@ class CancelPath:
         try:
             await (self._sweep(job) if isinstance(job, SweepJob) else self._cancel(job))
         except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             self._state.counters["cancels_failed"] += 1
         except VenueError as error:
             self._state.counters["cancels_failed"] += 1
             log.warning("cancel_failed", job=job, reason=str(error))
+        else:
+            self._budget.on_let_in(self._clock.now_ns())
         finally:
             self._budget.on_order_landed(ticket, self._clock.now_ns())
 

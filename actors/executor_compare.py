@@ -29,6 +29,8 @@ from trading.model.orders import VenueOrder, VenueTrade
 from trading.model.units import NS_PER_MS
 
 FOREIGN_SHOWN_MAX = 100
+# Orphans that people were told of; the oldest of more are told again when they are seen again.
+ORPHANS_TOLD_MAX = 10_000
 # Symbols that are not traded here and in which a search found open orders.
 OTHERS_MAX = 100
 log = structlog.get_logger("executor")
@@ -74,7 +76,7 @@ class Comparer:
         self._adopter = Adopter(state, desk, sends, journal, clock, self._report_adopted)
         self._locked = LockedSearch(state, desk, alerts, clock, self._look_elsewhere)
         self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
-        self._reported_orphans: set[str] = set()
+        self._reported_orphans: dict[str, None] = {}
         self._unlisted: set[str] = set()
 
     def is_due(self) -> bool:
@@ -238,7 +240,9 @@ class Comparer:
         is_known = name in self._reported_orphans
         if is_known and not is_news:
             return
-        self._reported_orphans.add(name)
+        self._reported_orphans[name] = None
+        if len(self._reported_orphans) > ORPHANS_TOLD_MAX:
+            del self._reported_orphans[next(iter(self._reported_orphans))]
         self._state.counters["orphans"] += not is_known
         self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {what}", symbol)
 

@@ -33,6 +33,8 @@ PAPER_PATIENCE_S = 3.0
 PATIENCE_TIMES = 4
 # The API stores a halt and then calls the executor: a stored flatten that nobody called for after this is ours.
 CALLER_PATIENCE_NS = 5 * NS_PER_S
+# A halt that was given up with orders open (the venue let nothing in, or did not answer) goes on so often.
+INSIST_NS = 5 * NS_PER_S
 log = structlog.get_logger("executor")
 
 
@@ -62,6 +64,7 @@ class HaltControl:
         self._unsold_since_ns: dict[str, int] = {}
         self._reports: dict[Scope, HaltReport] = {}
         self._enforcing: Counter[Scope] = Counter()
+        self._insisted_ns: dict[Scope, int] = {}
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -160,6 +163,8 @@ class HaltControl:
             return HaltReport(state, False, live, 0, f"{reason} (under way: {live} orders are not over yet)".strip())
         reports = [report for scope, report in self._reports.items() if _covers(scope, symbol)]
         last = reports[-1] if reports else HaltReport(state, False, None, 0, reason)
+        if not last.confirmed:
+            reason = "; ".join(filter(None, (reason, self._sweeper.hindrance())))
         return HaltReport(state, last.confirmed, last.open_orders, last.verified_at_ns, reason)
 
     # --- polling --------------------------------------------------------------------------------------------------
@@ -188,13 +193,18 @@ class HaltControl:
         self._spawn(self._adopt(key, reason), "halt")
 
     async def _verify_again(self) -> None:
-        """Confirm a halt late: an order of unknown outcome may have been resolved since."""
+        """Go on with a halt that is not confirmed: a venue may be back, an unknown order resolved since."""
+        now_ns = self._clock.monotonic_ns()
+        self._insisted_ns = {item: at_ns for item, at_ns in self._insisted_ns.items() if item in self._reports}
         if any(self._enforcing.values()):
             return
         for scope, last in tuple(self._reports.items()):
             state = self._still(scope)[1]
-            if state is not HaltState.HALTED or last.confirmed or not self._is_quiet(scope):
+            if state is not HaltState.HALTED or last.confirmed:
                 continue
+            if not self._is_quiet(scope) and now_ns - self._insisted_ns.setdefault(scope, now_ns) < INSIST_NS:
+                continue
+            self._insisted_ns[scope] = now_ns
             shown = await self._sweeper.round(scope, self._is_spared)
             if shown == 0 and self._is_quiet(scope) and self._reports.get(scope) is last:
                 self._reports[scope] = HaltReport(state, True, 0, self._clock.now_ns(), last.reason)

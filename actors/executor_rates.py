@@ -144,4 +144,4 @@ class RateKeeper:
 
     def _tell(self, error: VenueUnavailable) -> None:
         if isinstance(error, RateLimited):
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)

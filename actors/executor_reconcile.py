@@ -136,7 +136,7 @@ class Reconciler:
                 await self._outside.book(bool(self._suspects or self._desk.strays))
                 await self._comparer.search_locks()
         except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             self._desk.is_reconcile_wanted = True
         except VenueUnavailable as error:
             self._state.counters["reads_failed"] += 1

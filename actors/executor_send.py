@@ -22,7 +22,8 @@ from actors.executor_state import ExecutorState, JournalWork
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.account_rules import Denial
-from trading.engine.budget import FairQueue, Priority, RateBudget
+from trading.engine.budget import Priority, RateBudget
+from trading.engine.fair_queue import FairQueue
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.orders import OrderEventKind, next_status
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal, OrderRecord, order_from
@@ -289,7 +290,7 @@ class SendPath:
             answer = await self._gateway.place(tracker.record)
             self._crashpoints.reach(Crashpoint.SEND_AFTER)
             if isinstance(answer, PlaceRejected) and answer.retry_after_s > 0:
-                self._budget.on_rate_limited(answer.retry_after_s, self._clock.now_ns())
+                self._budget.on_rate_limited(answer.retry_after_s, self._clock.now_ns(), answer.is_firewall)
             self._desk.answer(tracker, answer)
         finally:
             self._state.sending.discard(name)

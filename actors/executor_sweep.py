@@ -18,7 +18,7 @@ from actors.executor_send import SendPath
 from actors.executor_state import ExecutorState
 from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
-from trading.engine.budget import RateBudget
+from trading.engine.budget import PROBE_NS, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Gateway, OrderRecord
 from trading.engine.reconcile import OUR_PREFIX, plan_sweep
@@ -104,8 +104,13 @@ class Sweeper:
 
     def hindrance(self) -> str:
         """Say what keeps cancels from going out; empty when nothing does."""
-        pause_ns = self._budget.pause_ns(self._clock.now_ns())
-        return f"the venue lets nothing in for {pause_ns / NS_PER_S:.0f} s more (429 or 403)" if pause_ns else ""
+        now_ns = self._clock.now_ns()
+        pause_ns = self._budget.pause_ns(now_ns)
+        if not pause_ns:
+            return ""
+        text = f"the venue lets nothing in for {pause_ns / NS_PER_S:.0f} s more (429 or 403)"
+        is_tried = self._budget.is_probed(now_ns)
+        return f"{text}, one request in {PROBE_NS // NS_PER_S} s tries whether it does" if is_tried else text
 
     def cancel_singly(self, records: Iterable[OrderRecord]) -> None:
         """Withdraw what was not sent of these, and cancel the others one by one; harmless to repeat."""
@@ -123,7 +128,7 @@ class Sweeper:
         try:
             answer = await self._read(symbols, gives_up)
         except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             return None
         except VenueUnavailable as error:
             log.warning("sweep_waits", symbols=symbols, reason=str(error))
@@ -175,7 +180,7 @@ class Sweeper:
         try:
             answer = await self._read(halted, False)
         except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns())
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             answer = None
         except VenueUnavailable as error:
             log.warning("sweep_waits", symbols=halted, reason=str(error))
@@ -198,7 +203,9 @@ class Sweeper:
         if not self._settings.is_paper:
             if not await self._may_ask():
                 return None
-            return symbols, list(await self._gateway.open_orders(symbols))
+            shown = list(await self._gateway.open_orders(symbols))
+            self._budget.on_let_in(self._clock.now_ns())
+            return symbols, shown
         answers = await asyncio.gather(*(self._read_paper(symbol, gives_up) for symbol in symbols))
         found = [(symbol, orders) for symbol, orders in zip(symbols, answers, strict=True) if orders is not None]
         return tuple(symbol for symbol, _ in found), [order for _, orders in found for order in orders]
@@ -217,11 +224,11 @@ class Sweeper:
         return ()
 
     async def _may_ask(self) -> bool:
-        """Wait for what one read costs; False while the venue wants a pause."""
+        """Wait for what one read costs; False while the venue wants a pause, and no try is due."""
         while not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
             now_ns = self._clock.now_ns()
             if self._budget.is_paused(now_ns):
-                return False
+                return self._budget.try_probe(now_ns)
             # To the moment: steps that are coarser than a token's time let a full bucket run over.
             wait_s = self._budget.read_wait_ns(READ_WEIGHT, now_ns) / NS_PER_S
             await asyncio.sleep(min(STEP_S, max(LEAST_WAIT_S, wait_s)))

@@ -99,7 +99,7 @@ async def test_symbol_that_the_venue_refuses_stops_no_other_and_its_orders_end_b
     await journal.release_lease(lease)
     refusal = {"code": -1121, "status": 400, "path": "/api/v3/openOrders", "method": "GET"}
     live.simulator.fault("error_reply", symbol=SYMBOL, probability=1.0, params=refusal)
-    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 3.0)
+    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 6.0)
     assert open_orders(live) == []
     assert (body["confirmed"], SYMBOL in body["reason"], OTHER in body["reason"]) == (False, True, False), body
     live.simulator.clear_faults()

@@ -88,6 +88,29 @@ def test_rate_limited_budget_sends_nothing_until_the_venue_allows() -> None:
     assert budget.try_order(2 * NS_PER_S)
 
 
+def test_firewall_is_tried_by_a_cancel_at_a_bounded_pace_and_let_in_ends_its_pause() -> None:
+    budget = RateBudget(BudgetSettings())
+    budget.on_rate_limited(90.0, 0, is_firewall=True)
+    tried = [at_s for at_s in range(60) if budget.try_order(at_s * NS_PER_S)]
+    assert tried == [10, 20, 30, 40, 50]
+    assert not budget.try_place(59 * NS_PER_S)
+    assert not budget.try_read(1, 59 * NS_PER_S)
+    budget.on_let_in(59 * NS_PER_S)
+    assert budget.pause_ns(59 * NS_PER_S) == 0
+    assert budget.try_order(60 * NS_PER_S)
+
+
+def test_pause_that_the_venue_asked_for_is_tried_by_nobody() -> None:
+    budget = RateBudget(BudgetSettings())
+    budget.on_rate_limited(90.0, 0, is_firewall=True)
+    budget.on_rate_limited(30.0, 0)
+    assert [at_s for at_s in range(45) if budget.try_order(at_s * NS_PER_S)] == [30, 40]
+    budget.on_rate_limited(90.0, 45 * NS_PER_S, is_firewall=True)
+    budget.on_let_in(46 * NS_PER_S)  # the answer to what left before the firewall closed
+    assert budget.is_paused(46 * NS_PER_S)
+    assert [at_s for at_s in range(46, 60) if budget.try_probe(at_s * NS_PER_S)] == [55]
+
+
 def test_rate_limited_budget_goes_slower_for_half_a_minute() -> None:
     def orders_within(budget: RateBudget, start_ns: int, seconds: int) -> int:
         return sum(budget.try_order(start_ns + step * 10 * NS_PER_MS) for step in range(seconds * 100))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.engine.budget import FairQueue, Priority
+from trading.engine.budget import Priority
+from trading.engine.fair_queue import FairQueue
 
 
 @given(st.lists(st.tuples(st.sampled_from(Priority), st.sampled_from("abc")), max_size=40))

@@ -200,7 +200,8 @@ class Settings(BaseSettings):
     orphan_policy: Literal["cancel", "adopt", "leave"] = Field(
         "cancel",
         description="What becomes of open orders with our prefix that no journal row explains; always reported. "
-        "adopt: they get a row, what they executed is booked, and they are ours; what cannot be is cancelled.",
+        "adopt: they get a row, what they executed is booked, and they are ours; what cannot be is cancelled. "
+        "leave: until a halt, which ends everything under our prefix.",
     )
 
     # --- logging

@@ -1,25 +1,21 @@
 """The rate budget: how many requests the account may send, and who goes first. May import `trading.model`.
 
-Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` through in any window of t seconds. Waiting
-requests are served by priority (cancel, then what reduces, then what opens) and, within one, by turns among symbols.
+Pure: told `now_ns`. A token bucket never lets more than `burst + rate x t` through in any window of t seconds.
 Source of the defaults: mexc-protocol §5 (12 order operations/s, 20 requests/s in all, read 2026-11-22); burst + rate
 stays a tenth below those for every window of one second. What leaves evenly may arrive bunched, where a network or the
 venue itself stands still: `Landings` bounds what may arrive within a second, while answers come. A 429 stops
-everything for as long as the venue asks, and slows the account down for half a minute after it.
+everything for as long as the venue asks, and slows the account down for half a minute after it. The firewall's 403
+names no time: while its usual cool-down lasts, a cancel or a halt's look may try whether it is over (ADR 0016).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeVar
 
 from trading.engine.landings import Landings
 from trading.model.units import NS_PER_MS, NS_PER_S
-
-T = TypeVar("T")
 
 
 class Priority(IntEnum):
@@ -98,6 +94,9 @@ class TokenBucket:
 # After a 429: how much slower, and for how long.
 SLOW_SHARE = 0.75
 SLOW_NS = 30 * NS_PER_S
+# How often a cancel, or the look of a halt, may try whether the firewall lets us in again: a two-hundredth of the pace
+# that it was seen to punish (20 to 30 requests a second, mexc-protocol §5).
+PROBE_NS = 10 * NS_PER_S
 # Requests that a query leaves to the orders, which go first: as many as they may take at once (`order_burst`). Well
 # below the burst of requests, or a query would pass at a full bucket only, and a second one right after it never.
 KEPT_FOR_ORDERS = 1.5
@@ -136,13 +135,25 @@ class RateBudget:
         self._now_ns = now_ns
         self._blocked_until_ns = 0
         self._slow_until_ns = 0
+        self._told_until_ns = 0  # the part of a pause that the venue itself asked for
+        self._probe_ns = 0  # when the next try is due
+        self._is_probing = False
         self.refused = 0
         self.rate_limited = 0
         self.on_room: Callable[[], None] = _nobody_waits
 
     def try_order(self, now_ns: int) -> bool:
-        """Take what one cancel costs, or an order operation that leaves at this very moment."""
-        return self._try_order(now_ns, self._has_cancel_room(now_ns))
+        """Take what one cancel costs, or an order operation that leaves at this very moment. It may be a probe."""
+        return self._try_order(now_ns, self._has_cancel_room(now_ns)) or self.try_probe(now_ns)
+
+    def try_probe(self, now_ns: int) -> bool:
+        """Take the turn of a request that tries whether the firewall lets us in; `on_let_in` must follow a success."""
+        self._look(now_ns)
+        if not max(self._told_until_ns, self._probe_ns) <= now_ns < self._blocked_until_ns:
+            return False
+        self._probe_ns, self._is_probing = now_ns + PROBE_NS, True
+        self._requests.owe(1, now_ns)
+        return True
 
     def try_place(self, now_ns: int, priority: Priority = Priority.OPEN) -> bool:
         """Take what one place costs; `on_place_left` or `on_place_dropped` must follow, with the same priority."""
@@ -262,11 +273,23 @@ class RateBudget:
 
     # --- refusals ---------------------------------------------------------------------------------------------------
 
-    def on_rate_limited(self, retry_after_s: float, now_ns: int) -> None:
-        """Obey a 429: nothing goes out before `retry_after_s` has passed."""
+    def on_let_in(self, now_ns: int) -> None:
+        """Take it that a cancel or a look was answered: if it was a probe, the firewall's pause is over."""
+        if self._is_probing:
+            self._is_probing, self._blocked_until_ns = False, min(self._blocked_until_ns, now_ns)
+            self.on_room()
+
+    def on_rate_limited(self, retry_after_s: float, now_ns: int, is_firewall: bool = False) -> None:
+        """Obey a 429: nothing goes out before `retry_after_s` has passed; after the firewall's 403 only probes do."""
         self.rate_limited += 1
         self._look(now_ns)
-        self._blocked_until_ns = max(self._blocked_until_ns, now_ns + int(retry_after_s * NS_PER_S))
+        self._is_probing = False
+        until_ns = now_ns + int(retry_after_s * NS_PER_S)
+        self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
+        if is_firewall:
+            self._probe_ns = now_ns + PROBE_NS
+        else:
+            self._told_until_ns = max(self._told_until_ns, until_ns)
         self._orders.drain(now_ns)
         self._requests.drain(now_ns)
         self._slow_until_ns = self._blocked_until_ns + SLOW_NS
@@ -279,6 +302,8 @@ class RateBudget:
             back_ns = self._now_ns - now_ns
             self._blocked_until_ns = max(0, self._blocked_until_ns - back_ns)
             self._slow_until_ns = max(0, self._slow_until_ns - back_ns)
+            self._told_until_ns = max(0, self._told_until_ns - back_ns)
+            self._probe_ns = max(0, self._probe_ns - back_ns)
         self._now_ns = now_ns
         if self._slow_until_ns and now_ns >= self._slow_until_ns:
             self._slow_until_ns = 0
@@ -293,6 +318,10 @@ class RateBudget:
         """Return how long nothing may go out, since the venue said so; 0 when it did not."""
         self._look(now_ns)
         return max(0, self._blocked_until_ns - now_ns)
+
+    def is_probed(self, now_ns: int) -> bool:
+        """Tell whether the pause is the firewall's alone, so that it is tried now and then."""
+        return self._told_until_ns <= now_ns < self._blocked_until_ns
 
     def order_tokens(self, now_ns: int) -> float:
         """Return how many order operations could go out now."""
@@ -318,63 +347,3 @@ class RequestMeter:
     def landed(self, ticket: int) -> None:
         """Note that its answer is here, or that there will be none."""
         self._budget.on_request_landed(ticket, self._now_ns())
-
-
-class FairQueue(Generic[T]):
-    """Requests that wait for tokens. Within a priority the symbols take turns, and each keeps its own order."""
-
-    def __init__(self) -> None:
-        self._lines: tuple[OrderedDict[str, deque[T]], ...] = tuple(OrderedDict() for _ in Priority)
-        self._size = 0
-        self.high_water = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def waiting(self, priority: Priority) -> int:
-        """Count what waits at one priority."""
-        line = self._lines[priority]
-        return sum(map(len, line.values())) if line else 0
-
-    def first(self) -> Priority | None:
-        """Return the priority of what is next; None when nothing waits."""
-        return next((priority for priority in Priority if self._lines[priority]), None)
-
-    def push(self, priority: Priority, symbol: str, item: T) -> None:
-        """Append an item to its symbol's line."""
-        self._lines[priority].setdefault(symbol, deque()).append(item)
-        self._size += 1
-        self.high_water = max(self.high_water, self._size)
-
-    def push_front(self, priority: Priority, symbol: str, item: T) -> None:
-        """Put back an item that was popped and could not be served: it is the next of its priority again."""
-        line = self._lines[priority]
-        line.setdefault(symbol, deque()).appendleft(item)
-        line.move_to_end(symbol, last=False)
-        self._size += 1
-
-    def pop(self, last: Priority = Priority.OPEN) -> T | None:
-        """Take the next item of the priorities up to `last`; its symbol goes to the end of the round. None: no item."""
-        for line in self._lines[: last + 1]:
-            if line:
-                symbol, items = line.popitem(last=False)
-                item = items.popleft()
-                if items:
-                    line[symbol] = items
-                self._size -= 1
-                return item
-        return None
-
-    def take_out(self, is_over: Callable[[T], bool]) -> list[T]:
-        """Take out the items of which that is true; all others keep their turns."""
-        taken: list[T] = []
-        for line in self._lines:
-            for symbol, items in tuple(line.items()):
-                over = [item for item in items if is_over(item)]
-                for item in over:
-                    items.remove(item)
-                if not items:
-                    del line[symbol]
-                taken += over
-        self._size -= len(taken)
-        return taken

@@ -25,7 +25,7 @@ class OrphanPolicy(StrEnum):
 
     CANCEL = "cancel"
     ADOPT = "adopt"  # it gets a row and is ours; one that cannot be adopted is cancelled
-    LEAVE = "leave"
+    LEAVE = "leave"  # until a halt: it ends everything under our prefix, or "open orders: 0" would be untrue
 
 
 @dataclass(frozen=True, slots=True)

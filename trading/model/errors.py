@@ -41,7 +41,12 @@ class VenueUnavailable(VenueError):
 
 
 class RateLimited(VenueUnavailable):
-    """The venue asked us to slow down. args: (text, retry_after_s: float)."""
+    """The venue asked us to slow down. args: (text, retry_after_s: float, is_firewall: bool = False)."""
+
+    @property
+    def is_firewall(self) -> bool:
+        """True when nobody asked for this pause: the firewall let nothing in, and its cool-down is only known of."""
+        return len(self.args) > 2 and bool(self.args[2])
 
     @property
     def retry_after_s(self) -> float:

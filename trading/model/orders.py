@@ -264,7 +264,7 @@ class PlaceRejected(Message):
     """The venue answered no, or was certainly never asked (code 0); it does not hold the order.
 
     `disables_symbol`: no point in trying this symbol again. `is_fatal`: key, permission or account; a person must act.
-    `retry_after_s` > 0: the venue wants a pause before the next request of any kind.
+    `retry_after_s` > 0: the venue wants a pause before the next request of any kind; `is_firewall`: nobody named it.
     """
 
     client_order_id: str
@@ -274,6 +274,7 @@ class PlaceRejected(Message):
     disables_symbol: bool = False
     is_fatal: bool = False
     retry_after_s: float = 0.0
+    is_firewall: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from actors.executor_sweep import STEP_S
-from tests.unit.actors.executor_fakes import BID, System, settle, submit
+from actors.executor_values import ExecutorSettings
+from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, rounds, settle, submit
 from trading.engine.ports import Submission
+from trading.engine.reconcile import OrphanPolicy
 from trading.model.orders import OrderStatus, Purpose, VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
@@ -145,3 +147,18 @@ async def test_sweep_whose_halt_was_lifted_while_it_waited_ends_nothing(system: 
     async with asyncio.timeout(10):
         assert (await sweeping).state is HaltState.ACTIVE
     assert (system.venue.swept, system.venue.cancelled) == ([], [])
+
+
+async def test_halt_ends_orphans_that_the_policy_leaves_alone_and_no_foreign_order() -> None:
+    system = System(ExecutorSettings("main", "one", is_paper=False, budget=UNLIMITED, orphan_policy=OrphanPolicy.LEAVE))
+    await system.start()
+    system.venue.hold("mx-another-life-1")
+    system.venue.hold("by-hand")
+    await rounds(system, 61 * NS_PER_S, 61 * NS_PER_S)
+    assert system.venue.cancelled == []
+    assert [name for _, name, *_ in system.journal.alerts].count("orphan_order") == 1
+    async with asyncio.timeout(10):
+        report = await system.executor.halt("account", None, False, "stop")
+    assert (report.confirmed, report.open_orders) == (True, 0)
+    assert system.venue.cancelled == ["mx-another-life-1"]
+    await system.executor.close()

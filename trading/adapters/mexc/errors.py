@@ -75,7 +75,8 @@ def read_answer(status: int, body: bytes, retry_after: str | None = None) -> Any
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         if status == 403:
-            raise RateLimited("HTTP 403 without JSON: the venue's firewall", _pause_s(retry_after, _FIREWALL_PAUSE_S))
+            pause_s = _pause_s(retry_after, _FIREWALL_PAUSE_S)
+            raise RateLimited("HTTP 403 without JSON: the venue's firewall", pause_s, True)
         if status < 300:
             raise OutcomeUnknown(f"HTTP {status} with an unreadable body: {_short(body)}")
         raise VenueRejected(f"HTTP {status}: {_short(body)}", status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -196,9 +196,8 @@ class MexcGateway:
                 "POST", "order", order_params(order, instrument), order.signed_ms, order.recv_window_ms
             )
         except RateLimited as error:
-            return PlaceRejected(
-                name, _RATE_LIMITED_CODE, str(error.args[0]), self._clock.now_ns(), retry_after_s=error.retry_after_s
-            )
+            refused = PlaceRejected(name, _RATE_LIMITED_CODE, str(error.args[0]), self._clock.now_ns())
+            return replace(refused, retry_after_s=error.retry_after_s, is_firewall=error.is_firewall)
         except VenueUnavailable as error:
             return PlaceRejected(name, 0, str(error), self._clock.now_ns())
         except VenueRejected as error:

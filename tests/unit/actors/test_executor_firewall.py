@@ -1,0 +1,90 @@
+"""A venue that lets nothing in: a halt tries now and then, never stops trying, and says how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.actors.executor_fakes import System, settle, submit
+from trading.model.errors import RateLimited
+from trading.model.orders import VenueOrder
+from trading.model.session import HaltReport
+from trading.model.units import NS_PER_S
+
+
+class Firewall:
+    """Answers reads of open orders and cancels of a venue with 403 (or, told so, 429) while `is_closed`."""
+
+    def __init__(self, system: System, *, is_firewall: bool = True) -> None:
+        self.is_closed = True
+        self.refused_s: list[float] = []
+        self._system = system
+        self._is_firewall = is_firewall
+        self._open_orders, self._cancel_all = system.venue.open_orders, system.venue.cancel_all
+        system.venue.open_orders = self.open_orders  # type: ignore[method-assign]
+        system.venue.cancel_all = self.cancel_all  # type: ignore[method-assign]
+
+    def _check(self) -> None:
+        if self.is_closed:
+            self.refused_s.append(self._system.clock.now_ns() / NS_PER_S)
+            raise RateLimited("HTTP 403", 90.0, self._is_firewall)
+
+    async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        self._check()
+        return await self._open_orders(symbols)
+
+    async def cancel_all(self, symbols: Sequence[str]) -> None:
+        self._check()
+        await self._cancel_all(symbols)
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[System]:
+    """A system whose halts are given up, and said to be NOT CONFIRMED, at once."""
+    system = System()
+    system.settings = replace(system.settings, halt_timeout_s=0.0)
+    system.executor = system.make("one")
+    await system.start()
+    yield system
+    await system.executor.close()
+
+
+async def poll(system: System, seconds: int) -> HaltReport:
+    system.clock.advance(seconds * NS_PER_S)
+    await system.executor.core.keeper.renew()
+    await system.executor.core.halts.poll()
+    await settle()
+    return await system.executor.halt_report()
+
+
+async def test_halt_that_the_firewall_keeps_out_tries_each_ten_seconds_and_is_confirmed_when_let_in(
+    hasty: System,
+) -> None:
+    await submit(hasty, hasty.intent(1))
+    firewall = Firewall(hasty)
+    report = await hasty.executor.halt("account", None, False, "stop")
+    assert not report.confirmed
+    assert "one request in 10 s tries" in report.reason
+    for _ in range(35):
+        assert not (await poll(hasty, 1)).confirmed
+    assert len(firewall.refused_s) == 4
+    assert all(late - soon >= 10 for soon, late in zip(firewall.refused_s, firewall.refused_s[1:], strict=False))
+    firewall.is_closed = False
+    reports = [await poll(hasty, 1) for _ in range(15)]
+    assert (reports[-1].confirmed, reports[-1].open_orders) == (True, 0)
+    assert "lets nothing in" not in reports[-1].reason
+
+
+async def test_halt_given_up_in_a_pause_that_the_venue_asked_for_goes_on_after_it(hasty: System) -> None:
+    await submit(hasty, hasty.intent(1))
+    firewall = Firewall(hasty, is_firewall=False)
+    assert not (await hasty.executor.halt("account", None, False, "stop")).confirmed
+    for _ in range(8):
+        assert not (await poll(hasty, 10)).confirmed
+    assert len(firewall.refused_s) == 1, "nothing goes out while the venue wants silence"
+    firewall.is_closed = False
+    reports = [await poll(hasty, 5) for _ in range(5)]
+    assert reports[-1].confirmed
+    assert hasty.venue.swept == [("BTCUSDT",)]

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 
 import structlog
 
@@ -272,8 +273,13 @@ class ExecutorActor:
         return await self.core.halts.halt("group", symbols, is_flatten, reason)
 
     async def resume(self, scope: str, symbol: str | None) -> HaltReport:
-        """Lift a halt; see `HaltControl.resume`."""
-        return await self.core.halts.resume(scope, _names(symbol))
+        """Lift a halt; see `HaltControl.resume`. What of the account denies entries all the same is in the reason.
+
+        A drawdown beyond its limit counts anew from here; a daily loss is the day's, whoever resumes.
+        """
+        core = self.core
+        report = await core.halts.resume(scope, _names(symbol))
+        return replace(report, reason=await core.guard.on_resumed(symbol) or report.reason)
 
     async def resume_group(self, symbols: tuple[str, ...]) -> HaltReport:
         """Lift the halts of some symbols; see `HaltControl.resume`."""

@@ -29,7 +29,7 @@ from actors.executor_sweep import Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.ports import Gateway, Journal
-from trading.model.errors import FencedOut, StoreError
+from trading.model.errors import FencedOut, NotRunning, StoreError
 from trading.model.orders import Purpose
 from trading.model.position import LossStreak, TripRecord
 from trading.model.units import NS_PER_S, ZERO, plain
@@ -201,6 +201,25 @@ class Guard:
         if self._begins("venue_pause", bool(why), PAUSE_PATIENCE_NS):
             self._alerts.raise_alert("alert", "venue_pause", f"{why}: neither orders nor cancels go out")
         self._tell_end("venue_pause", bool(why), "venue_pause_over", "the venue's pause is over")
+
+    async def on_resumed(self, symbol: str | None) -> str:
+        """A person lets the account (None) trade again: begin the drawdown anew where it is beyond its limit.
+
+        Returns: what was begun anew, and what denies entries still; empty when there is nothing to say.
+        """
+        now_ns, account = self._clock.now_ns(), self._state.account
+        said = []
+        if symbol is None and (point := account.restart_drawdown(now_ns)) is not None:
+            said.append(f"the drawdown counts anew from a net P&L of {plain(point.net_pnl)}")
+            self._alerts.raise_alert("warning", "drawdown_restarted", f"resumed: {said[0]}")
+            try:
+                await self._keeper.write(lambda lease: self._journal.save_equity(lease, point))
+            except (StoreError, NotRunning) as error:
+                said.append(f"not stored, a restart forgets it: {error}")
+            await self.save_losses()
+        if (breach := account.breach(now_ns)) is not None:
+            said.append(f"entries stay denied ({breach.reason.value}): {breach.text}")
+        return "; ".join(said)
 
     # --- losses in a row ----------------------------------------------------------------------------------------------
 

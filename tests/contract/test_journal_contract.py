@@ -304,6 +304,9 @@ async def test_equity_gives_the_days_opening_and_the_peak(journal: Journal, leas
     state = await journal.load("main")
     assert state.day_open == point(now_ns - 2 * NS_PER_DAY, "-4")
     assert state.peak_net_pnl == D(9)
+    await journal.save_losses(lease, (), LossStreak(drawdown_since_ns=now_ns), 1)
+    state = await journal.load("main")
+    assert (state.peak_net_pnl, state.streak.drawdown_since_ns) == (D(2), now_ns)
 
 
 async def test_unfinished_orders_are_loaded_oldest_first_and_no_finished_one(journal: Journal, lease: Lease) -> None:

@@ -69,7 +69,7 @@ class Account:
         self._day_ns: int | None = None
         self._day_open = self._last_net = self._peak = ZERO
         self.restore_pnl(day_open, peak_net_pnl)
-        self._losses_in_row = 0
+        self._losses_in_row = self._drawdown_since_ns = 0
         self._trips: dict[str, TripRecord] = {}
         self._sales: dict[str, int] = {}  # running trips of which something was sold: price of the last sale, ticks
         self._cooldown_until_ns = 0
@@ -128,11 +128,8 @@ class Account:
         self._revalue(position.symbol)
 
     def withdraw(self, position: Position) -> None:
-        """Take a position that is smaller by what left the account outside of our orders.
-
-        Its gain or loss so far leaves the books with it, and stays in the P&L as `departed_pnl`: a loss is not
-        forgotten because its coins are gone.
-        """
+        """Take a position that is smaller by what left the account outside of our orders. Its gain or loss so far
+        leaves the books with it, and stays in the P&L as `departed_pnl`: a loss is not forgotten with its coins."""
         before = self._net()
         self.set_position(position)
         self._departed += before - self._net()
@@ -296,6 +293,16 @@ class Account:
             self._entries.popleft()
         return len(self._entries)
 
+    def restart_drawdown(self, now_ns: int) -> EquityPoint | None:
+        """Count a drawdown that is beyond its limit from now on: a person resumed. Return the new peak; else None.
+
+        Store the point, then the streak, which says since when points count.
+        """
+        if self.drawdown(now_ns) < self.limits.max_drawdown:
+            return None
+        self._peak, self._drawdown_since_ns = self._net(), now_ns
+        return self.equity(now_ns)
+
     def breach(self, now_ns: int) -> Denial | None:
         """Return the loss limit that is broken (daily loss, drawdown), which stops more than single entries."""
         return refuse_by_limits(self, now_ns)
@@ -316,23 +323,21 @@ class Account:
 
     def streak(self) -> LossStreak:
         """Return the loss streak as it is stored."""
-        return LossStreak(self._losses_in_row, self._cooldown_until_ns)
+        return LossStreak(self._losses_in_row, self._cooldown_until_ns, self._drawdown_since_ns)
 
     def restore_streak(self, streak: LossStreak) -> None:
         """Bring the loss streak back after a restart."""
         self._losses_in_row, self._cooldown_until_ns = streak.losses_in_row, streak.cooldown_until_ns
+        self._drawdown_since_ns = streak.drawdown_since_ns
 
     def trips(self) -> tuple[tuple[str, TripRecord], ...]:
         """Return the record of every symbol that ever made a round trip, as it is stored."""
         return tuple(self._trips.items())
 
     def restore_trips(self, trips: Iterable[tuple[str, TripRecord]]) -> None:
-        """Bring the symbols' records back after a restart; call it when positions and streak are back.
-
-        A position is journaled with its fill, a record a moment later. A symbol that is flat, but whose P&L is not
-        where its record says that a round trip began or ended, has ended one that was not recorded any more: it is
-        judged now. Had it ended several, they are judged as one.
-        """
+        """Bring the symbols' records back after a restart; call it when positions and streak are back. A symbol that is
+        flat, but whose P&L is not where its record says that a round trip began or ended, has ended one (or several)
+        that was not recorded any more, as a record is journaled a moment after its fill: it is judged now, as one."""
         self._trips.update(trips)
         for symbol, position in self._positions.items():
             is_flat = position.qty < self.instruments[symbol].lot_size
@@ -340,10 +345,8 @@ class Account:
                 self._end_trip(position, position.updated_ns)
 
     def forgive_losses(self, symbol: str, at_ns: int) -> None:
-        """A person let the symbol trade again at `at_ns`: what it had lost until then, and its pause, are over.
-
-        The running trip stays, and so does what was lost since: a repeat forgives nothing more.
-        """
+        """A person let the symbol trade again at `at_ns`: what it had lost until then, and its pause, are over. The
+        running trip stays, and so does what was lost since: a repeat forgives nothing more."""
         self._trips[symbol] = self.trip_record(symbol).forgiven(at_ns)
 
     def cooldown_until_ns(self) -> int:

@@ -40,14 +40,15 @@ class AccountLimits:
     daily_loss: Decimal = parameter(
         Decimal(200),
         "quote",
-        "net loss since 00:00 UTC, open positions at the bid, that stops entries until a person resumes",
+        "net loss since 00:00 UTC, open positions at the bid, that stops entries; a person resumes, and entries stay "
+        "denied until the day ends or this is raised",
         0,
         _MANY,
     )
     max_drawdown: Decimal = parameter(
         Decimal(500),
         "quote",
-        "fall of the net P&L from its highest point that stops entries until a person resumes",
+        "fall of the net P&L from its highest point that stops entries; a person resumes, and it counts from there",
         0,
         _MANY,
     )

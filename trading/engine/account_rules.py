@@ -16,7 +16,7 @@ from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import OrderIntent, Purpose, Refusal
 from trading.model.position import Position
-from trading.model.units import BPS
+from trading.model.units import BPS, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,12 @@ def refuse_by_limits(account: AccountView, now_ns: int) -> Denial | None:
     limits = account.limits
     today = account.net_pnl_today(now_ns)
     if -today >= limits.daily_loss:
-        return Denial(Refusal.DAILY_LOSS, f"net {today} since 00:00 UTC, the limit is -{limits.daily_loss}")
+        text = f"net {plain(today)} since 00:00 UTC, the limit is -{limits.daily_loss}"
+        return Denial(Refusal.DAILY_LOSS, f"{text}: until the day ends, or it is raised")
     drawdown = account.drawdown(now_ns)
     if drawdown >= limits.max_drawdown:
-        return Denial(Refusal.DRAWDOWN, f"{drawdown} below the peak, the limit is {limits.max_drawdown}")
+        text = f"{plain(drawdown)} below the peak, the limit is {limits.max_drawdown}"
+        return Denial(Refusal.DRAWDOWN, f"{text}: until a person resumes, or it is raised")
     return None
 
 

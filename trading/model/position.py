@@ -98,10 +98,14 @@ class TripRecord:
 
 @dataclass(frozen=True, slots=True)
 class LossStreak:
-    """Losing round trips in a row of the whole account, and until when the last streak stops entries (0: none did)."""
+    """Losing round trips in a row of the whole account, and until when the last streak stops entries (0: none did).
+
+    `drawdown_since_ns`: the moment from which the drawdown is counted, because a person resumed beyond its limit then.
+    """
 
     losses_in_row: int = 0
     cooldown_until_ns: int = 0
+    drawdown_since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

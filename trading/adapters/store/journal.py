@@ -273,7 +273,8 @@ class PostgresJournal:
         ((realized_today, fees_today),) = await self._reads.read(sql.READ_TODAY, today)
         day_open = await self._reads.read(sql.READ_DAY_OPEN, today)
         ((has_opening,),) = await self._reads.read(sql.READ_HAS_OPENING, key)
-        ((peak_net_pnl,),) = await self._reads.read(sql.READ_PEAK, key)
+        losses = LossStreak(**{name: int(value) for name, value, _ in streak})
+        ((peak_net_pnl,),) = await self._reads.read(sql.READ_PEAK, {**key, "since_ns": losses.drawdown_since_ns})
         return JournalState(
             unfinished=tuple(order_from_row(row) for row in unfinished),
             positions=tuple(Position(*row) for row in positions),
@@ -287,7 +288,7 @@ class PostgresJournal:
             symbol_epochs=tuple((symbol, epoch) for symbol, epoch in symbol_epochs),
             day_open=EquityPoint(*day_open[0]) if day_open else None,
             peak_net_pnl=peak_net_pnl,
-            streak=LossStreak(**{name: int(value) for name, value, _ in streak}),
+            streak=losses,
             trips=tuple((symbol, trips_from_text(value)) for symbol, value, _ in trips),
             has_opening=has_opening,
             short=tuple(order_from_row(row) for row in short),

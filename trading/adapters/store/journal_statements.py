@@ -315,7 +315,8 @@ UNION ALL
 (SELECT * FROM ({_EQUITY} AND at_ns >= %(day_start_ns)s ORDER BY at_ns LIMIT 1) AS since)
 LIMIT 1"""
 
-READ_PEAK: Final[LiteralString] = "SELECT max(net_pnl) FROM equity WHERE account = %(account)s"
+READ_PEAK: Final[LiteralString] = """
+SELECT max(net_pnl) FROM equity WHERE account = %(account)s AND at_ns >= %(since_ns)s"""
 
 READ_EVENTS: Final[LiteralString] = """
 SELECT seq, kind, body FROM order_events

@@ -253,7 +253,7 @@ class MemoryJournal:
         self._check_up()
         if account != self.account:
             return JournalState((), (), (), (), (), (), ZERO, ZERO)
-        day_start = day_start_ns(self._now_ns())
+        day_start, streak = day_start_ns(self._now_ns()), self._streaks[-1] if self._streaks else LossStreak()
         booked = [(realized, fees) for at_ns, realized, fees in self._booked if at_ns >= day_start]
         prefix = f"symbol:{account}:"
         totals: dict[str, Decimal] = {}
@@ -274,8 +274,8 @@ class MemoryJournal:
             ledger_totals=tuple(sorted(totals.items())),
             symbol_epochs=tuple(sorted(epochs.items())),
             day_open=self._day_open(day_start),
-            peak_net_pnl=max((point.net_pnl for point in self._equity), default=None),
-            streak=self._streaks[-1] if self._streaks else LossStreak(),
+            peak_net_pnl=max((p.net_pnl for p in self._equity if p.at_ns >= streak.drawdown_since_ns), default=None),
+            streak=streak,
             trips=tuple(sorted(self._trips.items())),
             has_opening=any(line.kind == "opening" for line in self._ledger),
             short=tuple(order for order in over if order.venue_filled_lots > order.filled_lots),

@@ -54,19 +54,20 @@ class QueuePlace:
         """
         self._settle(now_ns)
         unexplained = public_lots
+        most_ahead = inf  # after the shrinks that trades have explained whole
         while unexplained and self._shrinks:
             first = self._shrinks[0]
             taken = min(unexplained, first[1])
             first[1] -= taken
             unexplained -= taken
             if not first[1]:
-                self._shrinks.pop(0)
+                most_ahead = self._shrinks.pop(0)[2]
         self._traded += unexplained
         self._traded_ns = now_ns
         for shrink in self._shrinks:
             shrink[2] = max(0, shrink[2] - unexplained)
         reaching = lots - self.ahead
-        self.ahead = max(0, self.ahead - lots)
+        self.ahead = min(max(0, self.ahead - lots), most_ahead)
         return int(reaching) if reaching > 0 else 0
 
     def on_swept(self) -> None:

@@ -398,3 +398,23 @@ def test_taker_finds_gone_what_a_trade_has_printed_and_the_depth_does_not_show_y
     venue.on_book(market, 1_020 * MS)
     venue.place(intent("b", BUY, 10_001, 101, OrderType.IOC), 1_021 * MS)
     assert fills(venue.drain_events()) == [(10_001, 101, False)]
+
+
+@pytest.mark.parametrize("is_depth_first", [False, True])
+def test_own_order_behind_another_has_no_more_ahead_than_the_level_shows_whichever_is_told_first(
+    is_depth_first: bool,
+) -> None:
+    market = book([(9_990, 5)], [(10_001, 100)])
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 9_998, 20), 0)
+    market.apply_delta(delta(2, bids=[(9_998, 100)]))
+    venue.on_book(market, S)
+    venue.place(intent("b", BUY, 9_998, 200), S)
+    for place in (0, 1):
+        if (place == 0) is is_depth_first:
+            market.apply_delta(delta(3, bids=[(9_998, 40)]))
+            venue.on_book(market, 2 * S + place)
+        else:
+            venue.on_trade(trade(9_998, 60, SELL), 2 * S + place)  # 20 of it ours, in paper alone
+    venue.on_trade(trade(9_998, 50, SELL), 3 * S)
+    assert fills(venue.drain_events()) == [(9_998, 20, True), (9_998, 10, True)]

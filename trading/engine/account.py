@@ -294,7 +294,7 @@ class Account:
         return len(self._entries)
 
     def restart_drawdown(self, now_ns: int) -> EquityPoint | None:
-        """Count a drawdown that is beyond its limit from now on: a person resumed. Return the new peak; else None. Store
+        """Count a drawdown beyond its limit from now on: a person resumed. Return the new peak; else None. Store
         the point, then the streak, which says since when points count."""
         if self.drawdown(now_ns) < self.limits.max_drawdown:
             return None

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from api.schemas import Snapshot
 from dashboard.api_client import ApiAway, ApiClient, ApiRefused
+from dashboard.figures import duration
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -42,6 +43,19 @@ class Reading(Generic[T]):
     def is_away(self) -> bool:
         """True when what is shown is too old to be taken for the present."""
         return bool(self.error) and self.age_s > AWAY_AFTER_S
+
+    @property
+    def warning(self) -> str:
+        """Say that this was not read, or is no longer the present, and why; empty while it is."""
+        if self.body is None:
+            return f"Not read: {self.error}." if self.error else ""
+        return f"This is {duration(self.age_s)} old: {self.error}." if self.is_away else ""
+
+
+def warn_of(*readings: Reading[Any]) -> None:
+    """Show above a table why what it holds is old or missing, once for the same reason."""
+    for text in dict.fromkeys(reading.warning for reading in readings if reading.warning):
+        st.warning(text)
 
 
 @dataclass(frozen=True, slots=True)

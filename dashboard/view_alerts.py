@@ -7,7 +7,7 @@ import streamlit as st
 from api.schemas import AlertItem, AuditItem, Page, SessionItem
 from dashboard.figures import NOTHING, day_time
 from dashboard.markup import Column, pill, section, table, tag
-from dashboard.reading import TICK_S, SharedReads
+from dashboard.reading import TICK_S, SharedReads, warn_of
 
 ALERTS = (Column("At UTC"), Column("Level"), Column("Symbol"), Column("Name"), Column("What happened", is_wide=True))
 AUDIT = (Column("At UTC"), Column("Who"), Column("What"), Column("Symbol"), Column("Details", is_wide=True))
@@ -27,27 +27,36 @@ def show(reads: SharedReads) -> None:
 
 @st.fragment(run_every=TICK_S)
 def _alerts(reads: SharedReads, level: str | None) -> None:
-    body = reads.get("/v1/alerts", Page[AlertItem], {"limit": 50} | ({"status": level} if level else {})).body
+    reading = reads.get("/v1/alerts", Page[AlertItem], {"limit": 50} | ({"status": level} if level else {}))
+    warn_of(reading)
+    if reading.body is None:
+        return  # An empty table would say that there is nothing.
     rows = [
         (day_time(item.at_ns), pill(item.level), item.symbol or NOTHING, item.name.replace("_", " "), item.text)
-        for item in (body.items if body is not None else [])
+        for item in reading.body.items
     ]
     st.html(table(ALERTS, rows, "No alerts.", "Alerts"))
 
 
 @st.fragment(run_every=5 * TICK_S)
 def _audit(reads: SharedReads) -> None:
-    body = reads.get("/v1/audit", Page[AuditItem], {"limit": 30}).body
+    reading = reads.get("/v1/audit", Page[AuditItem], {"limit": 30})
+    warn_of(reading)
+    if reading.body is None:
+        return  # An empty table would say that there is nothing.
     rows = [
         (day_time(item.at_ns), item.actor, item.action, item.symbol or NOTHING, _details(item))
-        for item in (body.items if body is not None else [])
+        for item in reading.body.items
     ]
     st.html(section("Who asked for what", table(AUDIT, rows, "Nobody asked for anything.", "Audit")))
 
 
 @st.fragment(run_every=30 * TICK_S)
 def _sessions(reads: SharedReads) -> None:
-    body = reads.get("/v1/sessions", Page[SessionItem], {"limit": 20}).body
+    reading = reads.get("/v1/sessions", Page[SessionItem], {"limit": 20})
+    warn_of(reading)
+    if reading.body is None:
+        return  # An empty table would say that there is nothing.
     rows = [
         (
             tag("code", item.session),
@@ -57,7 +66,7 @@ def _sessions(reads: SharedReads) -> None:
             day_time(item.ended_ns),
             item.end_reason or NOTHING,
         )
-        for item in (body.items if body is not None else [])
+        for item in reading.body.items
     ]
     st.html(section("Sessions", table(SESSIONS, rows, "No session.", "Sessions")))
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from api.schemas import FillItem, Page
 from dashboard.order_table import fill_table
-from dashboard.reading import TICK_S, SharedReads
+from dashboard.reading import TICK_S, SharedReads, warn_of
 
 
 def show(reads: SharedReads) -> None:
@@ -23,7 +23,6 @@ def show(reads: SharedReads) -> None:
 @st.fragment(run_every=TICK_S)
 def _rows(reads: SharedReads, params: dict[str, object]) -> None:
     reading = reads.get("/v1/fills", Page[FillItem], params)
+    warn_of(reading)
     if reading.body is not None:
         st.html(fill_table(reading.body.items, "Fills"))
-    elif reading.error:
-        st.warning(reading.error)

@@ -13,7 +13,7 @@ import streamlit as st
 from api.schemas import Page, PnlItem, PositionItem
 from dashboard.figures import amount, day_time, plain_number, signed, tone
 from dashboard.markup import Column, Html, section, table, tag, toned
-from dashboard.reading import TICK_S, Point, SharedReads
+from dashboard.reading import TICK_S, Point, SharedReads, warn_of
 
 POSITIONS = (
     Column("Symbol"),
@@ -54,10 +54,9 @@ def _live(reads: SharedReads) -> None:
 @st.fragment(run_every=5 * TICK_S)
 def _sums(reads: SharedReads, by: str) -> None:
     reading = reads.get("/v1/pnl", Page[PnlItem], {"by": by, "limit": 200})
+    warn_of(reading)
     if reading.body is not None:
         st.html(sum_table(reading.body.items, by))
-    elif reading.error:
-        st.warning(reading.error)
 
 
 def position_table(positions: Sequence[PositionItem]) -> Html:

@@ -9,7 +9,7 @@ from dashboard.api_client import ApiAway, ApiRefused
 from dashboard.figures import clock_time
 from dashboard.markup import Column, facts, section, table, tag
 from dashboard.order_table import fill_table, order_table
-from dashboard.reading import TICK_S, SharedReads
+from dashboard.reading import TICK_S, SharedReads, warn_of
 
 STATUSES = (
     "OPEN", "PARTIALLY_FILLED", "UNKNOWN", "CANCELLING", "PENDING", "SENT", "FILLED", "CANCELLED",
@@ -35,10 +35,9 @@ def show(reads: SharedReads) -> None:
 @st.fragment(run_every=TICK_S)
 def _rows(reads: SharedReads, params: dict[str, object]) -> None:
     reading = reads.get("/v1/orders", Page[OrderItem], params)
+    warn_of(reading)
     if reading.body is not None:
         st.html(order_table(reading.body.items, "Orders"))
-    elif reading.error:
-        st.warning(reading.error)
 
 
 def _explain(reads: SharedReads, order_id: str) -> None:

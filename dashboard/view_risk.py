@@ -8,7 +8,7 @@ from api.schemas import RiskBody
 from dashboard.api_client import ApiAway, ApiRefused
 from dashboard.figures import amount, plain_number, signed, tone
 from dashboard.markup import Column, Html, cards, table, toned
-from dashboard.reading import TICK_S, SharedReads
+from dashboard.reading import TICK_S, SharedReads, warn_of
 
 # What the API shows as the upper end of a limit that is only bounded by sense.
 UNBOUNDED = "1000000000000"
@@ -48,11 +48,10 @@ def show(reads: SharedReads) -> None:
 @st.fragment(run_every=TICK_S)
 def _live(reads: SharedReads) -> None:
     reading = reads.get("/v1/risk", RiskBody)
+    warn_of(reading)
     if reading.body is not None and not reading.is_away:
         st.html(usage_cards(reading.body))
         st.html(limit_table(reading.body))
-    elif reading.error:
-        st.warning(reading.error)
 
 
 def usage_cards(risk: RiskBody) -> Html:

@@ -12,7 +12,7 @@ from dashboard.figures import NOTHING, amount, day_time, duration, plain_number,
 from dashboard.ladder import ladder_html
 from dashboard.markup import Column, Html, facts, join, pill, section, table, tag, toned
 from dashboard.order_table import order_table
-from dashboard.reading import TICK_S, SharedReads
+from dashboard.reading import TICK_S, SharedReads, warn_of
 
 OPEN = frozenset({"PENDING", "SENT", "UNKNOWN", "OPEN", "PARTIALLY_FILLED", "CANCELLING"})
 EVENT_COLUMNS = (Column("At UTC"), Column("Event"), Column("State"), Column("Detail", is_wide=True))
@@ -38,10 +38,11 @@ def _live(reads: SharedReads, symbol: str, depth: int) -> None:
     if item is None:
         st.html(tag("p", f"{symbol} is not in the fleet.", "mx-empty"))
         return
-    orders = reads.get("/v1/orders", Page[OrderItem], {"symbol": symbol, "limit": 25}).body
+    orders = reads.get("/v1/orders", Page[OrderItem], {"symbol": symbol, "limit": 25})
     book = reads.get(f"/v1/symbols/{symbol}/book", Book, {"depth": depth})
-    events = reads.get(f"/v1/symbols/{symbol}/events", Page[RunEventItem], {"limit": 12}).body
-    shown = orders.items if orders is not None else []
+    events = reads.get(f"/v1/symbols/{symbol}/events", Page[RunEventItem], {"limit": 12})
+    warn_of(orders, events)
+    shown = orders.body.items if orders.body is not None else []
     left, middle, right = st.columns([1.25, 1, 1])
     if book.body is not None and not book.error:
         own = [order for order in shown if order.status in OPEN]
@@ -50,12 +51,12 @@ def _live(reads: SharedReads, symbol: str, depth: int) -> None:
         left.html(tag("p", f"No book: {book.error or 'not read yet'}.", "mx-empty"))
     middle.html(_state(item))
     right.html(_waiting(item))
-    st.html(section("Orders", order_table(shown, f"Orders of {symbol}")))
-    rows = [
-        (day_time(event.at_ns), event.event, pill(event.state), event.detail)
-        for event in (events.items if events is not None else [])
-    ]
-    st.html(section("Steps", table(EVENT_COLUMNS, rows, "No steps yet.", f"Steps of {symbol}")))
+    # What was not read shows no table: an empty one would say that there is nothing.
+    if orders.body is not None:
+        st.html(section("Orders", order_table(shown, f"Orders of {symbol}")))
+    if events.body is not None:
+        rows = [(day_time(event.at_ns), event.event, pill(event.state), event.detail) for event in events.body.items]
+        st.html(section("Steps", table(EVENT_COLUMNS, rows, "No steps yet.", f"Steps of {symbol}")))
 
 
 def _state(item: SymbolItem) -> Html:

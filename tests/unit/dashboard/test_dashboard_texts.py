@@ -185,5 +185,9 @@ def test_halt_is_one_plain_sentence(changes: dict[str, Any], text: str) -> None:
 def test_head_says_when_nothing_or_nothing_new_can_be_read() -> None:
     assert "Nothing can be read: no route" in head_html(Reading(None, float("inf"), "no route"))
     assert "no longer the present" in head_html(Reading(_snapshot(), 12.0, "no route"))
+    # The tables of the other views: old ones say so, and what was never read is not shown as empty.
+    assert Reading(_snapshot(), 12.0, "the database is away").warning == "This is 12 s old: the database is away."
+    assert Reading(None, float("inf"), "the database is away").warning == "Not read: the database is away."
+    assert Reading(_snapshot(), 1.0, "one slow answer").warning == Reading(_snapshot(), 0.5, "").warning == ""
     assert "no longer the present" not in head_html(Reading(_snapshot(), 1.0, "one slow answer"))
     assert "Some of this is old: x" in head_html(Reading(_snapshot(is_stale=True, stale_reason="x"), 0.1, ""))

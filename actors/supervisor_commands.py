@@ -61,7 +61,12 @@ class CommandDesk:
     # --- taking -----------------------------------------------------------------------------------------------------
 
     async def take(self, command: FleetCommand) -> str:
-        """Validate, commit, remember. Raises: ConfigError, UnknownSymbol, StaleEpoch, Refused, StoreError."""
+        """Validate, commit, remember.
+
+        Raises: ConfigError, UnknownSymbol, StaleEpoch, Refused, StoreError; NotRunning before the venue listed anything.
+        """
+        if command.kind is CommandKind.SPAWN:
+            await self._catalog.await_list(self._settings.call_timeout_s)
         async with self._lock:
             if self._is_closed:
                 raise Refused("the system is stopping and takes no commands: start it again")

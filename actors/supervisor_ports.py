@@ -162,6 +162,10 @@ class Catalog(Protocol):
         """Read the list anew before its time: frames came that do not fit it."""
         ...
 
+    async def await_list(self, timeout_s: float) -> None:
+        """Wait until the venue's list was read once. Raises: NotRunning when that takes longer."""
+        ...
+
     def check_symbol(self, symbol: str) -> None:
         """Raises: ConfigError with one sentence when the venue has no such symbol or it is not tradable."""
         ...

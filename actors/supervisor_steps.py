@@ -202,6 +202,7 @@ class RunSteps:
 
     async def _preflight(self, run: Run) -> None:
         """Check what a start needs, and tell the executor by which filters. Raises: TradingError, TimeoutError."""
+        await self._catalog.await_list(self._settings.start_timeout_s)
         self._catalog.check_symbol(run.symbol)
         self._catalog.normal_params(run.wanted.strategy, run.wanted.params)
         deadline_ns = self._clock.monotonic_ns() + int(self._settings.start_timeout_s * NS_PER_S)

@@ -25,7 +25,7 @@ from trading.adapters.mexc.rest_public import PublicRest, PublicRestSettings
 from trading.adapters.plugins import load_strategies
 from trading.adapters.store.fleet import FleetStore
 from trading.engine.strategy.registry import parse_parameters, register
-from trading.model.errors import ConfigError, DecodeError, RateLimited, VenueRejected, VenueUnavailable
+from trading.model.errors import ConfigError, DecodeError, NotRunning, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.instrument import Instrument
 from trading.model.session import Mode
 
@@ -92,6 +92,7 @@ class VenueCatalog:
         self._age_s = age_s
         self._age_min_s = age_min_s
         self._wake = asyncio.Event()
+        self._is_read = asyncio.Event()
         self._instruments: dict[str, Instrument] = {}
         self.on_limited: Callable[[float], None] = lambda retry_after_s: None
         """Told the seconds to keep silent when the venue refuses a request for its pace. Never waits."""
@@ -101,6 +102,7 @@ class VenueCatalog:
         while True:
             try:
                 self._instruments = await self._rest.exchange_info()
+                self._is_read.set()
                 await asyncio.sleep(self._age_min_s)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.0, self._age_s - self._age_min_s))
@@ -140,6 +142,13 @@ class VenueCatalog:
     def refresh_soon(self) -> None:
         """See the port."""
         self._wake.set()
+
+    async def await_list(self, timeout_s: float) -> None:
+        """See the port."""
+        try:
+            await asyncio.wait_for(self._is_read.wait(), timeout_s)
+        except TimeoutError:
+            raise NotRunning("the venue has not told its symbols yet: see that it answers, then try again") from None
 
     def check_symbol(self, symbol: str) -> None:
         """See the port."""

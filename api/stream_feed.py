@@ -7,8 +7,7 @@ not be read is said in the next `heartbeat`; what was committed meanwhile comes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from api.fleet_view import MAX_AGE_S, FleetView
@@ -72,10 +71,13 @@ class StreamFeed:
 
     async def _tick(self) -> bool:
         self._problems = []
+        # What a booking leads to is read before the bookings and told after them: none comes before its order and fill.
+        symbols = await _read(self._view.symbols())
+        positions = await _read(self._view.positions())
         is_more = await self._publish_changes()
-        await self._publish_symbols()
-        with contextlib.suppress(TradingError):
-            self._publish_news("position", "symbol", await self._view.positions())
+        if not is_more:
+            self._publish_news("symbol", "symbol", symbols)
+            self._publish_news("position", "symbol", positions)
         halt = await self._view.halt()
         self._publish_news("risk", "scope", [{"scope": "account", **halt}])
         now = asyncio.get_running_loop().time()
@@ -117,12 +119,10 @@ class StreamFeed:
                 self._hub.publish(kind, row)
         return max(len(changes.orders), len(changes.fills), len(changes.alerts)) >= CHANGES_MAX
 
-    async def _publish_symbols(self) -> None:
-        with contextlib.suppress(TradingError):
-            self._publish_news("symbol", "symbol", await self._view.symbols())
-
-    def _publish_news(self, kind: str, key: str, rows: Sequence[Row]) -> None:
-        """Publish the rows that differ from the last ones published under their key."""
+    def _publish_news(self, kind: str, key: str, rows: Sequence[Row] | None) -> None:
+        """Publish the rows that differ from the last ones published under their key; None: they could not be read."""
+        if rows is None:
+            return
         # The first round is what every snapshot holds already.
         is_first = kind not in self._seen
         seen = self._seen.setdefault(kind, {})
@@ -132,6 +132,14 @@ class StreamFeed:
                 seen[row[key]] = essence
                 if not is_first:
                     self._hub.publish(kind, row)
+
+
+async def _read(reading: Awaitable[Sequence[Row]]) -> Sequence[Row] | None:
+    """Return the rows; None when they cannot be read now."""
+    try:
+        return await reading
+    except TradingError:
+        return None
 
 
 def _essence(row: Row) -> Row:

@@ -61,6 +61,9 @@ class Catalog:
     def clock(self) -> tuple[int, int] | None:
         return None
 
+    async def await_list(self, timeout_s: float) -> None:
+        return
+
     def check_symbol(self, symbol: str) -> None:
         if symbol not in ("BTCUSDT", "ETHUSDT"):
             raise ConfigError(f"the venue has no symbol {symbol}: see its exchangeInfo")

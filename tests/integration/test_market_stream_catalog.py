@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import orjson
+import pytest
 
 from actors.wiring_supervisor import VenueCatalog
 from bench.follower import until
@@ -16,7 +17,7 @@ from tests.unit.actors.executor_fakes import BTC
 from trading.adapters.clock import ManualClock, SystemClock
 from trading.adapters.mexc.rest_codec import listing_of
 from trading.adapters.mexc.rest_public import PublicRest
-from trading.model.errors import VenueUnavailable
+from trading.model.errors import NotRunning, VenueUnavailable
 from trading.model.units import NS_PER_MS
 
 NAME = "GOLD(PAXG)USDT"
@@ -96,6 +97,22 @@ async def test_catalog_that_is_refused_for_its_pace_tells_its_address_and_keeps_
         await until(lambda: listing.reads > reads, 10.0, lambda: listing.reads)
         assert asyncio.get_running_loop().time() - refused_at > 1.9
         await until(lambda: catalog.instrument(NAME) == listing.instrument, 10.0, lambda: listing.reads)
+
+
+async def test_catalog_that_was_not_read_yet_knows_no_symbol_as_unknown() -> None:
+    listing = Listing()
+    async with await asyncio.start_server(listing.answer, "127.0.0.1", 0) as server:
+        rest = PublicRest(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        catalog = VenueCatalog(rest, SystemClock())
+        with pytest.raises(NotRunning, match="has not told its symbols yet"):
+            await catalog.await_list(0.01)
+        waiting = asyncio.create_task(catalog.await_list(10.0))
+        reading = asyncio.create_task(catalog.keep_fresh())
+        await waiting
+        catalog.check_symbol(NAME)
+        reading.cancel()
+        await asyncio.wait({reading})
+        await rest.close()
 
 
 async def test_catalog_keeps_the_venues_clock_and_how_sure_it_is() -> None:

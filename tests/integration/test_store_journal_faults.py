@@ -50,12 +50,20 @@ async def lease(journal: PostgresJournal) -> Lease:
 
 
 def _end_connections(url: str, lane: str) -> int:
-    with psycopg.connect(plain_url(url)) as link:
+    """End a lane's connections at the server and wait until they are gone: their farewell is sent by then."""
+    with psycopg.connect(plain_url(url), autocommit=True) as link:
         rows = link.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = %s",
             (f"mexcbot-{lane}",),
         ).fetchall()
+        deadline = time.monotonic() + 30
+        while link.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s LIMIT 1",
+            (f"mexcbot-{lane}",),
+        ).fetchone():
+            assert time.monotonic() < deadline, f"the connection of {lane} did not end"
+            time.sleep(0.01)
     return len(rows)
 
 

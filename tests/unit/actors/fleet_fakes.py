@@ -228,6 +228,9 @@ class FakeCatalog:
     def refresh_soon(self) -> None:
         self.refreshes += 1
 
+    async def await_list(self, timeout_s: float) -> None:
+        return
+
     def check_symbol(self, symbol: str) -> None:
         if symbol not in ("AAAUSDT", "BBBUSDT", "CCCUSDT"):
             raise ConfigError(f"the venue has no symbol {symbol}")

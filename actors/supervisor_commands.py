@@ -63,7 +63,7 @@ class CommandDesk:
     async def take(self, command: FleetCommand) -> str:
         """Validate, commit, remember.
 
-        Raises: ConfigError, UnknownSymbol, StaleEpoch, Refused, StoreError; NotRunning before the venue listed anything.
+        Raises: ConfigError, UnknownSymbol, StaleEpoch, Refused, StoreError; NotRunning before the list was read.
         """
         if command.kind is CommandKind.SPAWN:
             await self._catalog.await_list(self._settings.call_timeout_s)

@@ -190,8 +190,10 @@ class Guard:
 
     def _stream_down(self) -> None:
         is_down = not self._state.is_stream_up
-        if self._begins("stream_down", is_down, STREAM_PATIENCE_NS):
-            self._state.is_stream_down = True
+        is_told = self._begins("stream_down", is_down, STREAM_PATIENCE_NS)
+        # By what is, not by its beginning: a stream that came and went between two looks has cleared it.
+        self._state.is_stream_down = is_down and self._lasts("stream_down", STREAM_PATIENCE_NS)
+        if is_told:
             text = "the private stream is down: no entries go out, exits and cancels do; fills are asked for"
             self._alerts.raise_alert("alert", "stream_down", text)
         self._tell_end("stream_down", is_down, "stream_back", "the private stream is up again")
@@ -217,6 +219,8 @@ class Guard:
             except (StoreError, NotRunning) as error:
                 said.append(f"not stored, a restart forgets it: {error}")
             await self.save_losses()
+            if self._saved_streak.drawdown_since_ns != account.streak().drawdown_since_ns:
+                said.append("not stored yet, a restart before that forgets it")
         if (breach := account.breach(now_ns)) is not None:
             said.append(f"entries stay denied ({breach.reason.value}): {breach.text}")
         return "; ".join(said)

@@ -65,6 +65,7 @@ class HaltControl:
         self._reports: dict[Scope, HaltReport] = {}
         self._enforcing: Counter[Scope] = Counter()
         self._insisted_ns: dict[Scope, int] = {}
+        self._reduced_ns = -INSIST_NS
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -188,6 +189,7 @@ class HaltControl:
             return  # a command was faster than this read
         self._go_on_selling(unsold)
         await self._verify_again()
+        await self._reduce_again()
 
     def _on_adopted(self, key: str, reason: str) -> None:
         self._spawn(self._adopt(key, reason), "halt")
@@ -208,6 +210,19 @@ class HaltControl:
             shown = await self._sweeper.round(scope, self._is_spared)
             if shown == 0 and self._is_quiet(scope) and self._reports.get(scope) is last:
                 self._reports[scope] = HaltReport(state, True, 0, self._clock.now_ns(), last.reason)
+
+    async def _reduce_again(self) -> None:
+        """Go on with exits-only stops whose entries are still open: the venue may have kept their cancels waiting."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._reduced_ns < INSIST_NS:
+            return
+        for key, state, _ in self._state.account.halts():
+            scope, is_selling = _scope_of((key,)), self._selling[key] > 0
+            if state is not HaltState.REDUCING or is_selling:
+                continue
+            if not all(self._is_spared(item.record) for item in self._sweeper.live(scope)):
+                self._reduced_ns = now_ns
+                await self._sweeper.round(scope, self._is_spared)
 
     def _is_quiet(self, scope: Scope) -> bool:
         return not self._sweeper.live(scope) and not self._sweeper.is_sending(scope)

@@ -124,11 +124,12 @@ class Reconciler:
         """Do one round; a venue that does not answer ends it. Cancels are asked for again first, whatever it reads."""
         self._sends.recancel_due()
         try:
-            is_due = self._is_compare_due() or self._comparer.is_due()
-            if self._desk.is_reconcile_wanted or is_due:
-                await self.compare_all()
-            await self._comparer.apply_strays()
+            untold = await self._compare_if_due()
+            if untold is None:
+                await self._comparer.apply_strays()
             await self._settle_doubts()
+            if untold is not None:
+                raise untold
             if not self._settings.is_paper:
                 if assets := self._outside.unsearched():
                     await self._search.search(assets)
@@ -148,6 +149,21 @@ class Reconciler:
             self._state.on_journal(JournalWork.READS, False)
             self._desk.is_reconcile_wanted = True
             log.error("reconcile_waits", reason=str(error))
+
+    async def _compare_if_due(self) -> VenueUnavailable | None:
+        """Compare when it is time; return what kept it: a venue that refuses one list may tell single orders.
+
+        Raises: RateLimited, StoreError.
+        """
+        if not (self._desk.is_reconcile_wanted or self._is_compare_due() or self._comparer.is_due()):
+            return None
+        try:
+            await self.compare_all()
+        except RateLimited:
+            raise
+        except VenueUnavailable as error:
+            return error
+        return None
 
     async def compare_all(self) -> None:
         """Compare balances and open orders with the venue now. Raises: VenueUnavailable, StoreError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.unit.actors.executor_fakes import BID, System, submit
 from tests.unit.actors.test_executor_guard import hold, look
+from trading.model.errors import StoreError
 from trading.model.market import Side
 from trading.model.orders import Purpose, Refusal
 from trading.model.session import HaltState
@@ -76,3 +77,16 @@ async def test_resume_after_a_daily_loss_says_that_entries_stay_denied_until_the
     await system.executor.core.keeper.renew()
     await lose(system, 9)
     assert await submit(system, system.intent(4, price=BID * 91 // 100))
+
+
+async def test_resume_whose_drawdown_could_not_be_stored_says_so(system: System) -> None:
+    await hold(system)
+    await system.executor.set_limits({"max_drawdown": "30", "daily_loss": "1000"})
+    await lose(system, 9)
+
+    async def lost(*_: object) -> None:
+        raise StoreError("the database hangs")
+
+    system.journal.save_losses = lost  # type: ignore[method-assign, assignment]
+    report = await system.executor.resume("account", None)
+    assert report.reason.endswith("not stored yet, a restart before that forgets it")

@@ -55,3 +55,17 @@ async def test_private_stream_down_denies_entries_alone_compares_often_and_lifts
     asked = len(venue.asked)
     await later(30)
     assert len(venue.asked) == asked, "each minute again"
+
+
+async def test_stream_that_comes_and_goes_between_two_looks_lets_no_entries_through(system: System) -> None:
+    venue, clock = system.venue, system.clock
+    venue.push(VenueStreamLost("cut", clock.now_ns()))
+    await look(system)
+    clock.advance(STREAM_PATIENCE_NS)
+    await look(system)
+    assert await submit(system, system.intent(1)) == ()
+    venue.push(VenueStreamRestored(clock.now_ns()))
+    venue.push(VenueStreamLost("kicked", clock.now_ns()))
+    await look(system)
+    assert await submit(system, system.intent(2)) == ()
+    assert system.executor.core.state.counters[f"denied:{Refusal.STREAM_DOWN}"] == 2

@@ -41,6 +41,7 @@ class Reading:
 
     others: Book
     book_state: BookState = BookState.PROVEN
+    last_seq: int = 0
 
 
 class QueueMarket:
@@ -122,7 +123,7 @@ class QueueMarket:
         self.twin.after(change, self._now_ns, (), self._reading)
 
     def _deliver(self, event: OrderAccepted | OrderCancelled | OrderFilled) -> None:
-        self._seq += 1
+        self._seq = self._reading.last_seq = self._seq + 1
         self._tell(Delivery(self._seq, event))
 
     def _tell(self, event: EngineEvent, *actions: Action) -> None:

@@ -287,6 +287,7 @@ def test_order_alone_at_its_price_fills_by_what_reaches_it_and_by_nothing_else(
     venue.place(intent("o1", side, MID, 10_000, OrderType.LIMIT_MAKER), 0)
     venue.drain_events()
     shown: tuple[tuple[int, int], ...] = ()
+    used = 0  # of what is shown now
     for number, step in enumerate(steps, 1):
         price_ticks, now_ns = MID + step.away * side.sign, number * 1_000 * MS
         if step.is_trade:
@@ -294,12 +295,13 @@ def test_order_alone_at_its_price_fills_by_what_reaches_it_and_by_nothing_else(
             expected = step.lots if step.away <= 0 else 0
         else:
             change = (*((old, 0) for old, _ in shown if old != price_ticks), (price_ticks, step.lots))
-            is_news = shown != ((price_ticks, step.lots),)
+            used = min(used, step.lots) if [old for old, _ in shown] == [price_ticks] else 0
             shown = ((price_ticks, step.lots),)
             asks, bids = (change, ()) if side is Side.BUY else ((), change)
             market.apply_delta(delta(number + 1, bids=bids, asks=asks))
             venue.on_book(market, now_ns)
-            expected = step.lots if step.away <= 0 and is_news else 0
+            expected = step.lots - used if step.away <= 0 else 0
+            used += expected
         fills = [event.fill for event in venue.drain_events() if isinstance(event, VenueTrade)]
         assert sum(fill.qty_lots for fill in fills) == expected
         assert all(fill.price_ticks == MID and fill.is_maker for fill in fills)

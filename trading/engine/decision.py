@@ -123,7 +123,9 @@ class Decider:
     def judge_trip(self, now_ns: int) -> None:
         """Judge the round trip if an event of our orders has ended it; call after each."""
         has_open_sale = any(order.side is Side.SELL for order in self.orders.active)
-        self._conditions.on_position(self.position, has_open_sale, self._instrument, self.parameters.risk, now_ns)
+        limits = self.parameters.risk
+        if self._conditions.on_position(self.position, has_open_sale, self._instrument, limits, now_ns):
+            self._trip_lots = self.held_lots
 
     def is_flatten_unfinished(self, bid: Level | None) -> bool:
         """Return whether a flatten was asked for and something sellable is left."""

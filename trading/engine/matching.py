@@ -172,13 +172,13 @@ class PaperVenue:
                 self._cross(resting, side, book, now_ns)
 
     def on_book_lost(self, now_ns: int) -> None:
-        """Nobody vouches for the book any more: nothing crosses, trades still fill.
+        """Nobody vouches for the book any more: nothing crosses, trades still fill, a taker ends as no venue holds one.
 
-        An order that may rest waits for the next book, and gets nothing better than its own price. A taker ends, as no
-        venue holds one, unless it is an exit and meets a fresh quote (`on_quote`).
+        Who may rest waits for a book and gets nothing better than its price; a taker exit may meet a fresh quote.
         """
         self._advance(now_ns)
         self._book = None
+        self._consumption.on_book_lost()
 
     def on_quote(self, quote: BestQuote) -> None:
         """Take a book-ticker quote: one level a side, at most `QUOTE_MAX_AGE_NS` old, for exits without a book."""

@@ -149,7 +149,7 @@ class MatchingRules:
     Attributes:
         late_trade_ns: depth and trades come unordered; for so long a trade may still explain a shrink already seen,
             and a shrink that nothing explained is applied only after it. 0: at once, as a plain model does.
-        is_consumption_shared: displayed size that our orders took is gone for all of them until the level changes, and
+        is_consumption_shared: displayed size that our orders took is gone for all of them while it is there, and
             a trade fills ours up to its own size, all together. Off: each order stands alone, meets every trade whole,
             and is filled whole when the market trades through its price or comes to it.
         cancels: where in the queue a cancel may have been, for the probabilistic model.

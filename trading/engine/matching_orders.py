@@ -162,13 +162,14 @@ class QuotedBook:
 class Consumption:
     """Displayed size that is gone: our own orders or trades that the depth does not show yet have taken it.
 
-    What ours took is gone for all of them until the level shows another size; entries of changed levels are dropped.
+    What ours took of a level is gone for all of them: only what it shows beyond that is on offer. No more can be gone
+    than it shows: what it gains after it has shrunk is new, and one that was away is another level.
     What was printed is gone until a book of that venue time or later.
     """
 
     def __init__(self, is_shared: bool) -> None:
         self._is_shared = is_shared
-        self._used: dict[tuple[Side, int], tuple[int, int]] = {}  # (book side, price) -> (displayed then, used)
+        self._used: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots that ours took of what it shows
         self._printed: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots traded since the book's time
         self._printed_ns = 0  # venue time of the last of them
 
@@ -193,9 +194,7 @@ class Consumption:
         """Use up `lots` at a level of the book's `side`."""
         if not self._is_shared:
             return
-        displayed = book.qty_at(side, price_ticks)
-        used = self._used_of(side, price_ticks, displayed)
-        self._used[(side, price_ticks)] = (displayed, used + lots)
+        self._used[(side, price_ticks)] = self._used_of(side, price_ticks, book.qty_at(side, price_ticks)) + lots
 
     def on_trade(self, book: MatchedBook, trade: MarketTrade) -> None:
         """Take a trade that the book does not show yet by its venue time."""
@@ -205,15 +204,16 @@ class Consumption:
             self._printed_ns = max(self._printed_ns, trade.exch_ts_ns)
 
     def on_book(self, book: MatchedBook) -> None:
-        """Drop what a change of the book has refreshed: a level that was away for a while is another one."""
+        """Follow a change of the book: no more of a level can be gone than it shows."""
         if self._printed and book.exch_ts_ns >= self._printed_ns:
             self._printed.clear()
         if self._used:
-            self._used = {key: entry for key, entry in self._used.items() if book.qty_at(*key) == entry[0]}
+            shown = ((key, min(used, book.qty_at(*key))) for key, used in self._used.items())
+            self._used = {key: used for key, used in shown if used > 0}
+
+    def on_book_lost(self) -> None:
+        """Forget the prints: what they left is not known any more, and the next book shows it."""
+        self._printed.clear()
 
     def _used_of(self, side: Side, price_ticks: int, displayed: int) -> int:
-        then, used = self._used.get((side, price_ticks), (displayed, 0))
-        if then != displayed:
-            del self._used[(side, price_ticks)]
-            return 0
-        return used
+        return min(self._used.get((side, price_ticks), 0), displayed)

@@ -96,6 +96,7 @@ class ReplayTape:
         self._next_due_ns: int | None = None
         self._entry_fees = ZERO
         self._opened_ns = 0
+        self._has_sold = False
         self._entry_orders: set[str] = set()
         self._exit_orders: set[str] = set()
 
@@ -175,9 +176,11 @@ class ReplayTape:
         if after.qty > before.qty:
             self._entry_orders.add(fill.client_order_id)
             self._entry_fees += fee
-            if before.qty <= 0:
-                self._opened_ns = fill.exch_ts_ns
+            least = self.instrument.min_lots(fill.price_ticks) if self._has_sold else 1
+            if self.instrument.qty_lots_floor(before.qty) < least:  # what is left of the last trip cannot be sold
+                self._opened_ns, self._has_sold = fill.exch_ts_ns, False
             return
+        self._has_sold = True
         sums = self.exits.setdefault(reason if purpose is Purpose.EXIT else f"{reason} (entry)", ExitSum())
         sold = before.qty - after.qty
         share = self._entry_fees * min(sold, before.qty) / before.qty if before.qty > 0 else ZERO

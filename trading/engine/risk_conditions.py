@@ -46,12 +46,14 @@ class EntryConditions:
 
     def on_position(
         self, position: Position, has_open_sale: bool, instrument: Instrument, limits: SymbolRiskLimits, now_ns: int
-    ) -> None:
-        """Take the position after a fill, or after the end of one of our orders."""
-        if self._sale_ticks and is_trip_over(position, instrument, self._sale_ticks, has_open_sale):
-            self._sale_ticks = 0
-            gained, self._start_net = position.net_pnl - self._start_net, position.net_pnl
-            self._end_trip(gained, limits, now_ns)
+    ) -> bool:
+        """Take the position after a fill, or after the end of one of our orders; True when that ended a round trip."""
+        if not self._sale_ticks or not is_trip_over(position, instrument, self._sale_ticks, has_open_sale):
+            return False
+        self._sale_ticks = 0
+        gained, self._start_net = position.net_pnl - self._start_net, position.net_pnl
+        self._end_trip(gained, limits, now_ns)
+        return True
 
     def refusals(
         self, limits: SymbolRiskLimits, measures: MarketMeasures, bid: Level, ask: Level, now_ns: int

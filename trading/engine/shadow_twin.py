@@ -74,6 +74,11 @@ class TwinMarket(Protocol):
         """How much it can be believed."""
         ...
 
+    @property
+    def last_seq(self) -> int:
+        """The last delivery that it took."""
+        ...
+
 
 @dataclass(slots=True)
 class _Outcome:
@@ -128,6 +133,7 @@ class ShadowTwin:
         self._orders = 0
         self._lots = 0
         self._unseen = 0
+        self._last_seq = 0
         self._mid = 0.0
         self._markouts: deque[tuple[int, str, Side, float]] = deque()
 
@@ -155,7 +161,10 @@ class ShadowTwin:
         elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
             self._on_book(engine, now_ns)
         elif isinstance(event, Delivery):
-            self._on_delivery(event, now_ns)
+            # Only what the engine took: it waits where one is missing, and passes over what is told twice.
+            if event.seq == 0 or event.seq == engine.last_seq != self._last_seq:
+                self._on_delivery(event, now_ns)
+            self._last_seq = engine.last_seq
         elif isinstance(event, PaperOrderPlaced):
             self._place(event.intent, now_ns)
         elif isinstance(event, PaperCancelRequested):

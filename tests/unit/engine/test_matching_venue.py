@@ -93,7 +93,7 @@ def test_opposite_best_that_comes_to_our_price_fills_its_displayed_size_once() -
     assert fills(venue.drain_events()) == [(9_999, 30, True)]
     market.apply_delta(delta(3, asks=[(9_998, 31)]))
     venue.on_book(market, 3)
-    assert fills(venue.drain_events()) == [(9_999, 20, True)]
+    assert fills(venue.drain_events()) == [(9_999, 1, True)], "what was added"
 
 
 def test_level_that_vanishes_is_not_a_fill() -> None:
@@ -133,16 +133,28 @@ def test_fill_or_kill_that_cannot_fill_ends_untouched() -> None:
     assert fills(venue.drain_events()) == [(10_001, 20, False), (10_003, 20, False)]
 
 
-def test_takers_use_up_displayed_size_until_the_level_changes() -> None:
+def test_takers_use_up_what_a_level_shows_and_get_of_it_only_what_is_added() -> None:
     market = book([(9_999, 100)], [(10_001, 20), (10_003, 20)])
     venue = venue_on(market)
     venue.place(intent("a", BUY, 10_001, 15, OrderType.IOC), 0)
     venue.place(intent("b", BUY, 10_003, 15, OrderType.IOC), 1)
     assert fills(venue.drain_events()) == [(10_001, 15, False), (10_001, 5, False), (10_003, 10, False)]
-    market.apply_delta(delta(2, asks=[(10_001, 25)]))
-    venue.on_book(market, 2)
-    venue.place(intent("c", BUY, 10_001, 25, OrderType.IOC), 3)
-    assert fills(venue.drain_events()) == [(10_001, 25, False)]
+    for number, (displayed, left) in enumerate([(25, 5), (20, 0), (12, 0), (20, 8), (0, 0), (20, 20)]):
+        market.apply_delta(delta(2 + number, asks=[(10_001, displayed)]))
+        venue.on_book(market, 2 + number)
+        venue.place(intent(f"c{number}", BUY, 10_001, 25, OrderType.IOC), 3 + number)
+        assert sum(lots for _, lots, _ in fills(venue.drain_events())) == left, displayed
+
+
+def test_resting_order_at_a_flickering_level_is_filled_by_what_was_ever_added_alone() -> None:
+    market = book([(9_999, 100)], [(10_002, 20)])
+    venue = venue_on(market)
+    venue.place(intent("a", BUY, 10_000, 100, OrderType.LIMIT_MAKER), 0)
+    venue.drain_events()
+    for number in range(10):
+        market.apply_delta(delta(2 + number, asks=[(10_000, 10 if number % 2 == 0 else 9)]))
+        venue.on_book(market, 2 + number)
+    assert sum(lots for _, lots, _ in fills(venue.drain_events())) == 10 + 4 * 1
 
 
 def test_order_takes_effect_after_the_legs_and_is_reported_after_the_answer_leg() -> None:
@@ -274,7 +286,7 @@ def test_taker_finds_gone_what_a_trade_has_printed_and_the_depth_does_not_show_y
     market.apply_delta(delta(2, asks=[(10_001, 101)], at_ns=1_002 * MS))
     venue.on_book(market, 1_020 * MS)
     venue.place(intent("b", BUY, 10_001, 101, OrderType.IOC), 1_021 * MS)
-    assert fills(venue.drain_events()) == [(10_001, 101, False)]
+    assert fills(venue.drain_events()) == [(10_001, 101 - left, False)]
 
 
 @pytest.mark.parametrize("is_depth_first", [False, True])

@@ -228,6 +228,8 @@ def test_paper_orders_have_a_probabilistic_twin_beside_what_the_pessimist_books(
         twin.before(event, at_ns)
         if isinstance(event, BookDelta):
             market.others.apply_delta(event)
+        if isinstance(event, Delivery):
+            market.last_seq = event.seq
         twin.after(event, at_ns, (), market)
 
     feed(delta(2, bids=[(9_990, 1_000)]), S)
@@ -312,3 +314,19 @@ def test_listener_that_fails_is_dropped_and_said_and_the_engine_goes_on() -> Non
     assert [dict(note.fields) for note in notes] == [{"watcher": "Broken", "error": "RuntimeError: full"}]
     assert [action for action in watched.log if action not in notes] == plain.log
     assert broken.heard == 3
+
+
+def test_fill_that_the_engine_did_not_take_is_none_of_the_live_order_either() -> None:
+    desk = Desk()
+    entry = desk.open()
+    half = entry.qty_lots // 2
+    told = filled(entry, half, 2 * S)
+    desk.engine.step(Delivery(desk.seq + 2, told), 2 * S)  # the one before it is missing: it is read again
+    desk.tell(told)
+    desk.engine.step(Delivery(desk.seq, told), 2 * S + 1)  # and told twice
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, half, "", 3 * S))
+    desk.feed(TimerFired(3 * S + GRACE_NS))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert found.live is not None
+    assert found.live.fill_rate == pytest.approx(half / entry.qty_lots)

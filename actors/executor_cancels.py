@@ -143,20 +143,23 @@ class CancelPath:
         if self.is_void(job):
             self._budget.on_order_unsent(ticket)
             return
+        is_sent = True
         try:
-            await (self._sweep(job) if isinstance(job, SweepJob) else self._cancel(job))
+            is_sent = await (self._sweep(job, ticket) if isinstance(job, SweepJob) else self._cancel(job))
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             self._state.counters["cancels_failed"] += 1
         except VenueError as error:
             self._state.counters["cancels_failed"] += 1
             log.warning("cancel_failed", job=job, reason=str(error))
-        else:
-            self._budget.on_let_in(self._clock.now_ns())
         finally:
-            self._budget.on_order_landed(ticket, self._clock.now_ns())
+            if is_sent:
+                self._budget.on_order_landed(ticket, self._clock.now_ns())
+            else:
+                self._budget.on_order_unsent(ticket)
 
-    async def _cancel(self, job: CancelJob) -> None:
+    async def _cancel(self, job: CancelJob) -> bool:
+        """Cancel one order, and read it where the venue did not take that; False when nothing was sent."""
         name = job.client_order_id
         self._queued.discard(name)
         tracker = self._state.orders.get(name)
@@ -164,25 +167,32 @@ class CancelPath:
             if job.venue_order_id:
                 self._state.counters["cancels"] += 1
                 await self._gateway.cancel(job.symbol, name, job.venue_order_id)
-            return
+                self._budget.on_let_in(self._clock.now_ns())
+            return bool(job.venue_order_id)
         self._begin(tracker)
         self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
+        self._budget.on_let_in(self._clock.now_ns())
         self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
         if is_taken or tracker.record.status.is_terminal:
-            return
+            return True
         if not self._budget.try_read(READ_WEIGHT, self._clock.now_ns()):
             self._desk.is_reconcile_wanted = True  # it is asked for when the budget allows
-            return
+            return True
         report = await self._gateway.order(job.symbol, name)
         if report is not None:
             self._desk.take(report)
+        return True
 
-    async def _sweep(self, job: SweepJob) -> None:
+    async def _sweep(self, job: SweepJob, ticket: int) -> bool:
+        """Clear symbols in one call; False when nothing was sent. A look before it may be the probe that it holds."""
         try:
+            is_probe = self._budget.give_back_probe(ticket)
             symbols = await job.still(job.symbols)
             if not symbols:
-                return
+                return False
+            if is_probe:
+                self._budget.try_probe(self._clock.now_ns())  # no look took it
             for symbol in symbols:  # no await from the look to the socket
                 for tracker in self._state.orders.live(symbol):
                     # What is on the wire has its own cancel after the answer; what was not sent needs none.
@@ -192,7 +202,9 @@ class CancelPath:
             self._state.counters["sweeps"] += 1
             self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
             await self._gateway.cancel_all(symbols)
+            self._budget.on_let_in(self._clock.now_ns())
             self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
+            return True
         finally:
             self._sweeping.difference_update(job.symbols)
 

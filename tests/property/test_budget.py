@@ -100,6 +100,21 @@ def test_firewall_is_tried_by_a_cancel_at_a_bounded_pace_and_let_in_ends_its_pau
     assert budget.try_order(60 * NS_PER_S)
 
 
+@pytest.mark.parametrize("settings", [BudgetSettings(), BudgetSettings(0, 0, 0, 0)])
+def test_try_of_which_nothing_was_sent_ends_no_pause_and_is_given_to_the_next(settings: BudgetSettings) -> None:
+    budget = RateBudget(settings)
+    before = budget.on_order_left(0)
+    budget.on_rate_limited(90.0, 0, is_firewall=True)
+    assert budget.try_order(10 * NS_PER_S)
+    ticket = budget.on_order_left(10 * NS_PER_S)
+    budget.on_order_unsent(before)
+    assert not budget.try_probe(11 * NS_PER_S), "what left before had no try to give back"
+    budget.on_order_unsent(ticket)
+    budget.on_let_in(12 * NS_PER_S)
+    assert budget.is_paused(12 * NS_PER_S)
+    assert [at_s for at_s in range(12, 30) if budget.try_probe(at_s * NS_PER_S)] == [12, 22]
+
+
 def test_pause_that_the_venue_asked_for_is_tried_by_nobody() -> None:
     budget = RateBudget(BudgetSettings())
     budget.on_rate_limited(90.0, 0, is_firewall=True)

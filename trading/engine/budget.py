@@ -138,6 +138,7 @@ class RateBudget:
         self._told_until_ns = 0  # the part of a pause that the venue itself asked for
         self._probe_ns = 0  # when the next try is due
         self._is_probing = False
+        self._probe_ticket: int | None = None  # the order operation that has the try, and may not be sent after all
         self.refused = 0
         self.rate_limited = 0
         self.on_room: Callable[[], None] = _nobody_waits
@@ -151,7 +152,7 @@ class RateBudget:
         self._look(now_ns)
         if not max(self._told_until_ns, self._probe_ns) <= now_ns < self._blocked_until_ns:
             return False
-        self._probe_ns, self._is_probing = now_ns + PROBE_NS, True
+        self._probe_ns, self._is_probing, self._probe_ticket = now_ns + PROBE_NS, True, None
         self._requests.owe(1, now_ns)
         return True
 
@@ -246,7 +247,10 @@ class RateBudget:
 
     def on_order_left(self, now_ns: int) -> int:
         """Count an order operation that leaves; return its ticket. `on_order_landed` or `_unsent` must follow."""
-        return self._order_landings.on_left(now_ns)
+        ticket = self._order_landings.on_left(now_ns)
+        if now_ns < self._blocked_until_ns:  # only a probe leaves in a pause
+            self._probe_ticket = ticket
+        return ticket
 
     def on_order_landed(self, ticket: int, now_ns: int) -> None:
         """Take the answer of an order operation, or that there will be none."""
@@ -254,9 +258,17 @@ class RateBudget:
         self.on_room()
 
     def on_order_unsent(self, ticket: int) -> None:
-        """Take it that an order operation was not sent after all."""
+        """Take it that an order operation was not sent after all; if it was a probe, another may try at once."""
         self._order_landings.on_unsent(ticket)
+        self.give_back_probe(ticket)
         self.on_room()
+
+    def give_back_probe(self, ticket: int) -> bool:
+        """Let another request try the firewall instead of this operation; False when it had no such turn."""
+        if ticket != self._probe_ticket:
+            return False
+        self._probe_ns, self._is_probing, self._probe_ticket = self._now_ns, False, None
+        return True
 
     def on_request_left(self, now_ns: int) -> int:
         """Count a request on the wire; return its ticket, for `on_request_landed`, which must follow."""
@@ -283,7 +295,7 @@ class RateBudget:
         """Obey a 429: nothing goes out before `retry_after_s` has passed; after the firewall's 403 only probes do."""
         self.rate_limited += 1
         self._look(now_ns)
-        self._is_probing = False
+        self._is_probing, self._probe_ticket = False, None
         until_ns = now_ns + int(retry_after_s * NS_PER_S)
         self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
         if is_firewall:

@@ -59,11 +59,11 @@ class Landings:
         return self._landed[0] + LANDING_WINDOW_NS - now_ns if self._landed else 0
 
     def on_left(self, now_ns: int) -> int:
-        """Count one that leaves; return its ticket, 0 where nothing is counted."""
-        if not self._most:
-            return 0
-        self._look(now_ns)
+        """Count one that leaves; return its ticket, which no other has."""
         self._tickets += 1
+        if not self._most:
+            return self._tickets
+        self._look(now_ns)
         self._left_ns[self._tickets] = now_ns
         return self._tickets
 

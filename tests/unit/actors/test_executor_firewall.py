@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from actors.executor_cancels import CancelJob, SweepJob
 from tests.unit.actors.executor_fakes import System, settle, submit
 from trading.model.errors import RateLimited
 from trading.model.orders import VenueOrder
-from trading.model.session import HaltReport
+from trading.model.session import HaltReport, HaltState
 from trading.model.units import NS_PER_S
 
 
@@ -88,3 +90,56 @@ async def test_halt_given_up_in_a_pause_that_the_venue_asked_for_goes_on_after_i
     reports = [await poll(hasty, 5) for _ in range(5)]
     assert reports[-1].confirmed
     assert hasty.venue.swept == [("BTCUSDT",)]
+
+
+async def carry_as_probe(system: System, job: CancelJob | SweepJob, lift: bool = False) -> None:
+    """Carry out a job of a halt that got the one try of a firewall's pause, of which 80 s are left."""
+    core, now_ns = system.executor.core, system.clock.now_ns()
+    assert core.budget.try_order(now_ns)
+    ticket = core.budget.on_order_left(now_ns)
+    if lift:
+        core.account.set_halt("account", HaltState.ACTIVE, "")
+    await core.sends.cancels.carry(job, ticket)
+
+
+async def shut_out(system: System, *, is_lease_kept: bool = True) -> SweepJob:
+    """Let an order rest, a halt be on and the firewall close; return the halt's sweep, whose look is old by now."""
+    await submit(system, system.intent(1))
+    core = system.executor.core
+    core.account.set_halt("account", HaltState.HALTED, "test")
+    still = partial(core.halts._sweeper._still, lambda record: False, system.clock.monotonic_ns())
+    core.budget.on_rate_limited(90.0, system.clock.now_ns(), is_firewall=True)
+    system.clock.advance(10 * NS_PER_S)
+    if is_lease_kept:
+        await core.keeper.renew()
+    return SweepJob(("BTCUSDT",), still)
+
+
+@pytest.mark.parametrize("cause", ["lease", "lifted", "over"])
+async def test_job_that_sends_nothing_leaves_the_pause_and_gives_its_try_to_the_next(hasty: System, cause: str) -> None:
+    sweep = await shut_out(hasty, is_lease_kept=cause != "lease")
+    budget, now_ns = hasty.executor.core.budget, hasty.clock.now_ns()
+    job = CancelJob("mx-none", "BTCUSDT") if cause == "over" else sweep
+    await carry_as_probe(hasty, job, lift=cause == "lifted")
+    assert (hasty.venue.swept, hasty.venue.cancelled) == ([], [])
+    assert budget.pause_ns(now_ns) == 80 * NS_PER_S
+    assert budget.try_probe(now_ns)
+    assert not budget.try_probe(now_ns)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_sweep_whose_look_is_old_looks_again_with_the_try_that_it_has(hasty: System, is_closed: bool) -> None:
+    sweep = await shut_out(hasty)
+    budget, now_ns = hasty.executor.core.budget, hasty.clock.now_ns()
+    firewall = Firewall(hasty)
+    firewall.is_closed = is_closed
+    asked = len(hasty.venue.asked)
+    await carry_as_probe(hasty, sweep)
+    if is_closed:
+        assert len(firewall.refused_s) == 1
+        assert budget.pause_ns(now_ns) == 90 * NS_PER_S
+        assert not budget.try_probe(now_ns)
+    else:
+        assert hasty.venue.asked[asked] == ("BTCUSDT",)
+        assert hasty.venue.swept == [("BTCUSDT",)]
+        assert not budget.is_paused(now_ns)

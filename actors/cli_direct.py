@@ -351,13 +351,13 @@ class DirectSweep:
         if not is_listed:
             await self._cancel(record.symbol, record.client_order_id, record.venue_order_id)
         try:
-            found = await self._read(self._gateway.order(record.symbol, record.client_order_id))
+            is_over = await self._read(self._gateway.is_over(record.symbol, record.client_order_id))
         except RateLimited:
             raise
         except VenueUnavailable as error:
             self._go_on(error)
             return True
-        return is_late_possible if found is None else not found.status.is_terminal
+        return is_late_possible if is_over is None else not is_over
 
     async def _cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> None:
         try:

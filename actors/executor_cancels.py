@@ -127,7 +127,7 @@ class CancelPath:
             if is_lifted:
                 self._sweeping.difference_update(job.symbols)
             return is_lifted
-        if job.venue_order_id:
+        if job.venue_order_id or job.client_order_id in self._state.unlisted:
             return False
         tracker = self._state.orders.get(job.client_order_id)
         is_over = tracker is None or tracker.record.status.is_terminal
@@ -164,7 +164,7 @@ class CancelPath:
         self._queued.discard(name)
         tracker = self._state.orders.get(name)
         if tracker is None or tracker.record.status.is_terminal:
-            if job.venue_order_id:
+            if job.venue_order_id or name in self._state.unlisted:
                 self._state.counters["cancels"] += 1
                 await self._gateway.cancel(job.symbol, name, job.venue_order_id)
                 self._budget.on_let_in(self._clock.now_ns())

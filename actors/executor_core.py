@@ -231,6 +231,9 @@ class ExecutorCore:
                 tracker.forget_unbooked()  # a paper venue that lives on repeats what it did
             self.state.orders.put(tracker)
             self.account.on_order(tracker.record)
+        if not self.settings.is_paper:  # a paper venue is gone with its symbol
+            unlisted = (item for item in loaded.unfinished if item.symbol not in self.state.instruments)
+            self.state.unlisted = {record.client_order_id: record for record in unlisted}
         if len(known) < len(orders):
             text = f"{len(orders) - len(known)} unfinished orders of symbols that the venue does not list"
             self.alerts.raise_alert("alert", "orders_unlisted", text)

@@ -157,7 +157,8 @@ class HaltControl:
         While it is being carried out, the count and the reason tell how far it is.
         """
         state, reason = self._state.account.halt_state(symbol)
-        live = len(self._state.orders.live(symbol))
+        only = None if symbol is None else frozenset({symbol})
+        live = len(self._state.orders.live(symbol)) + len(self._sweeper.unlisted(only))
         if state is HaltState.ACTIVE:
             return HaltReport(state, False, live, 0, reason)
         if any(count and _covers(scope, symbol) for scope, count in self._enforcing.items()):
@@ -165,7 +166,7 @@ class HaltControl:
         reports = [report for scope, report in self._reports.items() if _covers(scope, symbol)]
         last = reports[-1] if reports else HaltReport(state, False, None, 0, reason)
         if not last.confirmed:
-            reason = "; ".join(filter(None, (reason, self._sweeper.hindrance())))
+            reason = "; ".join(filter(None, (reason, self._sweeper.hindrance(), self._sweeper.unlisted_text(only))))
         return HaltReport(state, last.confirmed, last.open_orders, last.verified_at_ns, reason)
 
     # --- polling --------------------------------------------------------------------------------------------------
@@ -225,7 +226,8 @@ class HaltControl:
                 await self._sweeper.round(scope, self._is_spared)
 
     def _is_quiet(self, scope: Scope) -> bool:
-        return not self._sweeper.live(scope) and not self._sweeper.is_sending(scope)
+        is_open = self._sweeper.live(scope) or self._sweeper.unlisted(scope)
+        return not is_open and not self._sweeper.is_sending(scope)
 
     async def _adopt(self, key: str, reason: str) -> None:
         symbol = _symbol_of(key)
@@ -330,7 +332,7 @@ class HaltControl:
                 return HaltReport(state, False, len(self._sweeper.live(scope)), 0, "resumed")
             gives_up = self._clock.monotonic_ns() >= retire_ns
             shown = await self._sweeper.round(scope, self._is_spared, gives_up=gives_up)
-            ours = len(self._sweeper.live(scope))
+            ours = len(self._sweeper.live(scope)) + len(self._sweeper.unlisted(scope))
             if shown == 0 and self._is_quiet(scope):
                 return HaltReport(self._still(scope)[1], True, 0, self._clock.now_ns(), reason)
             now_ns = self._clock.monotonic_ns()
@@ -343,7 +345,7 @@ class HaltControl:
             await sleep(STEP_S)
         known = None if shown is None and not ours else max(ours, shown or 0)
         named = next(iter(scope)) if scope is not None and len(scope) == 1 else None
-        why = self._sweeper.hindrance()
+        why = "; ".join(filter(None, (self._sweeper.hindrance(), self._sweeper.unlisted_text(scope))))
         text = "; ".join(filter(None, (f"{'some' if known is None else known} orders may still be open", why)))
         self._alerts.raise_alert("alert", "halt_not_confirmed", text, named)
         return HaltReport(state, False, known, 0, "; ".join(filter(None, (reason, why))))

@@ -154,6 +154,8 @@ class ExecutorState:
         self.account = account
         self.instruments = instruments
         self.orders = OrderTable()
+        # Unfinished orders, by id, of symbols that the venue lists no more: read at the start, and only ever fewer.
+        self.unlisted: dict[str, OrderRecord] = {}
         self.last_seq: dict[str, int] = {}
         self.committed_seq: dict[str, int] = {}
         self.epochs: dict[str, int] = {}

@@ -21,7 +21,7 @@ from trading.adapters.clock import Clock
 from trading.engine.budget import PROBE_NS, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Gateway, OrderRecord
-from trading.engine.reconcile import OUR_PREFIX, plan_sweep
+from trading.engine.reconcile import OUR_PREFIX, plan_sweep, provable_from_ms
 from trading.model.errors import NotRunning, RateLimited, StoreError, VenueUnavailable
 from trading.model.orders import VenueOrder
 from trading.model.session import HaltState
@@ -33,6 +33,8 @@ LEAST_WAIT_S = 0.001
 STILL_STEPS = 20
 # One call ends everything open, also what somebody places by hand after we looked: no older look than this will do.
 LOOK_AGE_MAX_NS = NS_PER_S // 2
+# How many orders a reason names.
+NAMED_MAX = 5
 log = structlog.get_logger("executor")
 
 # The symbols of a halt; None is the whole account.
@@ -71,6 +73,19 @@ class Sweeper:
         """List the orders of a scope that are not over, oldest first."""
         return [item for item in self._state.orders.live() if scope is None or item.record.symbol in scope]
 
+    def unlisted(self, scope: Scope) -> list[OrderRecord]:
+        """List the unfinished orders of a scope in symbols that the venue lists no more: no list of it shows them."""
+        return [item for item in self._state.unlisted.values() if scope is None or item.symbol in scope]
+
+    def unlisted_text(self, scope: Scope) -> str:
+        """Name the unlisted orders that the venue does not call over; empty when there are none."""
+        left = self.unlisted(scope)
+        if not left:
+            return ""
+        names = ", ".join(f"{item.symbol} {item.client_order_id}" for item in left[:NAMED_MAX])
+        more = f" and {len(left) - NAMED_MAX} more" if len(left) > NAMED_MAX else ""
+        return f"of symbols that the venue lists no more, it has not said that these are over: {names}{more}"
+
     def is_sending(self, scope: Scope) -> bool:
         """True while an order of the scope is between its token and its answer."""
         return any(self._sends.is_sending(symbol) for symbol in (scope if scope is not None else (None,)))
@@ -87,14 +102,18 @@ class Sweeper:
         known = self._state.epochs.keys() | self._state.orders.symbols() | self._state.others
         symbols = sorted(scope if scope is not None else known)
         batches = [tuple(symbols[at : at + SYMBOLS_A_READ]) for at in range(0, len(symbols), SYMBOLS_A_READ)]
-        counts = await asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches))
-        return None if None in counts else sum(count for count in counts if count is not None)
+        counts, _ = await asyncio.gather(
+            asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches)),
+            asyncio.gather(*(self._end_unlisted(record, spares) for record in self.unlisted(scope))),
+        )
+        open_count = sum(count for count in counts if count is not None) + len(self.unlisted(scope))
+        return None if None in counts else open_count
 
     async def quiet(self, scope: Scope) -> None:
         """Wait until nothing of the scope is open or on its way, or until nothing has moved for a second."""
         before, still = -1, 0
         while still < STILL_STEPS:
-            now = len(self.live(scope))
+            now = len(self.live(scope)) + len(self.unlisted(scope))
             is_on_its_way = self.is_sending(scope) or any(self._sends.cancels.is_sweeping(item) for item in scope or ())
             if not now and not is_on_its_way:
                 return
@@ -118,6 +137,28 @@ class Sweeper:
             name = record.client_order_id
             if not self._sends.withdraw(name) and not self._sends.cancels.is_under_way(name):
                 self._sends.cancels.queue(name, record.symbol)
+
+    async def _end_unlisted(self, record: OrderRecord, spares: Callable[[OrderRecord], bool]) -> None:
+        """Forget an unlisted order that the venue calls over, or does not know once it cannot arrive any more.
+
+        Any other is cancelled by its id, and stays.
+        """
+        name = record.client_order_id
+        is_provable = self._gateway.now_ms() >= provable_from_ms(record, self._settings.patience)
+        is_over: bool | None = False
+        try:
+            if await self._may_ask():
+                is_over = await self._gateway.is_over(record.symbol, name)
+                self._budget.on_let_in(self._clock.now_ns())
+        except RateLimited as error:
+            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
+        except VenueUnavailable as error:
+            log.warning("sweep_waits", symbols=(record.symbol,), reason=str(error))
+        if is_over or (is_over is None and is_provable):
+            self._state.unlisted.pop(name, None)
+            log.info("unlisted_order_over", symbol=record.symbol, order=name)
+        elif not spares(record):
+            self._sends.cancels.queue(name, record.symbol, record.venue_order_id)
 
     # --- one batch of symbols -----------------------------------------------------------------------------------------
 

@@ -107,7 +107,7 @@ async def test_symbol_that_the_venue_refuses_stops_no_other_and_its_orders_end_b
     assert (body["confirmed"], body["open_orders"]) == (True, 0), body
 
 
-async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_not_confirmed_as_gone(
+async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_gone_by_the_venues_word_alone(
     account: Account, tmp_path: Path
 ) -> None:
     live, _ = account
@@ -135,7 +135,7 @@ async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_not_confirm
         assert await swept() == (record.client_order_id,)
         assert open_orders(live) == [record.client_order_id]
         simulator.clear_faults()
-        assert await swept() == (record.client_order_id,), "ended, but nobody can read that here"
+        assert await swept() == (), "the venue says that it is over, listed or not"
         assert open_orders(live) == []
     finally:
         await gateway.close()

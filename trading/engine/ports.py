@@ -288,7 +288,6 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """Stop pushing and release sockets; idempotent."""
-        ...
 
     def on_attached(self, symbol: str) -> None:
         """Forget the way to the symbol's actor: another one is its owner now."""
@@ -309,6 +308,9 @@ class Gateway(Protocol):
     async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Query one order; None when the venue says that it does not exist."""
         ...
+
+    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
+        """Query whether an order has ended, also where its symbol is not listed; None when it does not exist."""
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Query the open orders of these symbols, foreign ones included."""

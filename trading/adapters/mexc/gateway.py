@@ -23,6 +23,7 @@ from trading.adapters.mexc.private_codec import (
     bid_from_rest,
     fee_rates_from_rest,
     order_from_rest,
+    status_from_rest,
     trade_from_rest,
 )
 from trading.adapters.mexc.rest import Params, RestCounters, RestSettings, SignedRest
@@ -222,8 +223,7 @@ class MexcGateway:
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:
         """Ask for a cancel, by the venue's id when known, else by ours. Repeating it is harmless.
 
-        Returns: True when the venue took it (the order ends by a push or a query, not by this answer); False when it
-            knows no such open order.
+        Returns: True when the venue took it (a push or a query ends the order, not this answer); False for none open.
         Raises: VenueUnavailable (RateLimited).
         """
         named = ("orderId", venue_order_id) if venue_order_id else ("origClientOrderId", client_order_id)
@@ -248,6 +248,11 @@ class MexcGateway:
         if (found := self._read(order_from_rest, answer)) is None:
             raise VenueUnavailable(f"{client_order_id} exists, and cannot be read: {symbol} is not listed any more")
         return found
+
+    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
+        """Query whether an order has ended, listed or not; None as of `order`. Raises: VenueUnavailable."""
+        answer = await self._unless_absent("GET", "order", [("symbol", symbol), ("origClientOrderId", client_order_id)])
+        return None if answer is None else self._decoded(lambda: status_from_rest(answer)).is_terminal
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Query the open orders of these symbols, foreign ones included.

@@ -164,11 +164,12 @@ class CancelPath:
         self._queued.discard(name)
         tracker = self._state.orders.get(name)
         if tracker is None or tracker.record.status.is_terminal:
-            if job.venue_order_id or name in self._state.unlisted:
+            is_sent = bool(job.venue_order_id) or name in self._state.unlisted
+            if is_sent:
                 self._state.counters["cancels"] += 1
                 await self._gateway.cancel(job.symbol, name, job.venue_order_id)
                 self._budget.on_let_in(self._clock.now_ns())
-            return bool(job.venue_order_id)
+            return is_sent
         self._begin(tracker)
         self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)

@@ -24,15 +24,17 @@ from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
 from trading.engine.reconcile import OUR_PREFIX, OrphanPolicy, compare
-from trading.model.errors import VenueRejected, VenueUnavailable
+from trading.model.errors import DecodeError, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.orders import VenueOrder, VenueTrade
-from trading.model.units import NS_PER_MS
+from trading.model.units import NS_PER_MS, NS_PER_S
 
 FOREIGN_SHOWN_MAX = 100
 # Orphans that people were told of; the oldest of more are told again when they are seen again.
 ORPHANS_TOLD_MAX = 10_000
 # Symbols that are not traded here and in which a search found open orders.
 OTHERS_MAX = 100
+# A stray that the venue refuses to tell is asked about so often, after pauses that double: for half a minute.
+UNTOLD_MAX, UNTOLD_FIRST_NS = 7, NS_PER_S // 2
 log = structlog.get_logger("executor")
 
 
@@ -78,6 +80,7 @@ class Comparer:
         self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
         self._reported_orphans: dict[str, None] = {}
         self._unlisted: set[str] = set()
+        self._untold: dict[str, tuple[int, int]] = {}  # by stray: how often it was refused, and when it is asked next
 
     def is_due(self) -> bool:
         """Tell whether something is to be compared again before its minute."""
@@ -253,18 +256,49 @@ class Comparer:
     async def apply_strays(self) -> None:
         """Take the words about orders that only the journal knows, or that are adopted for them."""
         await self._adopter.finish()
-        strays = self._desk.strays
-        while strays:
-            event = strays[0]
-            name = event.client_order_id if isinstance(event, VenueOrder) else event.fill.client_order_id
-            is_known = self._state.orders.get(name) is not None or await self._adopter.recall(name)
-            is_ours = is_known or await self._adopt_stray(name, event)
-            strays.popleft()
+        strays, at = self._desk.strays, 0
+        names = set(map(_name_of, strays))
+        self._untold = {name: item for name, item in self._untold.items() if name in names}
+        while at < len(strays):
+            event = strays[at]
+            is_ours = await self._is_ours(_name_of(event), event)
+            if is_ours is None:
+                at += 1
+                continue
+            if strays[at] is event:  # else it made room for a newer one
+                del strays[at]
             if is_ours:
                 self._desk.take(event)
                 continue
-            self._report_orphan(name, "without a journal row", _symbol_of(event))
+            is_untold = _name_of(event) in self._untold
+            what = "without a journal row" + (": the venue refuses to tell it" if is_untold else "")
+            self._report_orphan(_name_of(event), what, _symbol_of(event))
             self._desk.is_reconcile_wanted = True
+
+    async def _is_ours(self, name: str, event: VenueOrder | VenueTrade) -> bool | None:
+        """Tell whether a stray belongs to an order that is ours by now; None while it is to be asked about later.
+
+        One that the venue refuses to tell is asked about more and more seldom, and in the end is not ours: it holds up
+        no other. Raises: StoreError; VenueUnavailable when nobody is answered.
+        """
+        if self._state.orders.get(name) is not None:
+            return True
+        times, next_ns = self._untold.get(name, (0, 0))
+        if times >= UNTOLD_MAX:
+            return False
+        if times and self._clock.monotonic_ns() < next_ns:
+            return None
+        try:
+            is_ours = await self._adopter.recall(name) or await self._adopt_stray(name, event)
+        except VenueUnavailable as error:
+            if isinstance(error, RateLimited) or not isinstance(error.__context__, (VenueRejected, DecodeError)):
+                raise
+            self._state.counters["reads_failed"] += 1
+            self._untold[name] = (times + 1, self._clock.monotonic_ns() + (UNTOLD_FIRST_NS << times))
+            log.info("stray_not_told", client_order_id=name, times=times + 1, reason=str(error))
+            return None if times + 1 < UNTOLD_MAX else False
+        self._untold.pop(name, None)
+        return is_ours
 
     async def _adopt_stray(self, name: str, event: VenueOrder | VenueTrade) -> bool:
         """Adopt an orphan that executed before it was seen open. Raises: VenueUnavailable, StoreError.
@@ -278,6 +312,10 @@ class Comparer:
         await self._token()
         word = await self._gateway.order(told.symbol, name)
         return word is not None and word.filled_lots > 0 and not await self._adopter.adopt(word)
+
+
+def _name_of(event: VenueOrder | VenueTrade) -> str:
+    return event.client_order_id if isinstance(event, VenueOrder) else event.fill.client_order_id
 
 
 def _symbol_of(event: VenueOrder | VenueTrade) -> str:

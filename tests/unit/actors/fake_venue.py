@@ -39,6 +39,13 @@ ETH = Instrument("ETHUSDT", "ETH", "USDT", D("0.01"), D("0.001"), D(0), D(1), D(
 BID = 10_000
 
 
+def _refuse(what: str) -> None:
+    try:
+        raise VenueRejected("30014: invalid symbol", 30014)
+    except VenueRejected as error:
+        raise VenueUnavailable(f"{what}: {error.args[0]}")
+
+
 class FakeVenue:
     """A venue for one account, in memory.
 
@@ -52,6 +59,7 @@ class FakeVenue:
         ends_on_list: orders that end when open orders are asked for next, right before the answer.
         unlisted: symbols whose open orders the venue refuses to list. unseen: those that the gateway has no instrument
             for: their orders are in no list, and cannot be read.
+        untold: orders that the venue refuses to tell, and how often it did.
         pushes_first: the push of an accepted order comes before the answer.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
             fills orders by hand, and an id that comes twice is a failure of the test.
@@ -79,6 +87,7 @@ class FakeVenue:
         self.ends_on_list: list[str] = []
         self.unlisted: set[str] = set()
         self.unseen: set[str] = set()
+        self.untold: dict[str, int] = {}
         self.skew_ms = 0
         self.fees: tuple[Decimal, Decimal] | None = None
         self.prices: dict[str, Decimal] = {}
@@ -249,6 +258,9 @@ class FakeVenue:
         if symbol in self.unseen:
             raise VenueUnavailable(f"{client_order_id} exists, and cannot be read")
         self._check_up()
+        if client_order_id in self.untold:
+            self.untold[client_order_id] += 1
+            _refuse("order")
         return None if self.is_blind else self.book.get(client_order_id)
 
     async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
@@ -262,10 +274,7 @@ class FakeVenue:
         while self.ends_on_list:
             self.end(self.ends_on_list.pop())
         if not self.unlisted.isdisjoint(symbols):
-            try:
-                raise VenueRejected("30014: invalid symbol", 30014)
-            except VenueRejected as error:
-                raise VenueUnavailable(f"openOrders: {error.args[0]}")
+            _refuse("openOrders")
         if self.is_blind:
             return ()
         seen = set(symbols) - self.unseen

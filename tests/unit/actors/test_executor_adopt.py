@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from actors.executor_compare import UNTOLD_MAX
 from actors.executor_values import ExecutorSettings
 from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, rounds, settle, submit
 from trading.engine.locks import CONFIRM_NS
@@ -220,6 +221,45 @@ async def test_orphan_that_is_filled_before_it_was_ever_seen_open_is_adopted_by_
     assert (record.status, record.filled_lots) == (OrderStatus.FILLED, 1000)
     assert len(reports(system)) == 1
     assert [fill.qty_lots for fill in await system.journal.fills_of(ORPHAN)] == [1000]
+
+
+async def test_stray_that_the_venue_refuses_to_tell_holds_up_nothing_and_is_reported_in_the_end(
+    system: System,
+) -> None:
+    refused, core = "mx-9-9-8", system.executor.core
+    system.venue.untold[refused] = 0
+    for name in (refused, ORPHAN):
+        system.venue.hold(name)
+        system.clock.advance(1)
+        system.venue.fill(name, 1000)
+    system.venue.locked_otherwise = {"USDT": D(5)}
+    await rounds(system, 0, NS_PER_S)
+    assert (await row(system)).filled_lots == 1000, "the one behind it is adopted at once"
+    assert len(core.desk.strays) == 2
+    await rounds(system, *[NS_PER_S] * 20)
+    assert system.venue.untold[refused] < UNTOLD_MAX, "it is asked about more and more seldom"
+    assert [text for text in reports(system) if refused in text] == []
+    await rounds(system, *[NS_PER_S] * 15)
+    assert system.venue.untold[refused] == UNTOLD_MAX
+    assert not core.desk.strays
+    what = "known to the venue, without a journal row: the venue refuses to tell it"
+    assert [text for text in reports(system) if refused in text] == [f"{refused}: {what}"]
+    await rounds(system, *[5 * NS_PER_S] * 24)
+    assert core.state.counters["lock_searches"] > 0
+    assert not core.state.is_venue_down
+    assert not core.desk.strays
+
+
+async def test_stray_that_the_venue_tells_after_all_is_adopted(system: System) -> None:
+    system.venue.untold[ORPHAN] = 0
+    system.venue.hold(ORPHAN)
+    system.clock.advance(1)
+    system.venue.fill(ORPHAN, 1000)
+    await rounds(system, *[NS_PER_S] * 3)
+    assert system.venue.untold.pop(ORPHAN) > 1
+    await rounds(system, *[NS_PER_S] * 5)
+    assert ((await row(system)).status, (await row(system)).filled_lots) == (OrderStatus.FILLED, 1000)
+    assert await ledger(system) == held(system)
 
 
 async def test_execution_of_before_the_start_that_a_search_finds_is_not_adopted(system: System) -> None:

@@ -36,7 +36,7 @@ from trading.engine.reconcile import OrphanPolicy, Patience
 from trading.model.errors import StoreError, TradingError
 from trading.model.instrument import Instrument
 from trading.model.market import Side
-from trading.model.orders import CancelIntent, Delivery, OrderIntent, OrderType, Purpose
+from trading.model.orders import CancelIntent, Delivery, OrderIntent, OrderStatus, OrderType, Purpose
 from trading.model.units import NS_PER_S
 
 ACCOUNT = "main"
@@ -48,6 +48,10 @@ SETTLE_PATIENCE_S = 40.0
 QUERY_LAG_MS = 500
 # A life that waits goes on rolling the dice; adopted buys count for exposure, and would leave no room for its own.
 ORPHANS_MAX = 6
+
+
+# A hand that trades by dice loses; a pause for that would be the end of its life, and of those after it.
+LIMITS = (("max_open_orders", "1000"), ("max_entries_per_minute", "100000"), ("loss_streak", "0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def settings_of(plan: LifePlan) -> ExecutorSettings:
         f"{plan.owner}:{own_identity()}",
         is_paper=False,
         budget=BudgetSettings() if plan.has_budget else BudgetSettings(0, 0, 0, 0),
-        limits=(("max_open_orders", "1000"), ("max_entries_per_minute", "100000")),
+        limits=LIMITS,
         patience=Patience(clock_bound_ms=200, query_lag_ms=QUERY_LAG_MS),
         orphan_policy=OrphanPolicy(plan.orphan_policy),
         allocation_quote=Decimal(20_000),
@@ -202,9 +206,14 @@ class Hand:
         else:
             self._submit(self._intent(Side.BUY, OrderType.LIMIT_MAKER, bid * self._dice.choice((96, 97, 98)) // 100))
         if self._names and self._dice.random() < 0.4:
-            name = self._dice.choice(self._names[-6:])
+            name = self._dice.choice(self._names[-6:] if self._dice.random() < 0.5 else self._resting())
             cancel = CancelIntent(name, self._plan.symbol, self._clock.now_ns(), "dice")
             self._spawn(self._send((), (cancel,)))
+
+    def _resting(self) -> list[str]:
+        """What rests at the venue. On a budget the newest mostly still wait for their token."""
+        live = [item.record for item in self._executor.core.state.orders.live(self._plan.symbol)]
+        return [item.client_order_id for item in live if item.status is OrderStatus.OPEN] or self._names[-1:]
 
     async def _best(self) -> tuple[int, int]:
         path = f"{self._plan.rest}/api/v3/ticker/bookTicker"

@@ -40,6 +40,7 @@ from trading.model.orders import CancelIntent, OrderStatus
 
 # How often a send to a paper venue that was given up is looked at; it ends by its own timeout.
 SENDING_STEP_S = 0.05
+CLOSE_PATIENCE_S = 2.0
 log = structlog.get_logger("executor")
 
 
@@ -155,12 +156,13 @@ class ExecutorCore:
         await self.halts.enforce_stored()
 
     async def close(self) -> None:
-        """Stop: outcomes are written out if the journal lets us, then the lease is given up. Cancels nothing."""
+        """Stop: outcomes and alerts are written if the journal lets us, then the lease is given up. Cancels nothing."""
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(CLOSE_PATIENCE_S):
                 await self.outcomes.flush()
+                await self.alerts.flush()
         except TimeoutError:
-            log.warning("outcomes_not_written", count=self.outcomes.backlog)
+            log.warning("outcomes_not_written", count=self.outcomes.backlog, alerts=self.alerts.backlog)
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

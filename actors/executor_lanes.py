@@ -267,6 +267,8 @@ class AlertLane:
         self._queue: deque[tuple[str, str, str, str | None, int]] = deque()
         self._left_out: Counter[str] = Counter()
         self._wake = asyncio.Event()
+        self._is_stored = asyncio.Event()
+        self._is_stored.set()
 
     def raise_alert(self, level: str, name: str, text: str, symbol: str | None = None) -> None:
         """Queue an alert. level: "info", "warning" or "alert"."""
@@ -277,7 +279,13 @@ class AlertLane:
             self._counters["alerts_left_out"] += 1
             return
         self._queue.append((level, name, text, symbol, self._clock.now_ns()))
+        self._is_stored.clear()
         self._wake.set()
+
+    @property
+    def backlog(self) -> int:
+        """Alerts that are not stored yet."""
+        return len(self._queue)
 
     def _tell_left_out(self) -> None:
         """Queue one alert that says which could not be kept, once there is room."""
@@ -285,6 +293,10 @@ class AlertLane:
             names = ", ".join(f"{count} x {name}" for name, count in sorted(self._left_out.items()))
             self._left_out.clear()
             self.raise_alert("alert", "alerts_left_out", f"not stored while the database was away: {names}"[:1000])
+
+    async def flush(self) -> None:
+        """Wait until every alert is stored, however long that takes."""
+        await self._is_stored.wait()
 
     async def run(self) -> None:
         """Store alert after alert, for ever."""
@@ -300,3 +312,4 @@ class AlertLane:
                     continue
                 self._queue.popleft()
                 self._tell_left_out()
+            self._is_stored.set()

@@ -146,3 +146,11 @@ async def test_alerts_beyond_the_bound_are_told_once_and_the_first_are_kept(syst
     assert stored[:-1] == [("noise", str(number)) for number in range(ALERTS_MAX)]
     assert stored[-1] == ("alerts_left_out", "not stored while the database was away: 20 x late, 10 x noise")
     assert system.executor.core.state.counters["alerts_left_out"] == 30
+
+
+async def test_alert_of_the_last_moment_is_stored_by_a_close_in_order() -> None:
+    system = System()
+    await system.start()
+    system.executor.core.alerts.raise_alert("warning", "orphan_order", "mx-lost-1: cancelled")
+    await system.executor.close()
+    assert "orphan_order" in [name for _, name, *_ in system.journal.alerts]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.cli_api import data_dir_of
+from actors.cli_database import DatabaseUrl, open_database
 from actors.cli_fleet import DataDir, Json
-from actors.cli_output import OK, answer, answer_json, without_none
+from actors.cli_output import OK, answer, answer_json
 from trading.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from trading.adapters.store.backup import Manifest
 
-DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="Postgres (default: embedded).")]
 NS_PER_S = 1_000_000_000
 
 
@@ -38,7 +35,7 @@ def backup(
     if file is not None and out is not None:
         raise ConfigError("FILE and --out are the same: give one of them")
     target = file or out or Path(time.strftime("mexcbot-%Y%m%d-%H%M%S.backup", time.gmtime()))
-    with _database(data_dir, database_url, is_made=False) as url:
+    with open_database(data_dir, database_url, is_made=False) as url:
         manifest = back_up(url, target)
     if json:
         answer_json(_body(target, manifest))
@@ -59,7 +56,7 @@ def restore(
     from trading.adapters.store.backup import restore as fill
 
     read_manifest(file)  # before a server is started for it
-    with _database(data_dir, database_url, is_made=True) as url:
+    with open_database(data_dir, database_url, is_made=True) as url:
         manifest = fill(url, file)
     if json:
         answer_json(_body(file, manifest))
@@ -83,32 +80,6 @@ def _body(file: Path, manifest: Manifest) -> dict[str, Any]:
         "rows": sum(manifest.rows.values()),
         "tables": fields["rows"],
     }
-
-
-@contextmanager
-def _database(data_dir: Path | None, database_url: str | None, is_made: bool) -> Iterator[str]:
-    """Give the URL of the database: the one named, the running embedded one, or the embedded one, started for this.
-
-    is_made: an embedded database that is not there yet is made. Raises: ConfigError, NotRunning.
-    """
-    from trading.adapters.settings import load_settings
-    from trading.adapters.store.embedded import EmbeddedPostgres
-
-    folder = data_dir_of(data_dir)
-    settings = load_settings(without_none({"data_dir": folder, "database_url": database_url}))
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    if (running := EmbeddedPostgres.running_url(folder / "postgres")) is not None:
-        yield running
-        return
-    if not is_made and not (folder / "postgres" / "cluster").exists():
-        raise ConfigError(f"{folder} has no database to back up: name another --data-dir, or --database-url")
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 def register(app: typer.Typer) -> None:

@@ -12,8 +12,9 @@ import typer
 
 from actors.cli_api import ApiClient, data_dir_of, find_api
 from actors.cli_fleet import Api, DataDir, Json, TokenFile
-from actors.cli_output import OK, answer_json
-from trading.model.errors import ConfigError, DecodeError
+from actors.cli_output import OK, answer_json, say, sentence
+from actors.cli_stored import is_left, stored_explanation
+from trading.model.errors import ConfigError, DecodeError, NotRunning
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,10 +40,13 @@ def explain(
     token_file: TokenFile = None,
 ) -> int:
     """Show why an order exists: book, inputs, edge, parameters, risk, timestamps; and derive it again if recorded."""
-    from urllib.parse import quote
-
-    with ApiClient(find_api(data_dir, api, token_file)) as client:
-        body = client.get(f"/v1/orders/{quote(client_order_id, safe='')}/explain", {})
+    try:
+        body = _asked(client_order_id, data_dir, api, token_file)
+    except NotRunning as error:
+        if api is not None or not is_left(data_dir):
+            raise
+        say(f"{sentence(error)}. Read from the database it left")
+        body = stored_explanation(data_dir, client_order_id)
     if derive:
         folder = recording if recording is not None else data_dir_of(data_dir) / RECORDINGS
         if recording is not None and not recording.is_dir():
@@ -55,6 +59,14 @@ def explain(
 
     show(_view(body))
     return OK
+
+
+def _asked(client_order_id: str, data_dir: DataDir, api: Api, token_file: TokenFile) -> dict[str, Any]:
+    from urllib.parse import quote
+
+    with ApiClient(find_api(data_dir, api, token_file)) as client:
+        body: dict[str, Any] = client.get(f"/v1/orders/{quote(client_order_id, safe='')}/explain", {})
+    return body
 
 
 def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.cli_api import ApiClient, find_api
+from actors.cli_api import ApiClient
 from actors.cli_fleet import Api, DataDir, Json, TokenFile
 from actors.cli_output import OK, answer_json, say, without_none
+from actors.cli_stored import Stored, find_api_or_say, stored_list
+from trading.model.errors import ConfigError
 
 LIMIT_MAX = 1000  # of one page of the API
 
@@ -30,6 +32,7 @@ def orders(
     since_ns: SinceNs = None,
     limit: Limit = 50,
     cursor: Cursor = None,
+    stored: Stored = False,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
@@ -37,7 +40,7 @@ def orders(
 ) -> int:
     """List orders, newest first."""
     query = {"symbol": symbol, "status": status, "session": session, "since_ns": since_ns, "cursor": cursor}
-    body = _get(data_dir, api, token_file, "/v1/orders", {**query, "limit": limit})
+    body = _get(data_dir, api, token_file, stored, "orders", {**query, "limit": limit})
     return _show(body, json, lambda tables: tables.list_table(tables.ORDER_COLUMNS, body["items"], "no orders"))
 
 
@@ -47,6 +50,7 @@ def fills(
     since_ns: SinceNs = None,
     limit: Limit = 50,
     cursor: Cursor = None,
+    stored: Stored = False,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
@@ -54,7 +58,7 @@ def fills(
 ) -> int:
     """List fills, newest first."""
     query = {"symbol": symbol, "session": session, "since_ns": since_ns, "cursor": cursor, "limit": limit}
-    body = _get(data_dir, api, token_file, "/v1/fills", query)
+    body = _get(data_dir, api, token_file, stored, "fills", query)
     return _show(body, json, lambda tables: tables.list_table(tables.FILL_COLUMNS, body["items"], "no fills"))
 
 
@@ -62,6 +66,7 @@ def positions(
     symbol: Symbol = None,
     limit: Limit = LIMIT_MAX,
     cursor: Cursor = None,
+    stored: Stored = False,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
@@ -69,7 +74,7 @@ def positions(
 ) -> int:
     """List what is held, by symbol."""
     query = {"symbol": symbol, "limit": limit, "cursor": cursor}
-    body = _get(data_dir, api, token_file, "/v1/positions", query)
+    body = _get(data_dir, api, token_file, stored, "positions", query)
     return _show(body, json, lambda tables: tables.list_table(tables.POSITION_COLUMNS, body["items"], "no positions"))
 
 
@@ -77,32 +82,38 @@ def pnl(
     by: Annotated[str, typer.Option("--by", help="session, symbol or day.")] = "symbol",
     limit: Limit = LIMIT_MAX,
     cursor: Cursor = None,
+    stored: Stored = False,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
     token_file: TokenFile = None,
 ) -> int:
     """Show profit and loss, net of fees."""
-    body = _get(data_dir, api, token_file, "/v1/pnl", {"by": by, "limit": limit, "cursor": cursor})
+    body = _get(data_dir, api, token_file, stored, "pnl", {"by": by, "limit": limit, "cursor": cursor})
     return _show(body, json, lambda tables: tables.list_table(tables.PNL_COLUMNS, body["items"], "no fills yet"))
 
 
 def sessions(
     limit: Limit = 50,
     cursor: Cursor = None,
+    stored: Stored = False,
     json: Json = False,
     data_dir: DataDir = None,
     api: Api = None,
     token_file: TokenFile = None,
 ) -> int:
     """List the runs of the system, newest first."""
-    body = _get(data_dir, api, token_file, "/v1/sessions", {"limit": limit, "cursor": cursor})
+    body = _get(data_dir, api, token_file, stored, "sessions", {"limit": limit, "cursor": cursor})
     return _show(body, json, lambda tables: tables.list_table(tables.SESSION_COLUMNS, body["items"], "no sessions"))
 
 
-def _get(data_dir: DataDir, api: Api, token_file: TokenFile, path: str, query: dict[str, Any]) -> Any:
-    with ApiClient(find_api(data_dir, api, token_file)) as client:
-        return client.get(path, without_none(query))
+def _get(data_dir: DataDir, api: Api, token_file: TokenFile, stored: Stored, name: str, query: dict[str, Any]) -> Any:
+    if stored:
+        if api is not None or token_file is not None:
+            raise ConfigError("--stored reads the database of --data-dir: leave out --api and --token-file")
+        return stored_list(data_dir, name, query)
+    with ApiClient(find_api_or_say(data_dir, api, token_file)) as client:
+        return client.get(f"/v1/{name}", without_none(query))
 
 
 def _show(body: Any, is_json: bool, view: Callable[[Any], Any]) -> int:

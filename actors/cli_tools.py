@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.cli_api import data_dir_of
+from actors.cli_database import DatabaseUrl, open_database
 from actors.cli_fleet import DataDir, Json
 from actors.cli_output import FAILED, OK, answer, answer_json, assignments
 
@@ -35,27 +36,14 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> int:
 
 def migrate(
     data_dir: DataDir = None,
-    database_url: Annotated[str | None, typer.Option("--database-url", help="Postgres (default: embedded).")] = None,
+    database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> int:
     """Bring the database to this version's schema; changes nothing when it has it."""
-    from actors.cli_output import without_none
-    from trading.adapters.settings import load_settings
-    from trading.adapters.store.embedded import EmbeddedPostgres
     from trading.adapters.store.migrations import migrate as bring_up
 
-    folder = data_dir_of(data_dir)
-    settings = load_settings(without_none({"data_dir": folder, "database_url": database_url}))
-    if settings.database_url is not None:
-        revision = bring_up(settings.database_url)
-    elif (running := EmbeddedPostgres.running_url(folder / "postgres")) is not None:
-        revision = bring_up(running)
-    else:
-        server = EmbeddedPostgres(folder / "postgres")
-        try:
-            revision = bring_up(server.start())
-        finally:
-            server.stop()
+    with open_database(data_dir, database_url, is_made=True) as url:
+        revision = bring_up(url)
     if json:
         answer_json({"revision": revision})
     else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import operator
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, get_args
 
 import orjson
@@ -13,8 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel
 
 from api.context import Context, Here
-from api.ports import ListQuery, Row, RowPage
-from trading.adapters.store.pages import decode_cursor, encode_cursor
+from api.ports import ListQuery, RowPage
 from trading.model.errors import ConfigError
 
 LIMIT_DEFAULT = 100
@@ -55,13 +53,6 @@ def symbol_query(
 ) -> ListQuery:
     """Read the filters of a list below one symbol."""
     return _checked(ListQuery(symbol, status, session, since_ns, limit, cursor))
-
-
-def one_of(query: ListQuery, known: Sequence[str]) -> ListQuery:
-    """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
-    if query.status is not None and query.status not in known:
-        raise ConfigError(f"status: expected one of {', '.join(known)}, was {query.status!r}")
-    return query
 
 
 def _checked(query: ListQuery) -> ListQuery:
@@ -139,16 +130,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def page_in_memory(
-    rows: Iterable[Mapping[str, Any]], key: str, query: ListQuery, *, is_descending: bool = False
-) -> RowPage:
-    """Page through rows that are held in memory, in the order of a text key. Raises: ConfigError on a bad cursor."""
-    after = decode_cursor(query.cursor, str)[1] if query.cursor is not None else None
-    ordered: Sequence[Row] = sorted((dict(row) for row in rows), key=lambda row: str(row[key]), reverse=is_descending)
-    is_beyond = operator.lt if is_descending else operator.gt
-    left = [row for row in ordered if after is None or is_beyond(str(row[key]), after)]
-    page = left[: query.limit]
-    is_more = len(left) > len(page)
-    return RowPage(tuple(page), encode_cursor(0, str(page[-1][key])) if is_more else None)

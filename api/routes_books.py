@@ -8,9 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from api.context import Context, Here
-from api.explanations import explained
 from api.items import with_unrealized
-from api.lists import Filters, add_list, csv_response, one_of, page_in_memory
+from api.lists import Filters, add_list, csv_response
 from api.ports import ListQuery, PnlBy, Row, RowPage
 from api.problems import ProblemError
 from api.schemas import (
@@ -25,6 +24,8 @@ from api.schemas import (
     PositionItem,
     SessionItem,
 )
+from trading.adapters.store.explanations import explained
+from trading.adapters.store.pages import one_of, page_in_memory
 from trading.model.orders import OrderStatus
 
 ALERT_LEVELS = ("info", "warning", "alert")

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.context import Context, Here
 from api.items import candle_item
-from api.lists import Filters, csv_response, one_of, page_in_memory, symbol_query
+from api.lists import Filters, csv_response, symbol_query
 from api.ports import ListQuery, RowPage
 from api.schemas import CandleItem, Page, ScanPage, ScanRow
 from trading.adapters.scanner import Scan, scan_rows
+from trading.adapters.store.pages import one_of, page_in_memory
 from trading.model.errors import ConfigError
 
 TOP_DEFAULT = 10

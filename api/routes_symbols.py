@@ -12,10 +12,11 @@ from actors.fleet import FleetCommand, OperationStatus
 from actors.workflow import CommandKind
 from api.context import Context, Here
 from api.items import operation_body
-from api.lists import add_list, csv_response, one_of, page_in_memory, symbol_query
+from api.lists import add_list, csv_response, symbol_query
 from api.ports import ListQuery, Row, RowPage
 from api.problems import ProblemError
 from api.schemas import Book, OperationBody, Page, RunEventItem, SetRequest, SpawnRequest, SymbolItem
+from trading.adapters.store.pages import one_of, page_in_memory
 from trading.model.errors import TradingError
 from trading.model.session import RunState
 

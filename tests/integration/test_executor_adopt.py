@@ -6,11 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from actors.executor import ExecutorActor
-from api.explanations import explained
 from api.schemas import OrderExplanation
 from tests.live_account import SETTINGS, SYMBOL, LiveAccount, stored_journal, until
 from tests.mexc_account import journaled
 from tests.simulator_process import running_simulator
+from trading.adapters.store.explanations import explained
 from trading.adapters.store.reads import Reads
 from trading.engine.reconcile import OrphanPolicy
 from trading.model.market import Side

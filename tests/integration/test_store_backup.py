@@ -123,7 +123,11 @@ async def test_backup_verbs_say_where_the_books_are_and_refuse_with_the_contract
     assert f"{body['rows']} rows of" in capsys.readouterr().out
     for code, words, arguments in (
         (2, "exists already", ["backup", str(path), "--database-url", database_url]),
-        (2, "has no database to back up", ["backup", "-o", str(tmp_path / "b"), "--data-dir", str(tmp_path / "none")]),
+        (
+            2,
+            "has no database: name another",
+            ["backup", "-o", str(tmp_path / "b"), "--data-dir", str(tmp_path / "none")],
+        ),
         (2, "no backup at", ["restore", str(tmp_path / "none"), "--data-dir", str(tmp_path / "none")]),
         (2, "cannot write", ["backup", str(tmp_path / "no" / "b"), "--database-url", database_url]),
         (3, "not reachable", ["backup", str(tmp_path / "b"), "--database-url", "postgresql://u:p@127.0.0.1:1/x"]),

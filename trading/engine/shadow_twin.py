@@ -134,7 +134,6 @@ class ShadowTwin:
         self._lots = 0
         self._unseen = 0
         self._last_seq = 0
-        self._state = BookState.SYNCING
         self._mid = 0.0
         self._markouts: deque[tuple[int, str, Side, float]] = deque()
 
@@ -159,11 +158,9 @@ class ShadowTwin:
             self._end_older(event, now_ns)
             for venue in self._venues.values():
                 venue.on_trade(event, now_ns)
-        state = engine.book_state  # a timer or a ticker may take the proof away too
-        if state is not self._state or isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
-            self._state = state
+        elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
             self._on_book(engine, now_ns)
-        if isinstance(event, Delivery):
+        elif isinstance(event, Delivery):
             # Only what the engine took: it waits where one is missing, and passes over what is told twice.
             if event.seq == 0 or event.seq == engine.last_seq != self._last_seq:
                 self._on_delivery(event, now_ns)
@@ -187,7 +184,7 @@ class ShadowTwin:
         is_proven = engine.book_state is BookState.PROVEN
         self._mid = (bid[0] + ask[0]) / 2 if is_proven and bid is not None and ask is not None else 0.0
         for venue in self._venues.values():
-            if is_proven:
+            if self._mid:
                 venue.on_book(others, now_ns)
             else:
                 venue.on_book_lost(now_ns)

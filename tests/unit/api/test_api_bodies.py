@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from actors.fleet import SymbolRow
 from api.items import mark_of, pnl_totals, position_item, symbol_item
-from api.lists import csv_response, page_in_memory
+from api.lists import csv_response
 from api.metrics import ApiMetrics, fleet_metrics
 from api.ports import ListQuery, RowPage
 from api.problems import ProblemError, sentence
@@ -22,6 +22,7 @@ from api.schemas import AlertItem, HaltRequest, PositionItem, RiskRequest, SetRe
 from api.schemas.symbols import MarketHealthBody, SymbolItem
 from api.twin_metrics import twin_metrics
 from tests.unit.actors.fleet_fakes import fleet
+from trading.adapters.store.pages import page_in_memory
 from trading.model.errors import ConfigError
 from trading.model.session import DesiredState, MarketHealth, QueueEstimate, RunState, TwinFigures, TwinSide
 from trading.model.units import NS_PER_S

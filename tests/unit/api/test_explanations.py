@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from actors.cli_explain import _view, derivation
-from api.explanations import explained
 from api.schemas import OrderExplanation
+from trading.adapters.store.explanations import explained
 from trading.engine.parameters import parameter
 from trading.engine.reconcile import ADOPTED
 from trading.engine.strategy.registry import parse_parameters, register

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any, Literal
@@ -88,6 +90,26 @@ def decode_cursor(cursor: str, id_type: type[str] | type[int]) -> tuple[int, str
     if type(time_ns) is not int or type(row_id) is not id_type or not all(_fits(item) for item in (time_ns, row_id)):
         raise ConfigError("cursor: expected the next_cursor of an earlier page of this list")
     return time_ns, row_id
+
+
+def one_of(query: ListQuery, known: Sequence[str]) -> ListQuery:
+    """Refuse a status that nothing ever has: an empty list would read as "there are none". Raises: ConfigError."""
+    if query.status is not None and query.status not in known:
+        raise ConfigError(f"status: expected one of {', '.join(known)}, was {query.status!r}")
+    return query
+
+
+def page_in_memory(
+    rows: Iterable[Mapping[str, Any]], key: str, query: ListQuery, *, is_descending: bool = False
+) -> RowPage:
+    """Page through rows that are held in memory, in the order of a text key. Raises: ConfigError on a bad cursor."""
+    after = decode_cursor(query.cursor, str)[1] if query.cursor is not None else None
+    ordered: Sequence[Row] = sorted((dict(row) for row in rows), key=lambda row: str(row[key]), reverse=is_descending)
+    is_beyond = operator.lt if is_descending else operator.gt
+    left = [row for row in ordered if after is None or is_beyond(str(row[key]), after)]
+    page = left[: query.limit]
+    is_more = len(left) > len(page)
+    return RowPage(tuple(page), encode_cursor(0, str(page[-1][key])) if is_more else None)
 
 
 def quotient(dividend: Decimal, divisor: Decimal) -> str | None:

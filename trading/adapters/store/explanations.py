@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from api.ports import Row
 from trading.adapters.plugins import load_strategies
+from trading.adapters.store.pages import Row
 from trading.engine.account_verdicts import PREFIX
 from trading.engine.reconcile import ADOPTED
 from trading.engine.strategy import registry

@@ -133,6 +133,7 @@ class ExecutorCore:
         self._restore(loaded)
         await self._register_instruments(loaded)
         await self._restore_orders(loaded)
+        self.account.restore_trips(loaded.trips)
         if self.settings.is_paper:
             await self.books.open_paper_account()
         else:
@@ -204,7 +205,6 @@ class ExecutorCore:
             elif position.qty:
                 text = f"{position.qty} held of a symbol that the venue does not list"
                 self.alerts.raise_alert("alert", "position_unlisted", text, position.symbol)
-        self.account.restore_trips(loaded.trips)
         self.state.last_seq.update(loaded.last_seq)
         self.state.committed_seq.update(loaded.last_seq)
         self.state.epochs.update(loaded.symbol_epochs)

@@ -229,7 +229,7 @@ async def test_balances_limits_and_halts_are_replaced_by_name(journal: Journal, 
     await journal.save_balances(lease, [VenueBalance("USDT", D("5.5"), D(0), 5, 6)])
     await journal.save_limits(lease, [("max_open_orders", "3"), ("daily_loss", "2")], 1)
     await journal.save_limits(lease, [("max_open_orders", "4")], 2)
-    other = TripRecord(2, 7, D(0), (6, 7))
+    other = TripRecord(2, 7, D(0), (6, 7), D("-1.5"))
     first = [(SYMBOL, TripRecord(4, 5, D("-0.10"))), ("ETHUSDT", other)]
     await journal.save_losses(lease, first, LossStreak(19, 0), 1)
     second = [(SYMBOL, TripRecord(0, 1_800_000_000_000_000_000, D("1E-9")))]

@@ -8,8 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.market_scenes import MS, SYMBOL, S, book, delta, instrument, intent, trade
+from trading.engine.book import Book
 from trading.engine.matching import PaperVenue
-from trading.engine.matching_models import QUOTE_MAX_AGE_NS, LatencyModel, QueueModel
+from trading.engine.matching_models import (
+    DEFAULT_RULES,
+    QUOTE_MAX_AGE_NS,
+    LatencyModel,
+    LogCancels,
+    MatchingRules,
+    PowerCancels,
+    QueueModel,
+    ShareCancels,
+)
 from trading.model.market import BestQuote, Side
 from trading.model.orders import Fill, OrderType, VenueEvent, VenueTrade
 
@@ -50,11 +60,67 @@ STEPS = st.lists(
 )
 
 
+class Ledger:
+    """Keeps, knowing nothing of queues, what was told to trade or be on offer at each price, and what ours got there.
+
+    A lot on offer counts once however long it is shown: what counts is what a level gains.
+    """
+
+    def __init__(self) -> None:
+        self.shown: dict[tuple[Side, int], int] = {}  # (side of the book, price) -> lots told last
+        self.came: dict[tuple[Side, int], int] = {}  # (side that ours traded with, price) -> lots printed or gained
+        self.got: dict[tuple[Side, int], int] = {}  # (our side, price of the fill) -> lots
+
+    def on_book(self, market: Book) -> None:
+        """Take a whole book."""
+        told = {(Side.BUY, price): lots for price, lots in market.bids(10**6)}
+        told |= {(Side.SELL, price): lots for price, lots in market.asks(10**6)}
+        for place in self.shown.keys() - told.keys():
+            self.shown[place] = 0
+        for place, lots in told.items():
+            self._show(place, lots)
+
+    def on_quote(self, quote: BestQuote) -> None:
+        """Take the best of each side alone."""
+        for side, level in ((Side.BUY, quote.bid), (Side.SELL, quote.ask)):
+            if level is not None:
+                self._show((side, level[0]), level[1])
+
+    def on_trade(self, taker_side: Side, price_ticks: int, lots: int) -> None:
+        """Take a print: its taker is whom a resting order of the other side trades with."""
+        self.came[(taker_side, price_ticks)] = self.came.get((taker_side, price_ticks), 0) + lots
+
+    def on_fill(self, fill: Fill) -> None:
+        """Take one of ours."""
+        place = (fill.side, fill.price_ticks)
+        self.got[place] = self.got.get(place, 0) + fill.qty_lots
+
+    def overdrawn(self) -> list[tuple[Side, int]]:
+        """Return the levels up to which ours got more than ever came there: whoever sells to our bid sells at or
+        below it, whoever buys our ask buys at or above it.
+        """
+        return [
+            (side, price)
+            for side, price in self.got
+            if self._sum(self.got, side, price, side.sign) > self._sum(self.came, side.opposite, price, side.sign)
+        ]
+
+    def _show(self, place: tuple[Side, int], lots: int) -> None:
+        gained = lots - self.shown.get(place, 0)
+        self.shown[place] = lots
+        if gained > 0:
+            self.came[place] = self.came.get(place, 0) + gained
+
+    @staticmethod
+    def _sum(lots: dict[tuple[Side, int], int], side: Side, price_ticks: int, sign: int) -> int:
+        return sum(item for (own, price), item in lots.items() if own is side and (price - price_ticks) * sign <= 0)
+
+
 class Scene:
     """A venue, the market it sees, and what each step gave. Nothing is checked here but what one step may fill."""
 
-    def __init__(self, model: QueueModel, latency: LatencyModel) -> None:
-        self.venue = PaperVenue(instrument(min_notional="0"), model, latency)
+    def __init__(self, model: QueueModel, latency: LatencyModel, rules: MatchingRules = DEFAULT_RULES) -> None:
+        self.venue = PaperVenue(instrument(min_notional="0"), model, latency, rules=rules)
         self.market = book([(9_995, 40), (9_994, 40)], [(10_005, 40), (10_006, 40)])
         self.now_ns = 100 * S
         self.version = 1
@@ -64,6 +130,7 @@ class Scene:
         self.types: dict[str, OrderType] = {}
         self.ended: set[str] = set()
         self.filled: dict[str, int] = {}
+        self.ledger = Ledger()
         self._tell_book()
 
     def play(self, step: Step) -> tuple[list[Fill], list[VenueEvent]]:
@@ -77,6 +144,7 @@ class Scene:
             case "trade":
                 stamp_ns = self.now_ns - FEED_NS - step.late_ms * MS
                 self.venue.on_trade(trade(price, step.qty_lots, step.side, self.now_ns, stamp_ns), self.now_ns)
+                self.ledger.on_trade(step.side, price, step.qty_lots)
             case "lost":
                 self.is_proven = False
                 self.venue.on_book_lost(self.now_ns)
@@ -87,6 +155,7 @@ class Scene:
                 quoted = ((price - 1, step.qty_lots), (price + 1, step.qty_lots))
                 self.quote = BestQuote(SYMBOL, 0, *quoted, self.now_ns - FEED_NS, self.now_ns)
                 self.venue.on_quote(self.quote)
+                self.ledger.on_quote(self.quote)
             case "cancel" if self.types:
                 self.venue.cancel(f"o{1 + step.qty_lots % len(self.types)}", self.now_ns)
             case kind if kind in TYPES:
@@ -100,6 +169,7 @@ class Scene:
         fills = [event.fill for event in events if isinstance(event, VenueTrade)]
         for fill in fills:
             self.filled[fill.client_order_id] = self.filled.get(fill.client_order_id, 0) + fill.qty_lots
+            self.ledger.on_fill(fill)
         return fills, events
 
     def _level(self, step: Step) -> None:
@@ -117,6 +187,7 @@ class Scene:
     def _tell_book(self) -> None:
         self.market.exch_ts_ns = self.now_ns - FEED_NS
         self.venue.on_book(self.market, self.now_ns)
+        self.ledger.on_book(self.market)
 
 
 def reaches(price_ticks: int, fill: Fill) -> bool:
@@ -173,8 +244,41 @@ def test_every_fill_has_a_trade_a_cross_or_a_displayed_size_behind_it(steps: lis
         assert all(scene.types[name] in resting for name in still), "a taker that waits"
 
 
+LATENCIES = st.sampled_from([LatencyModel(0, 0, 0), LatencyModel(5 * MS, 10 * MS, 20 * MS)])
+QUEUES = [
+    (QueueModel.PESSIMISTIC, LogCancels()),
+    (QueueModel.PROBABILISTIC, LogCancels()),
+    (QueueModel.PROBABILISTIC, PowerCancels(2.0)),
+    (QueueModel.PROBABILISTIC, ShareCancels(0.25)),
+    (QueueModel.PROBABILISTIC, ShareCancels(8.0)),
+]
+
+
+@settings(max_examples=60)
+@given(STEPS, LATENCIES)
+def test_ours_get_no_more_up_to_any_level_than_was_printed_or_offered_up_to_it(
+    steps: list[Step], latency: LatencyModel
+) -> None:
+    for model, cancels in QUEUES:
+        scene = Scene(model, latency, MatchingRules(cancels=cancels))
+        for step in (*steps, Step("lost", LOW, 1, Side.BUY, 3_000, 0)):
+            scene.play(step)
+            assert scene.ledger.overdrawn() == []
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_pessimist_has_at_no_moment_more_than_any_probabilist(steps: list[Step]) -> None:
+    scenes = [Scene(model, LatencyModel(0, 0, 0), MatchingRules(cancels=cancels)) for model, cancels in QUEUES]
+    for step in steps:
+        for scene in scenes:
+            scene.play(step)
+        pessimist, *others = (sum(scene.filled.values()) for scene in scenes)
+        assert all(pessimist <= other for other in others)
+
+
 @settings(max_examples=80)
-@given(STEPS, st.sampled_from([LatencyModel(0, 0, 0), LatencyModel(5 * MS, 10 * MS, 20 * MS)]))
+@given(STEPS, LATENCIES)
 def test_pessimist_never_fills_more_where_proofs_come_and_go(steps: list[Step], latency: LatencyModel) -> None:
     found = []
     for model in (QueueModel.PESSIMISTIC, QueueModel.PROBABILISTIC):

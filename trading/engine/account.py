@@ -136,8 +136,8 @@ class Account:
         if position.qty < self.instruments[position.symbol].lot_size:
             # The round trip ends with its coins, and nobody can say what it would have gained.
             self._sales.pop(position.symbol, None)
-            record = self.trip_record(position.symbol)
-            self._trips[position.symbol] = replace(record, start_net=position.net_pnl)
+            record, net, realized = self.trip_record(position.symbol), position.net_pnl, position.realized_pnl
+            self._trips[position.symbol] = replace(record, start_net=net, start_realized=realized)
 
     def departed_pnl(self) -> Decimal:
         """Return the unrealised P&L of what has left the account outside of our orders, in quote units."""
@@ -325,22 +325,23 @@ class Account:
 
     def restore_streak(self, streak: LossStreak) -> None:
         """Bring the loss streak back after a restart."""
-        self._losses_in_row, self._cooldown_until_ns = streak.losses_in_row, streak.cooldown_until_ns
-        self._drawdown_since_ns = streak.drawdown_since_ns
+        self._losses_in_row, self._drawdown_since_ns = streak.losses_in_row, streak.drawdown_since_ns
+        self._cooldown_until_ns = streak.cooldown_until_ns
 
     def trips(self) -> tuple[tuple[str, TripRecord], ...]:
         """Return the record of every symbol that ever made a round trip, as it is stored."""
         return tuple(self._trips.items())
 
     def restore_trips(self, trips: Iterable[tuple[str, TripRecord]]) -> None:
-        """Bring the symbols' records back after a restart; call it when positions and streak are back. A symbol that is
-        flat, but whose P&L is not where its record says that a round trip began or ended, has ended one (or several)
-        that was not recorded any more, as a record is journaled a moment after its fill: it is judged now, as one."""
+        """Bring the symbols' records back after a restart, when positions, orders and streak are back. A record is
+        journaled a moment after its fill: a trip that has ended without one is judged now (several as one)."""
         self._trips.update(trips)
         for symbol, position in self._positions.items():
-            is_flat = position.qty < self.instruments[symbol].lot_size
-            if is_flat and position.net_pnl != self.trip_record(symbol).start_net:
-                self._end_trip(position, position.updated_ns)
+            record, instrument = self.trip_record(symbol), self.instruments[symbol]
+            is_sold = position.realized_pnl != record.start_realized or position.qty < instrument.lot_size
+            if is_sold and position.net_pnl != record.start_net:  # the last sale's price is lost: that of the rest
+                self._sales[symbol] = int(position.avg_price / instrument.tick_size)
+                self._judge_trip(symbol)
 
     def forgive_losses(self, symbol: str, at_ns: int) -> None:
         """A person let the symbol trade again at `at_ns`: what it had lost until then, and its pause, are over. The
@@ -380,12 +381,9 @@ class Account:
         position, has_open_sale = self.position(symbol), self.commitments.open_sell_lots(symbol) > 0
         if is_trip_over(position, self.instruments[symbol], sale_ticks, has_open_sale):
             del self._sales[symbol]
-            self._end_trip(position, position.updated_ns)
-
-    def _end_trip(self, position: Position, now_ns: int) -> None:
-        record = self.trip_record(position.symbol)
-        self._count_streak(position.net_pnl - record.start_net, now_ns)
-        self._trips[position.symbol] = record.ended(now_ns, position.net_pnl)
+            record, ended_ns = self.trip_record(symbol), position.updated_ns
+            self._count_streak(position.net_pnl - record.start_net, ended_ns)
+            self._trips[symbol] = record.ended(ended_ns, position)
 
     def _count_streak(self, gained: Decimal, now_ns: int) -> None:
         self._losses_in_row = self._losses_in_row + 1 if gained < 0 else 0

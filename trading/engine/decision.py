@@ -329,7 +329,8 @@ class Decider:
             return quote
         working = self._working(quote)
         if working is not None:
-            lots = min(lots, working.open_lots)  # what is left of a part keeps its place in the queue
+            # A part that works is as large as the venue took it, and what is left of it keeps its place in the queue.
+            lots = min(quote.qty_lots, working.open_lots)
         return quote._replace(qty_lots=lots)
 
     def _working(self, quote: DesiredQuote) -> OwnOrder | None:

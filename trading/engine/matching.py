@@ -155,7 +155,7 @@ class PaperVenue:
         was_without = self._book is None
         self._book = book
         self._clock.observe(book.exch_ts_ns, now_ns)
-        self._consumption.on_book(book)
+        self._consumption.on_book(book, now_ns)
         if not self._orders:
             return
         self._advance(now_ns)
@@ -178,7 +178,6 @@ class PaperVenue:
         """
         self._advance(now_ns)
         self._book = None
-        self._consumption.on_book_lost()
 
     def on_quote(self, quote: BestQuote) -> None:
         """Take a book-ticker quote: one level a side, at most `QUOTE_MAX_AGE_NS` old, for exits without a book."""
@@ -192,8 +191,9 @@ class PaperVenue:
         self._clock.observe(trade.exch_ts_ns, now_ns)
         if self._orders:
             self._advance(now_ns)
-        if self._book is not None:
-            self._consumption.on_trade(self._book, trade)
+        shown = self._book if self._book is not None else self._quote
+        if shown is not None:
+            self._consumption.on_trade(shown.exch_ts_ns, trade, now_ns)
         if not self._orders:
             return
         side = trade.taker_side.opposite
@@ -309,7 +309,7 @@ class PaperVenue:
         displayed = book.qty_at(intent.side, intent.price_ticks)
         is_known = book.is_known(intent.side, intent.price_ticks)
         order.place = QueuePlace(displayed, is_known, self.queue_model, self._rules)
-        order.market_ns = max(book.exch_ts_ns, self._clock.at(now_ns))
+        order.market_ns = self._clock.at(now_ns)
 
     def _walk(self, order: PaperOrder, book: MatchedBook, now_ns: int) -> None:
         side = order.intent.side

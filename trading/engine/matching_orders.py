@@ -5,15 +5,16 @@ May import `trading.model` and `trading.engine.matching_queue`.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
 from trading.model.market import BestQuote, Level, MarketTrade, Side
 from trading.model.orders import OrderIntent, OrderStatus, OrderType, VenueOrder
-from trading.model.units import ZERO
+from trading.model.units import NS_PER_S, ZERO
 
 T = TypeVar("T")
 
@@ -24,7 +25,10 @@ WALK_DEPTH_MAX = 200
 """Levels a taker order may walk; the remainder of a larger one ends unfilled."""
 
 PRINTED_MAX = 1_024
-"""Prices traded at since the last push of the depth that are remembered."""
+"""Trades that the depth does not show yet and that are remembered, the youngest."""
+
+PRINTED_SHOWN_NS = NS_PER_S
+"""A push of the depth so long after a trade shows it, whatever the stamps say."""
 
 
 class MatchedBook(Protocol):
@@ -159,19 +163,26 @@ class QuotedBook:
         return self.qty_at(side, price_ticks) > 0
 
 
+class _Print(NamedTuple):
+    exch_ts_ns: int
+    told_ns: int
+    place: tuple[Side, int]
+    lots: int
+
+
 class Consumption:
     """Displayed size that is gone: our own orders or trades that the depth does not show yet have taken it.
 
     What ours took of a level is gone for all of them: only what it shows beyond that is on offer. No more can be gone
     than it shows: what it gains after it has shrunk is new, and one that was away is another level.
-    What was printed is gone until a book of that venue time or later.
+    What was printed is gone until a book of that venue time or later. Books and trades without a stamp cannot be
+    told apart so: nothing printed is gone from the one, and the others take nothing.
     """
 
     def __init__(self, is_shared: bool) -> None:
         self._is_shared = is_shared
         self._used: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots that ours took of what it shows
-        self._printed: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots traded since the book's time
-        self._printed_ns = 0  # venue time of the last of them
+        self._prints: deque[_Print] = deque(maxlen=PRINTED_MAX)  # trades younger than the book, as they were told
 
     def offered(self, book: MatchedBook, taker: Side, limit_ticks: int) -> list[Level]:
         """Return what a taker may still take up to its limit, best level first.
@@ -180,8 +191,8 @@ class Consumption:
         """
         side = taker.opposite
         levels = book.asks(WALK_DEPTH_MAX) if side is Side.SELL else book.bids(WALK_DEPTH_MAX)
+        printed = self._printed_after(book.exch_ts_ns)
         offered = []
-        printed = self._printed if book.exch_ts_ns < self._printed_ns else {}
         for price_ticks, displayed in levels:
             if (limit_ticks - price_ticks) * taker.sign < 0:
                 break
@@ -196,24 +207,29 @@ class Consumption:
             return
         self._used[(side, price_ticks)] = self._used_of(side, price_ticks, book.qty_at(side, price_ticks)) + lots
 
-    def on_trade(self, book: MatchedBook, trade: MarketTrade) -> None:
-        """Take a trade that the book does not show yet by its venue time."""
-        if self._is_shared and trade.exch_ts_ns > book.exch_ts_ns > 0 and len(self._printed) < PRINTED_MAX:
-            key = (trade.taker_side.opposite, trade.price_ticks)
-            self._printed[key] = self._printed.get(key, 0) + trade.qty_lots
-            self._printed_ns = max(self._printed_ns, trade.exch_ts_ns)
+    def on_trade(self, shown_ns: int, trade: MarketTrade, now_ns: int) -> None:
+        """Take a trade. Args: shown_ns: venue time of the book (or quote) that is there; it lacks younger trades."""
+        if self._is_shared and trade.exch_ts_ns > shown_ns > 0:
+            place = (trade.taker_side.opposite, trade.price_ticks)
+            self._prints.append(_Print(trade.exch_ts_ns, now_ns, place, trade.qty_lots))
 
-    def on_book(self, book: MatchedBook) -> None:
-        """Follow a change of the book: no more of a level can be gone than it shows."""
-        if self._printed and book.exch_ts_ns >= self._printed_ns:
-            self._printed.clear()
+    def on_book(self, book: MatchedBook, now_ns: int) -> None:
+        """Follow a change of the book: it shows the trades up to its time, and no more can be gone than it shows."""
+        if self._prints:
+            exch_ts_ns, since_ns = book.exch_ts_ns, now_ns - PRINTED_SHOWN_NS
+            kept = (item for item in self._prints if item.exch_ts_ns > exch_ts_ns and item.told_ns > since_ns)
+            self._prints = deque(kept, PRINTED_MAX)
         if self._used:
             shown = ((key, min(used, book.qty_at(*key))) for key, used in self._used.items())
             self._used = {key: used for key, used in shown if used > 0}
 
-    def on_book_lost(self) -> None:
-        """Forget the prints: what they left is not known any more, and the next book shows it."""
-        self._printed.clear()
+    def _printed_after(self, exch_ts_ns: int) -> dict[tuple[Side, int], int]:
+        printed: dict[tuple[Side, int], int] = {}
+        if exch_ts_ns > 0:
+            for item in self._prints:
+                if item.exch_ts_ns > exch_ts_ns:
+                    printed[item.place] = printed.get(item.place, 0) + item.lots
+        return printed
 
     def _used_of(self, side: Side, price_ticks: int, displayed: int) -> int:
         return min(self._used.get((side, price_ticks), 0), displayed)

@@ -127,11 +127,12 @@ class ReplayRun:
             ),
             SymbolBootstrap(Position(instrument.symbol)),
         )
-        self._shadow = Shadow(instrument, QueueModel.PROBABILISTIC, settings.latency, settings.matching, tape)
+        balances = settings.balances if settings.balances is not None else {instrument.quote: Decimal(10_000)}
+        money = balances.get(instrument.quote, ZERO)
+        self._shadow = Shadow(instrument, QueueModel.PROBABILISTIC, settings.latency, settings.matching, money, tape)
         self._tape = tape
         self._trade_from_ns = settings.trade_from_ns
         self._books = Books(instrument)
-        balances = settings.balances if settings.balances is not None else {instrument.quote: Decimal(10_000)}
         self._account = Account(
             settings.limits,
             {instrument.symbol: instrument},
@@ -318,8 +319,9 @@ class ReplayRun:
 
     def _tell_fill(self, fill: Fill, before: Position) -> None:
         if self._tape is not None:
-            reason = self._reasons[fill.client_order_id]
-            self._tape.on_fill(QueueModel.PESSIMISTIC, fill, *reason, before, self._books.position, self._now_ns)
+            reason, after = self._reasons[fill.client_order_id], self._books.position
+            trip_ns = self._account.trip_record(self._symbol).ended_ns
+            self._tape.on_fill(QueueModel.PESSIMISTIC, fill, *reason, before, after, self._now_ns, trip_ns)
 
     # --- the answer -------------------------------------------------------------------------------------------------
 

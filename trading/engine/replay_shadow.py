@@ -3,10 +3,14 @@
 May import `trading.model` and `trading.engine`.
 
 It drives nothing. Where it fills what the driver did not, the driver's strategy does not know and places no exit for
-it, so that what it holds at the end is part of the answer: how much the queue model decides.
+it, so that what it holds at the end is part of the answer: how much the queue model decides. It is a spot account of
+its own: it sells no more than it holds and buys with no more than it has, whatever the driver's order says.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from trading.engine.accounting import book_fill
 from trading.engine.book import Book
@@ -15,8 +19,8 @@ from trading.engine.matching_models import LatencyModel, MatchingRules, QueueMod
 from trading.engine.replay_result import ModelResult
 from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
-from trading.model.market import BestQuote, BookState, MarketTrade
-from trading.model.orders import Fill, OrderIntent, Purpose, VenueTrade
+from trading.model.market import BestQuote, BookState, MarketTrade, Side
+from trading.model.orders import Fill, OrderIntent, PlaceRejected, Purpose, VenueOrder, VenueTrade
 from trading.model.position import Position
 from trading.model.units import ZERO
 
@@ -45,8 +49,20 @@ class Books:
         return ModelResult(self.fills, self.traded, gross, position.fees, position.qty, closing_fee)
 
 
+@dataclass(slots=True)
+class _Working:
+    """An order as its reports tell: what of it is open binds coins or money."""
+
+    side: Side
+    price_ticks: int
+    open_lots: int
+
+
 class Shadow:
-    """A second paper venue beside the driving one. Owned by one replay."""
+    """A second paper venue beside the driving one. Owned by one replay.
+
+    Invariant: what is held less all open sales is never below zero.
+    """
 
     def __init__(
         self,
@@ -54,8 +70,13 @@ class Shadow:
         model: QueueModel,
         latency: LatencyModel,
         rules: MatchingRules,
+        money: Decimal,
         tape: ReplayTape | None = None,
     ) -> None:
+        """Args: money: quote units at the start."""
+        self._instrument = instrument
+        self._money = money
+        self._working: dict[str, _Working] = {}
         self._venue = PaperVenue(instrument, model, latency, venue=f"paper-{model}", rules=rules)
         self.books = Books(instrument)
         self._model = model
@@ -89,9 +110,13 @@ class Shadow:
         self._collect()
 
     def place(self, intent: OrderIntent, now_ns: int) -> None:
-        """Place what the driver places."""
-        self._reasons[intent.client_order_id] = (intent.purpose, dict(intent.decision).get("reason", ""))
-        self._venue.place(intent, now_ns)
+        """Place what the driver places, as much of it as its own coins or money allow."""
+        name, lots = intent.client_order_id, min(intent.qty_lots, self._free_lots(intent))
+        self._reasons[name] = (intent.purpose, dict(intent.decision).get("reason", ""))
+        self._working[name] = _Working(intent.side, intent.price_ticks, lots)
+        answer = self._venue.place(replace(intent, qty_lots=lots), now_ns)
+        if isinstance(answer, PlaceRejected):  # nothing, or less than the venue takes
+            del self._working[name]
         self._collect()
 
     def cancel(self, client_order_id: str, now_ns: int) -> None:
@@ -99,10 +124,25 @@ class Shadow:
         self._venue.cancel(client_order_id, now_ns)
         self._collect()
 
+    def _free_lots(self, intent: OrderIntent) -> int:
+        """Return how many lots can be sold, or bought at the order's price, beside what is open already."""
+        position, instrument, price_ticks = self.books.position, self._instrument, intent.price_ticks
+        if intent.side is Side.SELL:
+            bound = sum(order.open_lots for order in self._working.values() if order.side is Side.SELL)
+            return instrument.qty_lots_floor(position.qty) - bound
+        money = self._money + position.net_pnl - position.cost
+        for order in self._working.values():
+            if order.side is Side.BUY:
+                money -= instrument.notional(order.price_ticks, order.open_lots)
+        return instrument.qty_lots_floor(money / instrument.price(price_ticks)) if money > 0 < price_ticks else 0
+
     def _collect(self) -> None:
         for event in self._venue.drain_events():
+            if isinstance(event, VenueOrder) and event.status.is_terminal:
+                self._working.pop(event.client_order_id, None)
             if not isinstance(event, VenueTrade):
                 continue
+            self._working[event.fill.client_order_id].open_lots -= event.fill.qty_lots
             before = self.books.position
             self.books.book(event.fill)
             if self._tape is not None:

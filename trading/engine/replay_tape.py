@@ -96,7 +96,7 @@ class ReplayTape:
         self._next_due_ns: int | None = None
         self._entry_fees = ZERO
         self._opened_ns = 0
-        self._has_sold = False
+        self._trip_ns = -1
         self._entry_orders: set[str] = set()
         self._exit_orders: set[str] = set()
 
@@ -154,10 +154,14 @@ class ReplayTape:
         before: Position,
         after: Position,
         now_ns: int,
+        trip_ns: int = 0,
     ) -> None:
-        """Take a fill of either model; the exits are summed for the one that drives. before, after: its position."""
+        """Take a fill of either model; the exits are summed for the one that drives.
+
+        Args: before, after: its position. trip_ns: when the account's last round trip ended, 0 for none.
+        """
         if model is QueueModel.PESSIMISTIC:
-            self._sum_exit(fill, purpose, reason, before, after)
+            self._sum_exit(fill, purpose, reason, before, after, trip_ns)
         if len(self.fills) >= FILLS_MAX:
             self.uncounted_fills += 1
             return
@@ -171,16 +175,16 @@ class ReplayTape:
         """Close: horizons that were reached are looked at, the others stay open and do not count."""
         self.on_time(now_ns)
 
-    def _sum_exit(self, fill: Fill, purpose: Purpose, reason: str, before: Position, after: Position) -> None:
+    def _sum_exit(
+        self, fill: Fill, purpose: Purpose, reason: str, before: Position, after: Position, trip_ns: int
+    ) -> None:
         fee = after.fees - before.fees
         if after.qty > before.qty:
             self._entry_orders.add(fill.client_order_id)
             self._entry_fees += fee
-            least = self.instrument.min_lots(fill.price_ticks) if self._has_sold else 1
-            if self.instrument.qty_lots_floor(before.qty) < least:  # what is left of the last trip cannot be sold
-                self._opened_ns, self._has_sold = fill.exch_ts_ns, False
+            if trip_ns != self._trip_ns:  # the first purchase since: what is left of the last trip is dust
+                self._opened_ns, self._trip_ns = fill.exch_ts_ns, trip_ns
             return
-        self._has_sold = True
         sums = self.exits.setdefault(reason if purpose is Purpose.EXIT else f"{reason} (entry)", ExitSum())
         sold = before.qty - after.qty
         share = self._entry_fees * min(sold, before.qty) / before.qty if before.qty > 0 else ZERO

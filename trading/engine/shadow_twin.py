@@ -134,6 +134,7 @@ class ShadowTwin:
         self._lots = 0
         self._unseen = 0
         self._last_seq = 0
+        self._state = BookState.SYNCING
         self._mid = 0.0
         self._markouts: deque[tuple[int, str, Side, float]] = deque()
 
@@ -158,9 +159,11 @@ class ShadowTwin:
             self._end_older(event, now_ns)
             for venue in self._venues.values():
                 venue.on_trade(event, now_ns)
-        elif isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
+        state = engine.book_state  # a timer or a ticker may take the proof away too
+        if state is not self._state or isinstance(event, BookDelta | BookSnapshot | FeedDisconnected):
+            self._state = state
             self._on_book(engine, now_ns)
-        elif isinstance(event, Delivery):
+        if isinstance(event, Delivery):
             # Only what the engine took: it waits where one is missing, and passes over what is told twice.
             if event.seq == 0 or event.seq == engine.last_seq != self._last_seq:
                 self._on_delivery(event, now_ns)
@@ -184,7 +187,7 @@ class ShadowTwin:
         is_proven = engine.book_state is BookState.PROVEN
         self._mid = (bid[0] + ask[0]) / 2 if is_proven and bid is not None and ask is not None else 0.0
         for venue in self._venues.values():
-            if self._mid:
+            if is_proven:
                 venue.on_book(others, now_ns)
             else:
                 venue.on_book_lost(now_ns)

@@ -74,26 +74,31 @@ class TripRecord:
         losses_in_row: the last so many lost. ended_ns: when the last one ended; 0 for none.
         losses_ns: when each of those ended, oldest first; of the last `LOSSES_KEPT_MAX`, so that a person's word can
             forgive what was lost until then and nothing after it, however often and late it is heard.
-        start_net: `Position.net_pnl` where the running trip began, or where the last one ended, quote units. What the
-            running trip has gained so far is the position's own less this: a position is journaled with each fill,
-            this record a moment later, and what is lost in between follows from the position.
+        start_net, start_realized: `Position.net_pnl` and `realized_pnl` where the running trip began, or where the last
+            one ended, quote units. What the running trip has gained so far, and whether anything of it was sold, is
+            the position's own less this: a position is journaled with each fill, this record a moment later, and what
+            is lost in between follows from the position.
     """
 
     losses_in_row: int = 0
     ended_ns: int = 0
     start_net: Decimal = ZERO
     losses_ns: tuple[int, ...] = ()
+    start_realized: Decimal = ZERO
 
-    def ended(self, now_ns: int, net_pnl: Decimal) -> TripRecord:
-        """Return the record after a trip that ended now, where the position's net P&L is `net_pnl`."""
+    def ended(self, now_ns: int, position: Position) -> TripRecord:
+        """Return the record after a trip that ended now with this position."""
+        net_pnl, realized_pnl = position.net_pnl, position.realized_pnl
         if net_pnl >= self.start_net:
-            return TripRecord(0, now_ns, net_pnl)
-        return TripRecord(self.losses_in_row + 1, now_ns, net_pnl, (*self.losses_ns, now_ns)[-LOSSES_KEPT_MAX:])
+            return TripRecord(0, now_ns, net_pnl, (), realized_pnl)
+        losses_ns = (*self.losses_ns, now_ns)[-LOSSES_KEPT_MAX:]
+        return TripRecord(self.losses_in_row + 1, now_ns, net_pnl, losses_ns, realized_pnl)
 
     def forgiven(self, at_ns: int) -> TripRecord:
         """Return the record without the losses, and their pause, of trips that had ended at `at_ns`."""
         later = tuple(ended_ns for ended_ns in self.losses_ns if ended_ns > at_ns)
-        return TripRecord(len(later), self.ended_ns if self.ended_ns > at_ns else 0, self.start_net, later)
+        ended_ns = self.ended_ns if self.ended_ns > at_ns else 0
+        return TripRecord(len(later), ended_ns, self.start_net, later, self.start_realized)
 
 
 @dataclass(frozen=True, slots=True)

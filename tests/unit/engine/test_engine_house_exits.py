@@ -86,10 +86,10 @@ def test_draining_long_is_not_sold_because_the_asks_vanish() -> None:
 LARGEST = Decimal(30)
 
 
-def long_above_the_largest_order() -> Desk:
+def long_above_the_largest_order(largest: Decimal = LARGEST, **params: str) -> Desk:
     """Hold 95 quote units of an instrument whose orders may be worth 30."""
-    listed = replace(instrument(), max_notional=LARGEST)
-    made = replace(config({**EAGER, "risk_unproven_exit_after_s": "10"}), instrument=listed)
+    listed = replace(instrument(), max_notional=largest)
+    made = replace(config({**EAGER, "risk_unproven_exit_after_s": "10", **params}), instrument=listed)
     return Desk(engine(made, SymbolBootstrap(Position(SYMBOL, qty=Decimal("0.95"), cost=Decimal(95)))))
 
 
@@ -118,6 +118,22 @@ def test_passive_exit_above_the_largest_order_keeps_the_place_of_a_part_that_has
         desk.play(TimerFired(2 * S + tenth * S // 10), 2 * S + tenth * S // 10)
     assert (desk.cancels, len(desk.intents)) == ([], 1)
     assert 0 < sum(sold(desk)) < first.qty_lots
+
+
+def test_part_of_a_passive_exit_heeds_its_requote_rules_when_its_price_goes_up() -> None:
+    """At a higher price a part has to be smaller: no reason to give up the place of the one that works."""
+    largest = Decimal("30.027")  # 300 lots at 100.09, and 299 a tick above it
+    desk = proven(long_above_the_largest_order(largest, requote_min_ticks="5", requote_min_age_ms="0", patience_s="0"))
+    (first,) = desk.intents
+    assert (first.price_ticks, first.qty_lots) == (10_009, 300)
+    for tick in range(1, 5):
+        best = ASKS[0][0] + tick - 1
+        desk.play(delta(2 + tick, asks=[(best, 0), (best + 1, 1_000)], at_ns=S + tick), S + tick)
+    assert (desk.cancels, desk.intents) == ([], [first])
+    desk.play(delta(7, asks=[(ASKS[0][0] + 4, 0)], at_ns=2 * S), 2 * S)  # now it is worth a move
+    desk.play(TimerFired(2 * S), 2 * S)
+    assert desk.cancels == [first.client_order_id]
+    assert (desk.intents[1].price_ticks, desk.intents[1].qty_lots) == (10_019, 299)
 
 
 def test_sale_without_proof_above_the_largest_order_goes_out_in_parts() -> None:

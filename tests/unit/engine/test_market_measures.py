@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from tests.engine_desk import EAGER, Desk, config, engine
-from tests.market_scenes import MS, SYMBOL, S, delta, snapshot, trade
+from tests.market_scenes import MS, SYMBOL, S, delta, instrument, snapshot, trade
+from trading.engine.accounting import book_fill
 from trading.engine.edge import HORIZONS_NS
 from trading.engine.strategy.measures import MarketMeasures
+from trading.engine.strategy.protocol import OwnOrder
 from trading.model.market import FeedConnected, Side
+from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
 
 
 @pytest.mark.parametrize("is_depth_first", [False, True])
@@ -66,3 +71,32 @@ def test_passive_share_of_exits_counts_lots_of_the_position_and_not_of_each_orde
     mix = desk.engine._decider.measures.exit_mix
     assert mix.total == pytest.approx(1.0, abs=0.1)
     assert mix.maker_ratio(0.5, 0.0) == pytest.approx(passive / held, abs=0.01)
+
+
+def test_exits_after_a_trip_that_left_dust_weigh_whole_trips_again() -> None:
+    """A large trip that left dust does not make the exits of the small ones after it count for next to nothing."""
+    made = engine(config({**EAGER, "min_depth_quote": "0"}))
+    decider, pair, count = made._decider, instrument(), 0
+
+    def trip(lots: int, left: int, is_maker: bool) -> None:
+        nonlocal count
+        for side, size in ((Side.BUY, lots), (Side.SELL, lots - left)):
+            count += 1
+            name = f"o{count}"
+            value = pair.notional(10_000, size)
+            fill = Fill(
+                "paper", name, name, "v", SYMBOL, side, 10_000, size,
+                value, Decimal(0), "BBB", is_maker, count * S, count * S,
+            )  # fmt: skip
+            purpose = Purpose.EXIT if side is Side.SELL else Purpose.ENTRY
+            order = OwnOrder(name, side, OrderType.LIMIT, 10_000, size, size, purpose, OrderStatus.FILLED, 0, 0)
+            decider.on_fill(fill, order, count * S)
+            decider.set_position(book_fill(decider.position, fill, pair)[0])
+            decider.judge_trip(count * S)
+
+    trip(10_000, 5, is_maker=True)
+    for _ in range(20):
+        trip(100, 0, is_maker=False)
+    mix = decider.measures.exit_mix
+    assert mix.total == pytest.approx(14.8, abs=0.5)  # 21 whole exits, of which the last 20 count for more than half
+    assert mix.maker_ratio(0.8, 0.0) < 0.05

@@ -99,6 +99,27 @@ def test_quote_fills_nothing_but_a_bounded_exit(
     assert fills(venue.drain_events()) == []
 
 
+@pytest.mark.parametrize(("stamp_ns", "left"), [(2 * S + 1, 10), (2 * S, 30), (0, 30)])
+def test_exit_finds_gone_what_was_printed_after_the_quote(stamp_ns: int, left: int) -> None:
+    venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
+    venue.on_book_lost(S)
+    venue.on_quote(quote((9_970, 30), 2 * S))
+    venue.on_trade(trade(9_970, 20, SELL, 2 * S + MS, stamp_ns), 2 * S + MS)
+    venue.place(intent("a", SELL, 9_930, 50, OrderType.IOC), 2 * S + 2 * MS)
+    assert fills(venue.drain_events()) == [(9_970, left, False)]
+
+
+def test_prints_of_before_the_hole_take_nothing_from_quotes_without_a_stamp() -> None:
+    market = book([(9_990, 1_000)], [(10_010, 1_000)])
+    market.exch_ts_ns = S
+    venue = venue_on(market)
+    venue.on_trade(trade(9_990, 900, SELL, S + MS, S + MS), S + MS)
+    venue.on_book_lost(S + 2 * MS)
+    venue.on_quote(BestQuote(SYMBOL, 0, (9_990, 800), (10_010, 5), 0, 2 * S))
+    venue.place(intent("a", SELL, 9_950, 500, OrderType.IOC), 2 * S)
+    assert fills(venue.drain_events()) == [(9_990, 500, False)]
+
+
 @pytest.mark.parametrize("is_requeued", [False, True])
 def test_limit_order_that_waited_for_its_book_is_given_nothing_better_than_its_price(is_requeued: bool) -> None:
     venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))

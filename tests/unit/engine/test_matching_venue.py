@@ -289,6 +289,33 @@ def test_taker_finds_gone_what_a_trade_has_printed_and_the_depth_does_not_show_y
     assert fills(venue.drain_events()) == [(10_001, 101 - left, False)]
 
 
+def test_taker_finds_gone_only_what_was_printed_after_the_venues_time_of_the_book() -> None:
+    """Where trades run ahead of the depth, each push settles those up to its own time, and the younger wait."""
+    market = book([(9_990, 1_000)], [(10_010, 1_000)])
+    market.exch_ts_ns = S
+    venue = venue_on(market)
+    for beat in range(1, 31):
+        at_ns = S + beat * 100 * MS
+        venue.on_trade(trade(9_990, 50, SELL, at_ns, at_ns), at_ns)
+        venue.on_trade(trade(9_990, 50, SELL, at_ns + 50 * MS, at_ns + 50 * MS), at_ns + 50 * MS)
+        market.apply_delta(delta(1 + beat, bids=[(9_990, 1_000)], at_ns=at_ns + 20 * MS))
+        venue.on_book(market, at_ns + 60 * MS)
+    venue.place(intent("a", SELL, 9_990, 1_000, OrderType.IOC), 5 * S)
+    assert fills(venue.drain_events()) == [(9_990, 950, False)]
+
+
+def test_print_stamped_far_ahead_is_gone_for_no_longer_than_a_push_can_be_late() -> None:
+    market = book([(9_990, 100)], [(10_010, 100)])
+    market.exch_ts_ns = S
+    venue = venue_on(market)
+    venue.on_trade(trade(9_990, 80, SELL, S, 3_600 * S), S)
+    for version, at_ns, left in ((2, S + 900 * MS, 20), (3, 2 * S + 1, 80)):
+        market.apply_delta(delta(version, asks=[(10_010, 100 + version)], at_ns=at_ns))
+        venue.on_book(market, at_ns)
+        venue.place(intent(f"o{version}", SELL, 9_990, 100, OrderType.IOC), at_ns)
+        assert fills(venue.drain_events()) == [(9_990, left, False)]
+
+
 @pytest.mark.parametrize("is_depth_first", [False, True])
 def test_own_order_behind_another_has_no_more_ahead_than_the_level_shows_whichever_is_told_first(
     is_depth_first: bool,

@@ -9,12 +9,14 @@ import pytest
 from tests.engine_desk import EAGER
 from tests.market_scenes import MS, S, delta, instrument, snapshot, trade
 from trading.engine import replay_tape
+from trading.engine.account import Account
+from trading.engine.account_limits import AccountLimits
 from trading.engine.matching_models import NO_LATENCY, QueueModel
 from trading.engine.replay import ReplayRun, ReplaySettings
 from trading.engine.replay_result import ReplayResult
 from trading.engine.replay_tape import HORIZONS_NS, ReplayTape, markout_curve
 from trading.model.market import MarketEvent, Side
-from trading.model.orders import Purpose
+from trading.model.orders import Fill, Purpose
 
 Market = list[tuple[int, MarketEvent]]
 PARAMS = {**EAGER, "order_quote": "25", "cooldown_s": "60", "min_depth_quote": "0"}
@@ -103,3 +105,27 @@ def test_nothing_is_entered_before_the_warm_up_is_over() -> None:
     late = replay(None, trade_from_ns=S + 500 * MS)
     assert late.orders == 2
     assert int(late.order_log[0].split()[0]) >= S + 500 * MS
+
+
+def test_holding_time_begins_with_the_first_purchase_after_a_trip_that_left_dust() -> None:
+    """By the account's word of when a trip has ended: sold but for dust, and an hour later bought and sold again."""
+    pair = instrument()
+    tape, account = ReplayTape(pair), Account(AccountLimits(), {pair.symbol: pair})
+
+    def fill(number: int, side: Side, lots: int, at_ns: int) -> None:
+        value = pair.notional(10_000, lots)
+        purpose = Purpose.EXIT if side is Side.SELL else Purpose.ENTRY
+        made = Fill(
+            "paper", f"t{number}", f"o{number}", "v", pair.symbol, side, 10_000, lots,
+            value, Decimal(0), "BBB", True, at_ns, at_ns,
+        )  # fmt: skip
+        trip_ns, before = account.trip_record(pair.symbol).ended_ns, account.position(pair.symbol)
+        after, _ = account.on_fill(made)
+        tape.on_fill(QueueModel.PESSIMISTIC, made, purpose, "x", before, after, at_ns, trip_ns)
+
+    fill(1, Side.BUY, 105, S)
+    fill(2, Side.SELL, 100, 2 * S)  # five lots are left, worth half the venue's minimum
+    fill(3, Side.BUY, 60, 3_600 * S)
+    fill(4, Side.BUY, 40, 3_601 * S)
+    fill(5, Side.SELL, 100, 3_603 * S)
+    assert (tape.exits["x"].fills, tape.exits["x"].held_ns) == (2, 4 * S)

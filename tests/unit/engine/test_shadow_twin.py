@@ -25,7 +25,7 @@ from trading.engine.messages import (
 )
 from trading.engine.shadow_twin import GRACE_NS, ShadowTwin
 from trading.engine.watched_engine import WatchedEngine
-from trading.model.market import BookDelta, FeedConnected, Side
+from trading.model.market import BookDelta, BookState, FeedConnected, Side
 from trading.model.orders import (
     Delivery,
     Fill,
@@ -244,6 +244,21 @@ def test_paper_orders_have_a_probabilistic_twin_beside_what_the_pessimist_books(
     found = twin.report()
     assert (found.orders, found.live, found.queue.telling) == (1, None, 0)
     assert (found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (0.0, 1.0)
+
+
+def test_twin_hears_of_a_proof_that_a_timer_took_away_before_the_next_depth() -> None:
+    """An order that arrives then waits for a book, in the twin as in the venue that it stands beside."""
+    desk = Desk(latency=LatencyModel(0, 21 * S, 0))
+    entry = desk.open()
+    desk.feed(TimerFired(S + 20 * S + 2 * MS))
+    assert desk.engine.view().book_state is BookState.STALE
+    desk.feed(TimerFired(23 * S))  # it has arrived
+    desk.feed(trade(9_980, 5_000, Side.SELL, 23 * S + 1))
+    desk.tell(OrderCancelled(SYMBOL, entry.client_order_id, 0, "", 23 * S + 2))
+    desk.feed(TimerFired(24 * S))
+    assert desk.twin is not None
+    found = desk.twin.report()
+    assert (found.orders, found.pessimistic.fill_rate, found.probabilistic.fill_rate) == (1, 0.0, 0.0)
 
 
 def test_twin_changes_no_decision() -> None:

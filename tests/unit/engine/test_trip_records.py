@@ -11,6 +11,7 @@ from tests.engine_desk import record
 from tests.market_scenes import intent
 from trading.engine.account import Account
 from trading.engine.account_limits import AccountLimits
+from trading.engine.ports import OrderRecord
 from trading.model.instrument import Instrument
 from trading.model.market import Side
 from trading.model.orders import Fill, OrderStatus, OrderType, Purpose
@@ -32,13 +33,13 @@ class Life:
         self.stored: tuple[tuple[tuple[str, TripRecord], ...], LossStreak] = ((), LossStreak())
         self.count = 0
 
-    def trade(self, side: Side, lots: int, gain: int = 0) -> None:
+    def trade(self, side: Side, lots: int, gain: int = 0, fee: str = "0") -> None:
         """Trade at 100, or `gain` quote units a coin above it."""
         self.count += 1
         price = BID + 100 * gain
         quote = BTC.notional(price, lots)
         name, at_ns = str(self.count), self.count * NS_PER_S
-        self.account.on_fill(Fill("p", name, "x", "", SYMBOL, side, price, lots, quote, D(0), "USDT", True, 0, at_ns))
+        self.account.on_fill(Fill("p", name, "x", "", SYMBOL, side, price, lots, quote, D(fee), "USDT", True, 0, at_ns))
 
     def trip(self, gain: int) -> None:
         """Buy one coin and sell it."""
@@ -49,13 +50,15 @@ class Life:
         """Let the guard look."""
         self.stored = (self.account.trips(), self.account.streak())
 
-    def kill(self) -> None:
-        """Begin anew from what is stored."""
+    def kill(self, *orders: OrderRecord) -> None:
+        """Begin anew from what is stored, these orders too."""
         positions, trips, streak = self.account.positions(), *self.stored
         self.account = Account(AccountLimits(), {SYMBOL: self.instrument})
         self.account.restore_streak(streak)
         for position in positions:
             self.account.set_position(position)
+        for order in orders:
+            self.account.on_order(order)
         self.account.restore_trips(trips)
 
     @property
@@ -87,7 +90,7 @@ def test_trip_whose_end_was_not_stored_is_judged_by_the_position(life: Life) -> 
     ended_ns = life.count * NS_PER_S
     life.kill()
     assert life.losses == (2, 2)
-    assert life.account.trip_record(SYMBOL) == TripRecord(2, ended_ns, D(-3), (2 * NS_PER_S, ended_ns))
+    assert life.account.trip_record(SYMBOL) == TripRecord(2, ended_ns, D(-3), (2 * NS_PER_S, ended_ns), D(-3))
     life.store()
     life.kill()
     assert life.losses == (2, 2), "it is judged once"
@@ -172,7 +175,7 @@ def test_forgiveness_that_is_repeated_forgives_no_loss_after_it(life: Life) -> N
         life.trip(gain)
     said_ns = life.count * NS_PER_S
     life.account.forgive_losses(SYMBOL, said_ns)
-    assert life.account.trip_record(SYMBOL) == TripRecord(start_net=D(-3))
+    assert life.account.trip_record(SYMBOL) == TripRecord(start_net=D(-3), start_realized=D(-3))
     life.trip(-3)
     held = life.account.trip_record(SYMBOL)
     life.account.forgive_losses(SYMBOL, said_ns)
@@ -188,7 +191,8 @@ def test_forgiveness_that_is_heard_late_and_after_a_death_forgives_what_came_bef
     life.trip(-3)
     life.kill()
     life.account.forgive_losses(SYMBOL, said_ns)
-    assert life.account.trip_record(SYMBOL) == TripRecord(1, life.count * NS_PER_S, D(-6), (life.count * NS_PER_S,))
+    last_ns = life.count * NS_PER_S
+    assert life.account.trip_record(SYMBOL) == TripRecord(1, last_ns, D(-6), (last_ns,), D(-6))
 
 
 def test_times_of_losses_that_are_kept_are_bounded(life: Life) -> None:
@@ -197,3 +201,36 @@ def test_times_of_losses_that_are_kept_are_bounded(life: Life) -> None:
     record = life.account.trip_record(SYMBOL)
     assert (record.losses_in_row, len(record.losses_ns)) == (LOSSES_KEPT_MAX + 8, LOSSES_KEPT_MAX)
     assert record.losses_ns[-1] == record.ended_ns
+
+
+def test_trip_that_left_dust_and_was_not_recorded_is_judged_before_the_next_one() -> None:
+    life = Life(replace(BTC, min_notional=D(50)))
+    life.trip(-1)
+    life.store()
+    life.trade(Side.BUY, 13)
+    life.trade(Side.SELL, 10, -2)  # three lots are left, worth 30: nobody sells them alone
+    life.kill()
+    assert life.losses == (2, 2)
+    life.trip(3)
+    assert life.losses == (0, 0), "a trip of its own, which gained"
+
+
+def test_dust_of_which_nothing_was_sold_is_no_trip_after_a_restart_either() -> None:
+    life = Life(replace(BTC, min_notional=D(50), maker_fee_rate=D("0.001")))
+    life.trip(-1)
+    life.store()
+    life.trade(Side.BUY, 3, fee="0.03")
+    life.kill()
+    assert life.losses == (1, 1)
+
+
+def test_trip_whose_rest_is_still_offered_is_not_judged_by_a_restart() -> None:
+    life = Life(replace(BTC, min_notional=D(50)))
+    sale = replace(intent("x", Side.SELL, BID, 10, OrderType.LIMIT), symbol=SYMBOL, purpose=Purpose.EXIT)
+    offered = record(sale).changed(status=OrderStatus.OPEN, filled_lots=7)
+    life.trade(Side.BUY, 10)
+    life.trade(Side.SELL, 7, -1)
+    life.kill(offered)
+    assert life.losses == (0, 0)
+    life.account.on_order(offered.changed(status=OrderStatus.PARTIALLY_CANCELLED))
+    assert life.losses == (1, 1), "now its last offer is over"

@@ -244,14 +244,16 @@ def instrument_row(item: Instrument) -> dict[str, Any]:
 def trips_to_text(record: TripRecord) -> str:
     """Return a record of round trips as one text, the way it is stored."""
     times = ",".join(map(str, record.losses_ns))
-    return f"{record.losses_in_row} {record.ended_ns} {record.start_net} {times}".rstrip()
+    start = f"{record.start_net}:{record.start_realized}"
+    return f"{record.losses_in_row} {record.ended_ns} {start} {times}".rstrip()
 
 
 def trips_from_text(text: str) -> TripRecord:
-    """Read what `trips_to_text` wrote; older rows lack the times of the losses."""
-    losses, ended_ns, start_net, *times = text.split()
+    """Read what `trips_to_text` wrote; older rows lack the times of the losses, or what was realised."""
+    losses, ended_ns, start, *times = text.split()
+    start_net, _, start_realized = start.partition(":")
     losses_ns = tuple(int(item) for item in times[0].split(",")) if times else ()
-    return TripRecord(int(losses), int(ended_ns), Decimal(start_net), losses_ns)
+    return TripRecord(int(losses), int(ended_ns), Decimal(start_net), losses_ns, Decimal(start_realized or 0))
 
 
 def balance_row(balance: VenueBalance) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+from actors.executor_judge import FLATTEN
 from actors.executor_lanes import AlertLane
 from actors.executor_lease import LeaseKeeper
 from actors.executor_send import SendPath
-from actors.executor_state import ExecutorState
-from actors.executor_sweep import STEP_S, Scope, Sweeper
+from actors.executor_state import ExecutorState, Scope
+from actors.executor_sweep import STEP_S, Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.reconcile import OUR_PREFIX
@@ -54,12 +55,22 @@ class Flattener:
         """Cancel everything of the scope, sell what it holds, and return what could not be sold, as text.
 
         Each position is offered at most three times, and one above the venue's largest order in parts, each of which
-        begins anew when the one before was sold whole. What is below the venue's minimum is not offered.
+        begins anew when the one before was sold whole. What is below the venue's minimum is not offered. Meanwhile the
+        symbols' own exits are denied.
         Args: scope: what is to be sold as of now; what is in it no more is left alone.
         """
+        self._state.selling.append(scope)
+        try:
+            return await self._flatten(scope)
+        finally:
+            self._state.selling.remove(scope)
+
+    async def _flatten(self, scope: Callable[[], Scope]) -> tuple[str, ...]:
         tried: Counter[str] = Counter()
         await self._clear(scope)
-        while due := [item for item in self._held(scope()) if tried[item] < ATTEMPTS_MAX][:AT_ONCE]:
+        while due := [item for item in self._held(scope()) if tried[item] < ATTEMPTS_MAX]:
+            unknown = self._unknown()  # they are sold last, when promise 2 has told what became of their exits
+            due = ([item for item in due if item not in unknown] or due)[:AT_ONCE]
             await self._until_free(due)
             goals = self._offer_exits([item for item in due if _is_in(scope(), item)])
             tried.update({item: 1 if item in goals else ATTEMPTS_MAX for item in due})
@@ -98,16 +109,22 @@ class Flattener:
             await asyncio.sleep(STEP_S)
 
     async def _until_free(self, symbols: list[str]) -> None:
-        """Wait until all that these hold can be sold, one round at the longest.
+        """Wait until all that these hold can be sold, one round at the longest after the last word on an unknown order.
 
         A cancel's answer overtakes the venue's word on the balance: what a cancelled exit had locked is free only
-        a moment later.
+        a moment later. While an exit is unknown there is no second one (promise 2): it is waited for as a halt does.
         """
-        deadline_ns = self._after(ROUND_S)
+        last_ns, deadline_ns = self._after(self._settings.halt_timeout_s), self._after(ROUND_S)
         while any(self._state.account.sellable_lots(symbol) <= 0 for symbol in symbols):
+            if not self._unknown().isdisjoint(symbols):
+                deadline_ns = min(self._after(ROUND_S), last_ns)
             if self._clock.monotonic_ns() >= deadline_ns:
                 return
             await asyncio.sleep(STEP_S)
+
+    def _unknown(self) -> set[str]:
+        """Return the symbols that have an order of unknown outcome."""
+        return {item.record.symbol for item in self._state.orders.unknown()}
 
     def _after(self, seconds: float) -> int:
         return self._clock.monotonic_ns() + int(seconds * NS_PER_S)
@@ -161,8 +178,8 @@ class Flattener:
                     created_ns=now_ns,
                     valid_until_ns=now_ns + int(ROUND_S * NS_PER_S),
                     owner_epoch=self._state.epochs.get(symbol, 0),
-                    strategy="flatten",
-                    decision=(("reason", "flatten"), ("bid_ticks", str(bid_ticks))),
+                    strategy=FLATTEN,
+                    decision=(("reason", FLATTEN), ("bid_ticks", str(bid_ticks))),
                 ),
                 "",
             )

@@ -16,8 +16,8 @@ import structlog
 from actors.executor_flatten import Flattener
 from actors.executor_halt_book import HaltBook
 from actors.executor_lanes import AlertLane
-from actors.executor_state import ExecutorState, JournalWork
-from actors.executor_sweep import STEP_S, Scope, Sweeper
+from actors.executor_state import ExecutorState, JournalWork, Scope
+from actors.executor_sweep import STEP_S, Sweeper
 from actors.executor_values import ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope

@@ -15,6 +15,8 @@ from trading.model.session import HaltState
 
 # A send that leaves less than this of the signed window would reach the venue too late for certain.
 WINDOW_RESERVE_MS = 200
+# The strategy of the orders that a flatten makes.
+FLATTEN = "flatten"
 
 
 class Judge:
@@ -42,6 +44,8 @@ class Judge:
             return Denial(Refusal.NOT_READY, "the venue does not answer")
         if state.is_stream_down and intent.purpose is Purpose.ENTRY:
             return Denial(Refusal.STREAM_DOWN, "the private stream is down: fills would be learnt late")
+        if intent.strategy != FLATTEN and state.is_selling(intent.symbol):
+            return Denial(Refusal.REDUCING, "a flatten is selling what is held")
         return state.account.decide(intent, now_ns)
 
     def withholding(self, record: OrderRecord) -> Denial | None:

@@ -6,7 +6,7 @@ May import `trading.model`, `trading.engine` and the executor's values. Everythi
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -25,6 +25,9 @@ LATENCY_WINDOW = 2_000
 # One lost answer is no outage. Refused connections make it within a second, silence within three timeouts.
 VENUE_FAILURES_MAX = 3
 _WATCHED = frozenset({OrderStatus.UNKNOWN, OrderStatus.CANCELLING})
+
+# The symbols of a halt; None is the whole account.
+Scope = frozenset[str] | None
 
 
 class OrderTable:
@@ -183,6 +186,9 @@ class ExecutorState:
         self.unexplained_locks: dict[str, Decimal] = {}
         self.others: set[str] = set()
         self.order_drift: dict[str, int] = {}
+        # What is being sold by flattens: they alone exit there, or a strategy would put its own exit back as often as
+        # it is cancelled, and nothing would ever be free to sell.
+        self.selling: list[Callable[[], Scope]] = []
         # Between their token and their answer; and what shall not be sent, or shall be cancelled after its answer.
         self.sending: set[str] = set()
         self.withdrawn: set[str] = set()
@@ -203,6 +209,10 @@ class ExecutorState:
     def on_journal(self, work: JournalWork, is_done: bool) -> None:
         """Take whether the journal did something."""
         (self._failing.discard if is_done else self._failing.add)(work)
+
+    def is_selling(self, symbol: str) -> bool:
+        """Tell whether a flatten sells a symbol's position now."""
+        return any(scope is None or symbol in scope for scope in (selling() for selling in self.selling))
 
     def on_venue_answer(self, is_answer: bool) -> None:
         """Take whether the venue answered a read: after a few in a row that it did not, it is down."""

@@ -15,7 +15,7 @@ import structlog
 
 from actors.executor_reconcile import READ_WEIGHT
 from actors.executor_send import SendPath
-from actors.executor_state import ExecutorState
+from actors.executor_state import ExecutorState, Scope
 from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.budget import PROBE_NS, RateBudget
@@ -36,9 +36,6 @@ LOOK_AGE_MAX_NS = NS_PER_S // 2
 # How many orders a reason names.
 NAMED_MAX = 5
 log = structlog.get_logger("executor")
-
-# The symbols of a halt; None is the whole account.
-Scope = frozenset[str] | None
 
 
 class Sweeper:

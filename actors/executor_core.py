@@ -100,7 +100,7 @@ class ExecutorCore:
         self.reconciler = Reconciler(
             settings, state, desk, sends, journal, gateway, self.budget, rates, outside, alerts, clock, crashpoints
         )
-        sweeper = Sweeper(settings, self.state, self.sends, gateway, self.budget, clock, self.retire, is_valid)
+        sweeper = Sweeper(settings, state, sends, gateway, self.budget, clock, desk.take, self.retire, is_valid)
         self.flattener = Flattener(settings, self.state, self.sends, self.keeper, self.alerts, clock, sweeper)
         self.halts = HaltControl(settings, self.state, journal, self.alerts, clock, sweeper, self.flattener, self.spawn)
         self.guard = Guard(

@@ -49,10 +49,12 @@ class Sweeper:
         gateway: Gateway,
         budget: RateBudget,
         clock: Clock,
+        take: Callable[[VenueOrder], None],
         retire: Callable[[str], Coroutine[Any, Any, None]],
         is_lease_valid: Callable[[], bool],
     ) -> None:
         """Args:
+        take: takes the venue's word about an order of ours that is not known here: no push may ever tell of it.
         retire: fences a symbol's owner and ends its paper orders.
         is_lease_valid: tells whether the account is certainly ours. If not, what is open there may be a successor's, by
             a halt that people have lifted since: only what we know as our own is cancelled then, one by one.
@@ -63,6 +65,7 @@ class Sweeper:
         self._gateway = gateway
         self._budget = budget
         self._clock = clock
+        self._take = take
         self._retire = retire
         self._is_lease_valid = is_lease_valid
 
@@ -194,6 +197,9 @@ class Sweeper:
         plan = plan_sweep(asked, shown, held, spared)
         self.cancel_singly(record for record in own if record.symbol in plan.mixed and not spares(record))
         known = {record.client_order_id for record in own}
+        for order in shown:
+            if order.client_order_id.startswith(OUR_PREFIX) and self._state.orders.get(order.client_order_id) is None:
+                self._take(order)
         for order in plan.single:
             if order.client_order_id not in known:
                 self._sends.cancels.queue(order.client_order_id, order.symbol, order.venue_order_id)

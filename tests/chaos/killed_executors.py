@@ -147,12 +147,13 @@ class KilledExecutors:
     def place_by_hand(self, key: str, name: str) -> None:
         """Place a far buy on the account as somebody else would, under `name`."""
         bid = Decimal(self.simulator.best(SYMBOL)[0])
-        now_ms = str(self.simulator.state()["now_ms"])
         params = [("symbol", SYMBOL), ("side", "BUY"), ("type", "LIMIT"), ("quantity", "0.001")]
         params += [("price", str((bid * Decimal("0.92")).quantize(Decimal("0.01")))), ("newClientOrderId", name)]
-        query = signed_query(SECRET, [*params, ("timestamp", now_ms), ("recvWindow", "5000")])
+        # The longest window there is: beside four lives, the way from reading the clock to the order may take seconds.
+        now_ms = str(self.simulator.state()["now_ms"])
+        query = signed_query(SECRET, [*params, ("timestamp", now_ms), ("recvWindow", "60000")])
         answer = httpx.post(
-            f"{self.simulator.rest}/api/v3/order?{query}", headers={"X-MEXC-APIKEY": key}, trust_env=False, timeout=5
+            f"{self.simulator.rest}/api/v3/order?{query}", headers={"X-MEXC-APIKEY": key}, trust_env=False, timeout=60
         )
         assert answer.status_code == 200, answer.text
 

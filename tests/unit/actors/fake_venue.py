@@ -60,7 +60,7 @@ class FakeVenue:
         unlisted: symbols whose open orders the venue refuses to list. unseen: those that the gateway has no instrument
             for: their orders are in no list, and cannot be read.
         untold: orders that the venue refuses to tell, and how often it did.
-        pushes_first: the push of an accepted order comes before the answer.
+        pushes_first: the push of an accepted order comes before the answer. is_mute: the stream tells nothing.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
             fills orders by hand, and an id that comes twice is a failure of the test.
     """
@@ -74,6 +74,7 @@ class FakeVenue:
         self.is_down = False
         self.is_blind = False
         self.pushes_first = False
+        self.is_mute = False
         self.names_trades = True
         self.gate: asyncio.Event | None = None
         self.placed: list[OrderRecord] = []
@@ -101,7 +102,8 @@ class FakeVenue:
 
     def push(self, event: VenueEvent) -> None:
         assert self._sink is not None
-        self._sink(event)
+        if not self.is_mute:
+            self._sink(event)
 
     def on_attached(self, symbol: str) -> None:
         """Nothing to forget."""

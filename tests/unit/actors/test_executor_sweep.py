@@ -44,9 +44,13 @@ async def test_halt_ends_orders_of_ours_that_only_the_venue_knows(system: System
     system.venue.hold("mx-9-9-9")
     if foreign:
         system.venue.hold("by-hand")
+    system.venue.is_mute = True
     report = await system.executor.halt("account", None, False, "test")
     assert (report.confirmed, report.open_orders) == (True, 0)
     assert system.venue.book["mx-9-9-9"].status is OrderStatus.CANCELLED
+    await rounds(system, 0)
+    told = [text for _, name, text, *_ in system.journal.alerts if name == "orphan_order"]
+    assert [text.partition(":")[0] for text in told] == ["mx-9-9-9"]
 
 
 async def test_halt_of_a_group_ends_its_symbols_and_no_other(system: System) -> None:

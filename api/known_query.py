@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from fastapi.dependencies.models import Dependant
-from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 
 from trading.model.errors import ConfigError
@@ -18,15 +17,11 @@ VERSIONED = "/v1/"
 
 
 def check_query(connection: HTTPConnection) -> None:
-    """Refuse unknown and repeated query parameters below `VERSIONED`. Raises: ConfigError, WebSocketException."""
+    """Refuse unknown and repeated query parameters below `VERSIONED`. Raises: ConfigError."""
     if not connection.query_params or not connection.url.path.startswith(VERSIONED):
         return
-    wrong = _wrong(connection)
-    if wrong is None:
-        return
-    if connection.scope["type"] == "websocket":
-        raise WebSocketException(1008, wrong[:100])
-    raise ConfigError(wrong)
+    if (wrong := _wrong(connection)) is not None:
+        raise ConfigError(wrong)
 
 
 def _wrong(connection: HTTPConnection) -> str | None:

@@ -110,7 +110,7 @@ def sentence(errors: Sequence[Any]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of this app with a problem."""
+    """Answer every error of this app with a problem; a WebSocket too, instead of opening it."""
 
     async def on_trading_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, TradingError)
@@ -121,7 +121,7 @@ def install(app: FastAPI) -> None:
         return problem(error.status, error.code, error.detail, error.headers)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+        assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
         errors = error.errors()
         if any(item.get("loc") == ("body",) for item in errors) and not _is_json(request):
             return problem(422, "invalid", NOT_JSON)  # curl -d says that a form comes
@@ -137,15 +137,11 @@ def install(app: FastAPI) -> None:
         TradingError: on_trading_error,
         ProblemError: on_problem,
         RequestValidationError: on_invalid,
+        WebSocketRequestValidationError: on_invalid,
         HTTPException: on_http,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
-
-    async def on_invalid_socket(socket: Any, error: Exception) -> None:
-        await socket.close(1008, "the request is not valid")
-
-    app.add_exception_handler(WebSocketRequestValidationError, on_invalid_socket)
 
 
 def _is_json(request: Request) -> bool:

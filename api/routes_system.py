@@ -9,17 +9,19 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from api.context import Context, Here
 from api.metrics import CONTENT_TYPE, fleet_metrics
 from api.ports import Row
 from api.problems import ProblemError
 from api.schemas import Liveness, Readiness, Snapshot
-from api.stream_hub import StreamEvent
+from api.stream_hub import StreamEvent, StreamHub
 from trading.model.errors import TradingError
 
 T = TypeVar("T")
 STATUS_TIMEOUT_S = 2.0
+STUCK_S = 30.0
 SSE_TYPE = "text/event-stream"
 router = APIRouter(tags=["system"])
 
@@ -43,7 +45,6 @@ async def read_stream(
     context: Here, last_event_id: LastEventId = None, after: LastEventIdQuery = None
 ) -> StreamingResponse:
     """Begins with a `snapshot`, or after Last-Event-ID; a `gap` says that events were missed and a snapshot follows."""
-    context.hub.check_room()
     events = _follow(context, _read_id(last_event_id or after))
 
     async def lines() -> AsyncIterator[bytes]:
@@ -52,27 +53,48 @@ async def read_stream(
             async for event in events:
                 yield event.as_sse()
 
-    return StreamingResponse(lines(), media_type=SSE_TYPE, headers={"Cache-Control": "no-store"})
+    return _Events(context.hub, lines())
+
+
+class _Events(StreamingResponse):
+    """Holds one of the hub's places while it is sent, from before its first byte on.
+
+    A client that takes nothing for `STUCK_S` loses its place: its connection may be open for ever. (Of a socket uvicorn
+    asks for a sign of life each 20 s.)
+    """
+
+    def __init__(self, hub: StreamHub, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(lines, media_type=SSE_TYPE, headers={"Cache-Control": "no-store"})
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Raises: Refused when every place is taken; nothing was sent then."""
+
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(STUCK_S):
+                await send(message)
+
+        with self._hub.place(), contextlib.suppress(TimeoutError):
+            await super().__call__(scope, receive, in_time)
 
 
 @router.websocket("/v1/ws")
 async def read_socket(context: Here, socket: WebSocket, after: LastEventIdQuery = None) -> None:
-    """The same as /v1/stream, as JSON messages {id, event, data}. What the client sends is ignored."""
-    try:
-        context.hub.check_room()
-        first = _read_id(after or socket.headers.get("last-event-id"))
-    except (TradingError, ProblemError) as error:
-        await socket.close(1013 if isinstance(error, TradingError) else 1008, str(error.args[0])[:100])
-        return
-    await socket.accept()
-    listening = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send(socket, context, first))
-    try:
-        await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (listening, sending):
-            task.cancel()
-        await asyncio.gather(listening, sending, return_exceptions=True)
+    """The same as /v1/stream, as JSON messages {id, event, data}. What the client sends is ignored.
+
+    What /v1/stream would refuse is refused here in the same way, before the socket opens.
+    """
+    first = _read_id(after or socket.headers.get("last-event-id"))
+    with context.hub.place():
+        await socket.accept()
+        listening = asyncio.create_task(_until_gone(socket))
+        sending = asyncio.create_task(_send(socket, context, first))
+        try:
+            await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (listening, sending):
+                task.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await socket.close(1001)
 

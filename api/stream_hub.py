@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -75,10 +76,16 @@ class StreamHub:
         self._is_closed = True
         self._wake()
 
-    def check_room(self) -> None:
-        """Raises: Refused when as many clients as allowed are connected."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a client's place, from before its first byte to its end. Raises: Refused when all are taken."""
         if self.clients >= self._clients_max:
             raise Refused(f"{self._clients_max} stream clients are connected already: close one first")
+        self.clients += 1
+        try:
+            yield
+        finally:
+            self.clients -= 1
 
     async def follow(
         self, after_id: int | None, snapshot: Callable[[], Awaitable[dict[str, Any]]]
@@ -88,32 +95,28 @@ class StreamHub:
         What comes before a snapshot bears an id after which nothing goes on, so that a client which leaves there
         begins anew: the id that the ring does not hold any more, or `NOWHERE`.
         """
-        self.clients += 1
-        try:
-            position, nowhere = after_id, NOWHERE
-            while not self._is_closed:
-                if position is None or not self._holds_after(position):
-                    if position is not None:
-                        self.gaps += 1
-                        nowhere = position if position < self.last_id else NOWHERE
-                        yield StreamEvent(nowhere, "gap", orjson.dumps({"after": position, "next": self.last_id}))
-                        position = None
-                    try:
-                        whole = await snapshot()
-                    except TradingError as error:
-                        yield StreamEvent(nowhere, "heartbeat", orjson.dumps({"problems": [str(error)]}))
-                        await asyncio.sleep(RETRY_S)
-                        continue
-                    position = int(whole["seq"])
-                    yield StreamEvent(position, "snapshot", orjson.dumps(whole))
-                    continue  # The ring may have moved on while the client took it.
-                for event in self._after(position):
-                    yield event
-                    position = event.id
-                if position == self.last_id and not self._is_closed:
-                    await self._news.wait()
-        finally:
-            self.clients -= 1
+        position, nowhere = after_id, NOWHERE
+        while not self._is_closed:
+            if position is None or not self._holds_after(position):
+                if position is not None:
+                    self.gaps += 1
+                    nowhere = position if position < self.last_id else NOWHERE
+                    yield StreamEvent(nowhere, "gap", orjson.dumps({"after": position, "next": self.last_id}))
+                    position = None
+                try:
+                    whole = await snapshot()
+                except TradingError as error:
+                    yield StreamEvent(nowhere, "heartbeat", orjson.dumps({"problems": [str(error)]}))
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                position = int(whole["seq"])
+                yield StreamEvent(position, "snapshot", orjson.dumps(whole))
+                continue  # The ring may have moved on while the client took it.
+            for event in self._after(position):
+                yield event
+                position = event.id
+            if position == self.last_id and not self._is_closed:
+                await self._news.wait()
 
     def _holds_after(self, position: int) -> bool:
         """Tell whether everything after `position` is in the ring (also when that is nothing yet)."""

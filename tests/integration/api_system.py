@@ -297,6 +297,14 @@ async def client_of(app: FastAPI, token: str | None = CONTROL) -> AsyncIterator[
         yield client
 
 
+async def items_of(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
+    """Read the items of a list; it must answer."""
+    answer = await client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:

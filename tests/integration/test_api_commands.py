@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from api.ports import ListQuery
-from tests.integration.api_system import READ, ApiSystem, api_system, client_of
+from tests.integration.api_system import READ, ApiSystem, client_of
 from trading.model.session import HaltState
-
-
-@pytest.fixture
-async def system(database_url: str) -> AsyncIterator[ApiSystem]:
-    async with api_system(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(system: ApiSystem) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(system.app()) as made:
-        yield made
 
 
 async def _state(client: httpx.AsyncClient, symbol: str = "BTCUSDT") -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import httpx
-import pytest
 
-from tests.integration.api_system import ApiSystem, api_system, client_of
+from tests.integration.api_system import ApiSystem, items_of
 
 LISTS = (
     "symbols", "orders", "fills", "ledger", "positions", "pnl", "sessions", "audit", "alerts", "symbols/BTCUSDT/events",
@@ -16,39 +12,14 @@ LISTS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-async def system(database_url: str) -> AsyncIterator[ApiSystem]:
-    async with api_system(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(system: ApiSystem) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(system.app()) as made:
-        yield made
-
-
-@pytest.fixture
-async def traded(system: ApiSystem, client: httpx.AsyncClient) -> ApiSystem:
-    await system.trade(client)
-    return system
-
-
-async def _items(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
-    answer = await client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    return items
-
-
 async def test_fills_and_positions_heed_status_and_session(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    assert [item["symbol"] for item in await _items(client, "/v1/positions", status="open", session="s1")] == [
+    assert [item["symbol"] for item in await items_of(client, "/v1/positions", status="open", session="s1")] == [
         "BTCUSDT"
     ]
-    assert await _items(client, "/v1/positions", status="flat", symbol="BTCUSDT") == []
-    assert await _items(client, "/v1/positions", session="of another day") == []
-    assert len(await _items(client, "/v1/fills", status="FILLED")) == len(await _items(client, "/v1/fills")) == 3
-    assert await _items(client, "/v1/fills", status="REJECTED") == []
+    assert await items_of(client, "/v1/positions", status="flat", symbol="BTCUSDT") == []
+    assert await items_of(client, "/v1/positions", session="of another day") == []
+    assert len(await items_of(client, "/v1/fills", status="FILLED")) == len(await items_of(client, "/v1/fills")) == 3
+    assert await items_of(client, "/v1/fills", status="REJECTED") == []
     for path in ("fills", "positions", "fills.csv", "positions.csv"):
         refused = await client.get(f"/v1/{path}", params={"status": "gone"})
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), path
@@ -56,12 +27,15 @@ async def test_fills_and_positions_heed_status_and_session(traded: ApiSystem, cl
 
 
 async def test_filters_choose_rows(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    assert len(await _items(client, "/v1/orders", status="FILLED")) == 3
-    assert len(await _items(client, "/v1/orders", status="OPEN", symbol="BTCUSDT", session="s1")) == 1
-    assert await _items(client, "/v1/orders", symbol="ETHUSDT") == []
-    assert await _items(client, "/v1/fills", since_ns=traded.clock.now_ns() + 1) == []
-    assert [item["symbol"] for item in await _items(client, "/v1/symbols", status="TRADING")] == ["BTCUSDT", "ETHUSDT"]
-    assert await _items(client, "/v1/pnl", symbol="ETHUSDT", by="day") == []
+    assert len(await items_of(client, "/v1/orders", status="FILLED")) == 3
+    assert len(await items_of(client, "/v1/orders", status="OPEN", symbol="BTCUSDT", session="s1")) == 1
+    assert await items_of(client, "/v1/orders", symbol="ETHUSDT") == []
+    assert await items_of(client, "/v1/fills", since_ns=traded.clock.now_ns() + 1) == []
+    assert [item["symbol"] for item in await items_of(client, "/v1/symbols", status="TRADING")] == [
+        "BTCUSDT",
+        "ETHUSDT",
+    ]
+    assert await items_of(client, "/v1/pnl", symbol="ETHUSDT", by="day") == []
 
 
 async def test_wrong_filter_is_one_clear_sentence(client: httpx.AsyncClient) -> None:
@@ -110,13 +84,13 @@ async def test_every_list_refuses_foreign_cursors_and_knows_its_session(
         for cursor in ("AAAA", "MTIz", "bnVsbA"):
             refused = await client.get(f"/v1/{name}", params={"cursor": cursor})
             assert (refused.status_code, refused.json()["code"]) == (422, "invalid"), (name, cursor)
-        assert await _items(client, f"/v1/{name}", session="nosuch") == [], name
+        assert await items_of(client, f"/v1/{name}", session="nosuch") == [], name
         if name not in ("sessions", "audit"):
             refused = await client.get(f"/v1/{name}", params={"status": "nosuch"})
             assert refused.status_code == 422, name
             assert refused.json()["detail"].startswith("status: expected "), name
-    assert len(await _items(client, "/v1/symbols", session="s1")) == 2
-    assert len(await _items(client, "/v1/scanner", session="s1", status="fit")) == 2
-    assert await _items(client, "/v1/scanner", status="unfit") == []
-    assert [row["fills"] for row in await _items(client, "/v1/pnl", status="FILLED")] == [3]
-    assert await _items(client, "/v1/pnl", status="CANCELLED") == []
+    assert len(await items_of(client, "/v1/symbols", session="s1")) == 2
+    assert len(await items_of(client, "/v1/scanner", session="s1", status="fit")) == 2
+    assert await items_of(client, "/v1/scanner", status="unfit") == []
+    assert [row["fills"] for row in await items_of(client, "/v1/pnl", status="FILLED")] == [3]
+    assert await items_of(client, "/v1/pnl", status="CANCELLED") == []

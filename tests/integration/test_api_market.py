@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.integration.api_system import START_NS, ApiSystem, api_system, client_of
+from tests.integration.api_system import START_NS, ApiSystem
 from trading.model.units import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
-
-
-@pytest.fixture
-async def system(database_url: str) -> AsyncIterator[ApiSystem]:
-    async with api_system(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(system: ApiSystem) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(system.app()) as made:
-        yield made
 
 
 async def test_scanner_ranks_by_net_edge_after_fees_and_says_what_it_left_out(

@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 
 from tests.embedded_database import plain_url
-from tests.integration.api_system import CONTROL, READ, ApiSystem, api_system, client_of
+from tests.integration.api_system import CONTROL, READ, ApiSystem, client_of, items_of
 from trading.model.units import NS_PER_S
 
 # contract.md, "API": fields may be added, none may be missing.
@@ -36,31 +35,6 @@ LISTS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-async def system(database_url: str) -> AsyncIterator[ApiSystem]:
-    async with api_system(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(system: ApiSystem) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(system.app()) as made:
-        yield made
-
-
-@pytest.fixture
-async def traded(system: ApiSystem, client: httpx.AsyncClient) -> ApiSystem:
-    await system.trade(client)
-    return system
-
-
-async def _items(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
-    answer = await client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    return items
-
-
 def _steady(row: dict[str, Any]) -> dict[str, Any]:
     """Leave out what changes while nobody trades."""
     return {key: value for key, value in row.items() if key not in ("heard_ns", "book")}
@@ -71,11 +45,11 @@ def _steady(row: dict[str, Any]) -> dict[str, Any]:
 
 async def test_items_have_the_fields_of_the_contract(traded: ApiSystem, client: httpx.AsyncClient) -> None:
     for path, names in ITEMS.items():
-        items = await _items(client, path)
+        items = await items_of(client, path)
         assert items, path
         for item in items:
             assert not set(names.split(",")) - set(item), path
-    book = (await _items(client, "/v1/symbols"))[0]["book"]
+    book = (await items_of(client, "/v1/symbols"))[0]["book"]
     assert set(book) == {"state", "version", "bid", "ask", "age_ms"}
     snapshot = (await client.get("/v1/snapshot")).json()
     assert not set(SNAPSHOT.split(",")) - set(snapshot)
@@ -86,16 +60,16 @@ async def test_items_have_the_fields_of_the_contract(traded: ApiSystem, client: 
 
 
 async def test_decimals_are_plain_text_and_times_integers(traded: ApiSystem, client: httpx.AsyncClient) -> None:
-    order = (await _items(client, "/v1/orders"))[-1]
+    order = (await items_of(client, "/v1/orders"))[-1]
     assert (order["price"], order["qty"], order["avg_price"], order["status"]) == ("100", "0.1", "100", "FILLED")
     assert isinstance(order["created_ns"], int)
-    fill = (await _items(client, "/v1/fills"))[-1]
+    fill = (await items_of(client, "/v1/fills"))[-1]
     assert (fill["quote_qty"], fill["fee"], fill["fee_asset"], fill["is_maker"]) == ("10", "0.01", "USDT", True)
 
 
 async def test_lists_page_through_every_row_once(traded: ApiSystem, client: httpx.AsyncClient) -> None:
     for name in LISTS:
-        whole = await _items(client, f"/v1/{name}")
+        whole = await items_of(client, f"/v1/{name}")
         paged: list[dict[str, Any]] = []
         cursor = None
         for _ in range(len(whole) + 1):
@@ -113,7 +87,7 @@ async def test_csv_holds_the_same_rows_as_json(traded: ApiSystem, client: httpx.
         answer = await client.get(f"/v1/{name}.csv")
         assert answer.headers["content-type"].startswith("text/csv"), name
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        items = await _items(client, f"/v1/{name}")
+        items = await items_of(client, f"/v1/{name}")
         assert len(rows) == len(items), name
         assert set(rows[0]) if rows else True
     first = await client.get("/v1/fills.csv", params={"limit": 2})
@@ -125,10 +99,10 @@ async def test_csv_holds_the_same_rows_as_json(traded: ApiSystem, client: httpx.
 async def test_ledger_is_what_the_account_holds_and_says_why_it_opened(
     traded: ApiSystem, client: httpx.AsyncClient
 ) -> None:
-    lines = await _items(client, "/v1/ledger", limit=1000)
+    lines = await items_of(client, "/v1/ledger", limit=1000)
     opening = [line for line in lines if line["kind"] == "opening"]
     assert [(line["reason"], line["symbol"], line["client_order_id"]) for line in opening] == [("opening", "", None)]
-    assert await _items(client, "/v1/ledger", status="opening") == opening
+    assert await items_of(client, "/v1/ledger", status="opening") == opening
     assert {line["kind"] for line in lines} == {"opening", "trade", "fee"}
     assert all(line["client_order_id"] for line in lines if line["kind"] != "opening")
     refused = await client.get("/v1/ledger", params={"status": "gift"})
@@ -167,11 +141,11 @@ async def test_metrics_show_where_venue_journal_and_actor_disagree(
 async def test_every_view_of_pnl_agrees(traded: ApiSystem, client: httpx.AsyncClient) -> None:
     """0.1 x (101 - 100) gross, 0.03 fees; 0.05 held at cost 5.00, marked at the heartbeat's bid of 1."""
     for by in ("session", "symbol", "day"):
-        items = await _items(client, "/v1/pnl", by=by)
+        items = await items_of(client, "/v1/pnl", by=by)
         assert len(items) == 1
         assert items[0][by] == items[0]["key"]
         assert (items[0]["realized"], items[0]["fees"], items[0]["net"]) == ("0.1", "0.03", "0.07")
-    position = (await _items(client, "/v1/positions"))[0]
+    position = (await items_of(client, "/v1/positions"))[0]
     assert (position["qty"], position["avg_price"], position["mark_price"]) == ("0.05", "100", "1")
     assert (position["realized_pnl"], position["unrealized_pnl"], position["fees"]) == ("0.1", "-4.95", "0.03")
     pnl = (await client.get("/v1/snapshot")).json()["pnl"]
@@ -185,7 +159,7 @@ async def test_position_without_a_fresh_mark_is_named_and_not_guessed(
 ) -> None:
     traded.clock.advance(60 * 10**9)
     await asyncio.sleep(0.3)
-    position = (await _items(client, "/v1/positions"))[0]
+    position = (await items_of(client, "/v1/positions"))[0]
     assert (position["mark_price"], position["unrealized_pnl"]) == (None, None)
     pnl = (await client.get("/v1/snapshot")).json()["pnl"]
     assert (pnl["unmarked"], pnl["unrealized"], pnl["net"]) == (["BTCUSDT"], "0", "0.07")

@@ -7,24 +7,26 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import websockets
 from fastapi import FastAPI
 
-from tests.integration.api_system import CONTROL, READ, ApiSystem, api_system, client_of, served
+from api import routes_system
+from api.stream_hub import CLIENTS_MAX
+from tests.integration.api_system import CONTROL, READ, ApiSystem, client_of, served
 
 PATIENCE_S = 20
 
 
 @pytest.fixture
-async def system(database_url: str) -> AsyncIterator[ApiSystem]:
-    async with api_system(database_url) as made:
-        async with client_of(made.app()) as client:
-            await made.spawn(client, "BTCUSDT")
-        await made.attach()
-        yield made
+async def system(system: ApiSystem) -> ApiSystem:
+    async with client_of(system.app()) as client:
+        await system.spawn(client, "BTCUSDT")
+    await system.attach()
+    return system
 
 
 class Reader:
@@ -154,6 +156,60 @@ async def test_socket_sends_the_same_events(system: ApiSystem) -> None:
             while (message := json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S)))["event"] != "order":
                 continue
             assert message["data"]["client_order_id"] == order_id
+        await _nobody_follows(app)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"), [("?last_event_id=x", 400, "bad_request"), ("?after=1", 422, "invalid")]
+)
+async def test_socket_with_a_wrong_query_is_refused_as_the_stream_is(
+    system: ApiSystem, query: str, status: int, code: str
+) -> None:
+    headers = {"Authorization": f"Bearer {READ}"}
+    async with served(system.app()) as url, httpx.AsyncClient(headers=headers, trust_env=False) as client:
+        stream = await client.get(f"{url}/v1/stream{query}")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(
+                url.replace("http", "ws") + f"/v1/ws{query}", additional_headers=headers, proxy=None
+            )
+        answer = refused.value.response
+        assert (answer.status_code, json.loads(answer.body or b"")) == (stream.status_code, stream.json())
+        assert (stream.status_code, stream.json()["code"]) == (status, code)
+
+
+async def test_burst_of_clients_is_let_in_up_to_the_bound_and_no_further(system: ApiSystem) -> None:
+    app = system.app()
+    hub = app.state.context.hub
+    async with served(app) as url, AsyncExitStack() as stack:
+        lines = await asyncio.gather(*(_begin_stream(url, stack) for _ in range(CLIENTS_MAX + 20)))
+        answers = [int(line.split()[1]) for line in lines]
+        assert sorted(set(answers)) == [200, 409]
+        assert (answers.count(200), hub.clients) == (CLIENTS_MAX, CLIENTS_MAX)
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(
+                url.replace("http", "ws") + "/v1/ws", additional_headers={"Authorization": f"Bearer {READ}"}, proxy=None
+            )
+        assert refused.value.response.status_code == 409
+    await _nobody_follows(app)
+
+
+async def _begin_stream(url: str, stack: AsyncExitStack, until: bytes = b"\n") -> bytes:
+    """Ask for the stream on a connection that stays open; return what comes first."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    stack.callback(writer.close)
+    writer.write(f"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE_S):
+        return await reader.readuntil(until)
+
+
+async def test_client_that_takes_nothing_loses_its_place(system: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_system, "STUCK_S", 0.2)
+    app = system.app()
+    async with served(app) as url, AsyncExitStack() as stack:
+        await _begin_stream(url, stack, b"event: snapshot")
+        for _ in range(64):  # more than the buffers of both ends of a connection hold
+            app.state.context.hub.publish("alert", {"text": "x" * 256 * 1024})
         await _nobody_follows(app)
 
 

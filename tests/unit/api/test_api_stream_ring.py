@@ -125,16 +125,15 @@ async def test_closed_hub_ends_its_followers() -> None:
         assert await asyncio.wait_for(ending, 1) is None
 
 
-async def test_clients_are_counted_and_bounded() -> None:
+def test_clients_are_counted_and_bounded() -> None:
     hub = _hub()
-    followers = [_follow(hub, None) for _ in range(2)]
-    for events in followers:
-        await anext(events)
-    with pytest.raises(Refused):
-        hub.check_room()
-    await followers[0].aclose()
-    hub.check_room()
-    await followers[1].aclose()
+    with hub.place():
+        with hub.place():
+            with pytest.raises(Refused), hub.place():
+                pass
+            assert hub.clients == 2
+        with hub.place():
+            assert hub.clients == 2
     assert hub.clients == 0
 
 

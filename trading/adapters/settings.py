@@ -7,6 +7,7 @@ launcher, API and actor construction import this module; symbol actors are given
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
@@ -25,6 +26,7 @@ from trading.adapters.settings_text import (
     HttpUrl,
     Names,
     WebsocketUrl,
+    check_names,
     example_text,
     is_loopback,
     masked_values,
@@ -280,6 +282,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None, env_file: Path | N
     Raises: ConfigError with one sentence that names the setting and what is allowed.
     """
     given = dict(overrides or {})
+    check_names(os.environ, Settings.model_fields)
     if env_file is not None and env_file.exists():
         if secrets := secrets_in_env_file(env_file, Settings.model_fields):
             require_private(env_file, f"dotenv file (it sets {', '.join(secrets)})")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from ipaddress import ip_address
@@ -25,6 +25,20 @@ from trading.model.errors import ConfigError
 
 ENV_PREFIX = "MEXCBOT_"
 MASK = "***"
+# How like a setting a name is (difflib's ratio) that can only mean it.
+NEARLY = 0.8
+# The flags of `mexcbot up`, by the setting that each of them gives.
+FLAGS = {
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "venue", "mode", "symbols", "count", "strategy", "seed", "replay", "speed", "record", "data_dir",
+            "database_url", "ray_address", "venue_rest", "venue_ws", "api_port", "dashboard_port", "arm_live",
+        )
+    },
+    "strategy_params": "--set",
+    "dashboard": "--no-dashboard",
+}  # fmt: skip
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
 _CREDENTIALS = frozenset({"api_key", "api_secret"})
 _SECRETS = _CREDENTIALS | {"database_url"}
@@ -105,6 +119,21 @@ def is_loopback(url: str | None) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_names(environment: Iterable[str], known: Mapping[str, FieldInfo]) -> None:
+    """Refuse a variable that is nearly a setting: misspelt, it would silently leave the default in place.
+
+    What only shares our prefix may be somebody else's. Raises: ConfigError.
+    """
+    for name in environment:
+        field = name[len(ENV_PREFIX) :].lower()
+        if name.upper().startswith(ENV_PREFIX) and field not in known:
+            near = difflib.get_close_matches(field, known, n=1, cutoff=NEARLY)
+            if near:
+                raise ConfigError(
+                    f"the environment sets {name}, which is no setting: did you mean {ENV_PREFIX}{near[0].upper()}?"
+                )
 
 
 def secrets_in_env_file(path: Path, known: Mapping[str, FieldInfo]) -> tuple[str, ...]:
@@ -188,7 +217,9 @@ def sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     if name not in fields:
         near = difflib.get_close_matches(name, fields, n=1)
         return f"unknown setting {name!r}" + (f": did you mean {near[0]!r}?" if near else "")
-    label = f"--{name.replace('_', '-')} ({ENV_PREFIX}{name.upper()})"
+    label = f"{ENV_PREFIX}{name.upper()}"
+    if name in FLAGS:
+        label = f"{FLAGS[name]} ({label})"
     if first["type"] == "value_error":
         return f"{label}: {_own_words(first)}"
     was = "" if name in _SECRETS else f", was {str(first['input'])!r}"

@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 
 from actors import cli_verbs
 from actors.cli_api import Address, ApiClient, find_api, symbol_path
 from actors.cli_output import assignments, check_symbols, exit_code
+from trading.adapters.settings_text import FLAGS
 from trading.model.errors import (
     ConfigError,
     InvariantViolated,
@@ -313,3 +315,10 @@ def test_json_output_is_the_apis_body(capsys: pytest.CaptureFixture[str]) -> Non
 def test_no_verb_shows_the_whole_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_verbs.run([]) == 0
     assert "\nCommands:\n" in capsys.readouterr().out
+
+
+def test_flags_that_sentences_about_settings_name_are_those_of_up() -> None:
+    command = typer.main.get_command(cli_verbs.app)
+    assert isinstance(command, typer.core.TyperGroup)
+    flags = {flag for parameter in command.commands["up"].params for flag in parameter.opts}
+    assert flags - {"--top", "--json"} == set(FLAGS.values())

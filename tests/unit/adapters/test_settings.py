@@ -74,21 +74,21 @@ def test_settings_named_symbols_take_away_the_environments_count(monkeypatch: py
         ({"api_port": "x"}, "--api-port (MEXCBOT_API_PORT): expected a whole number, was 'x'"),
         ({"api_port": 70_000}, "--api-port (MEXCBOT_API_PORT): expected at most 65535, was '70000'"),
         ({"venue": "binance"}, "--venue (MEXCBOT_VENUE): expected one of sim, mexc, was 'binance'"),
-        ({"depth_interval": "1s"}, "--depth-interval (MEXCBOT_DEPTH_INTERVAL): expected one of 10ms, 100ms, was '1s'"),
+        ({"depth_interval": "1s"}, "MEXCBOT_DEPTH_INTERVAL: expected one of 10ms, 100ms, was '1s'"),
         ({"speed": "nan"}, "--speed (MEXCBOT_SPEED): expected a number, was 'nan'"),
-        ({"allocation": "-1"}, "--allocation (MEXCBOT_ALLOCATION): expected more than 0, was '-1'"),
+        ({"allocation": "-1"}, "MEXCBOT_ALLOCATION: expected more than 0, was '-1'"),
         ({"arm_live": "maybe"}, "--arm-live (MEXCBOT_ARM_LIVE): expected true or false, was 'maybe'"),
-        ({"recv_window_ms": 5_000}, "--recv-window-ms (MEXCBOT_RECV_WINDOW_MS): expected at most 2000, was '5000'"),
+        ({"recv_window_ms": 5_000}, "MEXCBOT_RECV_WINDOW_MS: expected at most 2000, was '5000'"),
         ({"symbols": "BTCUSDT,BTCUSDT"}, "symbol BTCUSDT is named twice: name it once"),
         ({"symbols": "BTCUSDT", "count": 3}, "give either symbols or count, not both"),
         (
             {"strategy_params": "spread"},
-            "--strategy-params (MEXCBOT_STRATEGY_PARAMS): expected name=value, was 'spread'",
+            "--set (MEXCBOT_STRATEGY_PARAMS): expected name=value, was 'spread'",
         ),
-        ({"strategy_params": "a=1,a=2"}, "--strategy-params (MEXCBOT_STRATEGY_PARAMS): a is given twice"),
+        ({"strategy_params": "a=1,a=2"}, "--set (MEXCBOT_STRATEGY_PARAMS): a is given twice"),
         (
             {"paper_balances": {"USDT": "lots"}},
-            "--paper-balances (MEXCBOT_PAPER_BALANCES): expected an amount for USDT, was 'lots'",
+            "MEXCBOT_PAPER_BALANCES: expected an amount for USDT, was 'lots'",
         ),
         ({"venue_rest": "http://127.0.0.1:1"}, "venue_rest and venue_ws belong together: give both or neither"),
         (
@@ -146,6 +146,18 @@ def test_settings_env_file_with_unknown_name_is_refused_with_a_hint(tmp_path: Pa
     env_file = private_file(tmp_path / ".env", "OTHER=1\nMEXCBOT_SIMBOLS=BTCUSDT\n")
     with pytest.raises(ConfigError, match=r"did you mean MEXCBOT_SYMBOLS\?"):
         load_settings(env_file=env_file)
+
+
+def test_settings_variable_that_is_nearly_a_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEXCBOT_RISK_LIMIT", "daily_loss=1")
+    with pytest.raises(ConfigError, match=r"did you mean MEXCBOT_RISK_LIMITS\?"):
+        load_settings(env_file=None)
+
+
+def test_settings_variable_that_only_shares_the_prefix_is_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MEXCBOT_API", "MEXCBOT_TOKEN_FILE", "MEXCBOT_CHROMIUM", "MEXCBOT_HOME", "SYMBOL"):
+        monkeypatch.setenv(name, "x")
+    assert load_settings(env_file=None).symbols == ()
 
 
 def test_settings_half_a_key_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,3 +34,16 @@ def test_field_of_the_system_config_has_a_reader() -> None:
 def test_setting_of_the_executor_has_a_reader() -> None:
     source = _sources("actors")
     assert _unread([item.name for item in fields(ExecutorSettings)], r"_?settings", source) == []
+
+
+def test_setting_that_a_page_or_a_container_file_names_exists() -> None:
+    files = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.yml"),
+        *ROOT.glob("*.yaml"),
+        ROOT / "Dockerfile",
+        *ROOT.glob("docs/**/*.md"),
+    ]
+    named = {name for file in files for name in re.findall(r"MEXCBOT_[A-Z_]*[A-Z]", file.read_text(encoding="utf-8"))}
+    assert "MEXCBOT_DATABASE_URL" in named
+    assert sorted(named - {f"MEXCBOT_{name.upper()}" for name in Settings.model_fields}) == []

@@ -143,12 +143,18 @@ def _more(tape: ReplayTape, facts: ReplayFacts) -> dict[str, Any]:
     }
 
 
-def check_folder(path: Path | None, flag: str) -> None:
-    """Refuse an output path before the work is done. Raises: ConfigError when its folder is missing or it is one."""
+def check_folder(path: Path | None, flag: str, *kept: Path | None) -> None:
+    """Refuse an output path before the work is done.
+
+    kept: files that it must not be: what is read, and what else is written.
+    Raises: ConfigError when its folder is missing, it is a folder, or one of those.
+    """
     if path is not None and not path.absolute().parent.is_dir():
         raise ConfigError(f"{flag}: there is no folder {path.absolute().parent}: make it first")
     if path is not None and path.is_dir():
         raise ConfigError(f"{flag}: {path} is a folder: name a file")
+    if path is not None and any(other is not None and path.resolve() == other.resolve() for other in kept):
+        raise ConfigError(f"{flag}: {path} is read or written already by this command: name another file")
 
 
 def write_orders(path: Path, outcome: ReplayOutcome) -> None:

@@ -107,8 +107,8 @@ def replay(
         "paper_queue_power": queue_power,
     }
     settings = load_settings(without_none(values))
-    check_folder(orders_out, "--orders-out")
-    check_folder(report, "--report")
+    check_folder(orders_out, "--orders-out", file)
+    check_folder(report, "--report", file, orders_out)
     began = time.monotonic()
     outcome = run_replay(file, settings)
     if orders_out is not None:

@@ -322,3 +322,16 @@ def test_flags_that_sentences_about_settings_name_are_those_of_up() -> None:
     assert isinstance(command, typer.core.TyperGroup)
     flags = {flag for parameter in command.commands["up"].params for flag in parameter.opts}
     assert flags - {"--top", "--json"} == set(FLAGS.values())
+
+
+@pytest.mark.parametrize(
+    "outputs", [["--report", "IN"], ["--orders-out", "IN"], ["--orders-out", "o", "--report", "./o"]], ids=" ".join
+)
+def test_replay_writes_over_neither_its_recording_nor_its_own_answer(
+    outputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("IN").write_bytes(b"days of a market")
+    assert cli_verbs.run(["replay", str(tmp_path / "IN"), *outputs]) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("IN", b"days of a market")]

@@ -89,6 +89,18 @@ async def test_stream_duplicated_and_reordered_pushes_are_all_handed_on(simulato
         await account.gateway.cancel_all(["BTCUSDT"])
 
 
+async def test_stream_that_pushes_no_order_is_left_though_it_answers_pings(simulator: SimulatorProcess) -> None:
+    """The socket is open, and nothing of the account is pushed any more: its subscription was forgotten."""
+    async with opened_account(simulator, stream=replace(SCALED, push_timeout_s=0.5)) as account:
+        simulator.fault("stall", account=simulator.api_key, count=1, params={"delay_ms": 400})
+        order = account.resting()
+        await account.place(order)
+        await account.until(lambda: "took an order" in account.gateway.status().stream.last_fault, "noticed")
+        await account.until(lambda: isinstance(account.stream_events()[-1], VenueStreamRestored), "restored")
+        assert await account.gateway.cancel(order.symbol, order.client_order_id, "")
+        await account.until(lambda: account.orders(order.client_order_id), "the cancel is pushed")
+
+
 async def test_stream_gives_its_listen_key_back_on_close(simulator: SimulatorProcess) -> None:
     credentials = Credentials(simulator.api_key, simulator.secret)
     rest = SignedRest(simulator.rest, credentials, VenueClock(SystemClock()), RestSettings())
@@ -245,6 +257,21 @@ async def test_stream_that_falls_silent_is_left_and_made_anew() -> None:
         await run.until(lambda: run.kinds()[:3] == ["up", "down", "up"], "stall noticed")
         assert "stalled" in run.reasons()[0]
         assert run.keys.made == 1
+
+
+async def test_stream_that_pushes_before_the_answer_owes_nothing() -> None:
+    async def script(socket: ServerConnection, number: int) -> None:
+        await acknowledge(socket)
+        await socket.send(balance_frame())
+        await answer_pings(socket)
+
+    async with scripted(script, replace(QUICK, push_timeout_s=0.1)) as run:
+        await run.until(lambda: run.stream.pushes == 1, "a push")
+        run.stream.on_taken(0)
+        await asyncio.sleep(0.3)
+        assert run.kinds() == ["up"]
+        run.stream.on_taken(1)
+        await run.until(lambda: run.kinds()[:3] == ["up", "down", "up"], "nothing is pushed of the second")
 
 
 async def test_stream_key_that_expired_silently_is_noticed_and_replaced() -> None:

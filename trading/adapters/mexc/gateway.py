@@ -50,8 +50,7 @@ _SYMBOLS_A_CALL = 5
 _ORDERS_A_PAGE = 1_000
 _TRADES_A_PAGE = 100
 _PAGES_MAX = 64
-_CLOCK_RETRY_S = 1.0
-_RATE_LIMITED_CODE = 429
+_CLOCK_RETRY_S, _RATE_LIMITED_CODE = 1.0, 429
 # How far back the venue answers (mexc-protocol §3.4), less an hour for clocks that differ.
 _ORDERS_BACK_MS = (7 * 24 - 1) * 3_600_000
 _TRADES_BACK_MS = (30 * 24 - 1) * 3_600_000
@@ -188,7 +187,7 @@ class MexcGateway:
         Never raises for what venue or network do. PlaceRejected means certainly not held by the venue; a venue that
         wants a pause says so in `retry_after_s`.
         """
-        name = order.client_order_id
+        name, pushes = order.client_order_id, self._stream.pushes
         instrument = self._instruments.get(order.symbol)
         if instrument is None:
             return PlaceRejected(name, 0, f"not sent: unknown symbol {order.symbol}", self._clock.now_ns(), True)
@@ -218,6 +217,7 @@ class MexcGateway:
         venue_order_id = answer.get("orderId") if isinstance(answer, dict) else None
         if not venue_order_id:
             return PlaceUnknown(name, "accepted without an order id", self._clock.now_ns())
+        self._stream.on_taken(pushes)
         return PlaceAccepted(name, str(venue_order_id), self._clock.now_ns())
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:

@@ -16,6 +16,7 @@ from websockets.exceptions import WebSocketException
 
 from trading.adapters.clock import Clock
 from trading.adapters.mexc.errors import connect_refusal
+from trading.adapters.mexc.line_watch import LineWatch
 from trading.adapters.mexc.topics import DEALS, DEPTH, PING, TOPICS_MAX, read_control, subscription
 from trading.model.errors import InvariantViolated, RateLimited
 from trading.model.units import NS_PER_S
@@ -258,21 +259,19 @@ class MarketConnection:
     async def _watch(self, socket: ClientConnection) -> None:
         """Ping in time, and end the connection when answers or data stay away."""
         settings = self._settings
-        pause_s = min(1.0, settings.ping_interval_s / 4, settings.stall_timeout_s / 4)
-        pinged_ns = self._opened_ns
+        line = LineWatch(settings.ping_interval_s, settings.stall_timeout_s)
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(line.pause_s)
             if self._given_up:
                 raise ConnectionLost(self._given_up)
             now_ns = self._clock.monotonic_ns()
-            if now_ns - pinged_ns >= settings.ping_interval_s * NS_PER_S:
-                pinged_ns = now_ns
+            if line.look(self._heard_ns):
                 await socket.send(PING)
             if self._pending and now_ns - self._opened_ns > settings.ack_timeout_s * NS_PER_S:
                 raise ConnectionLost(f"not acknowledged: {', '.join(sorted(self._pending))}")
-            heard_s, data_s = (now_ns - self._heard_ns) / NS_PER_S, (now_ns - self._data_ns) / NS_PER_S
-            if heard_s > settings.stall_timeout_s:
-                raise ConnectionLost(f"stalled: nothing came for {heard_s:.1f} s")
+            if line.is_dead:
+                raise ConnectionLost(f"stalled: nothing came for {line.silent_s:.1f} s")
+            data_s = (now_ns - self._data_ns) / NS_PER_S
             mean_gap_s = (self._data_ns - self._opened_ns) / NS_PER_S / max(self._frames, 1)
             is_busy = self._frames >= settings.silence_frames_min
             if is_busy and data_s > max(settings.silence_min_s, settings.silence_factor * mean_gap_s):

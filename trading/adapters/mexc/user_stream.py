@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -21,12 +21,14 @@ from websockets.exceptions import WebSocketException
 from trading.adapters.backoff import backoff_s
 from trading.adapters.clock import Clock
 from trading.adapters.mexc.errors import connect_refusal
+from trading.adapters.mexc.line_watch import LineWatch
 from trading.adapters.mexc.private_codec import PRIVATE_TOPICS, ForeignPush, Instruments, decode_private
+from trading.adapters.mexc.topics import PING
 from trading.model.errors import DecodeError, OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.orders import VenueEvent, VenueStreamLost, VenueStreamRestored
 from trading.model.units import NS_PER_S
 
-_PING = '{"method":"PING"}'
+_PING_MIN_S = 0.25  # of a venue whose rules are scaled down
 _SUBSCRIBE = orjson.dumps({"method": "SUBSCRIPTION", "params": list(PRIVATE_TOPICS), "id": 1}).decode()
 _FRAME_BYTES_MAX = 1 << 20
 _FRAMES_QUEUED_MAX = 4_096
@@ -58,11 +60,12 @@ class UserStreamSettings:
 
     open_timeout_s: float = 5.0
     ack_timeout_s: float = 10.0
-    ping_interval_s: float = 15.0
-    # The venue drops a socket after 60 s without traffic; a PONG is due each ping interval.
-    stall_timeout_s: float = 40.0
+    ping_interval_s: float = 2.0
+    stall_timeout_s: float = 5.0  # two PINGs without any answer: fills would be learnt late
+    # The venue pushes each order that it takes, normally within milliseconds: else it has forgotten our subscription.
+    push_timeout_s: float = 5.0
     # A key that expired leaves the socket open and silent: whether ours is still listed is asked between renewals.
-    key_check_interval_s: float = 300.0
+    key_check_interval_s: float = 60.0
     key_renew_interval_s: float = 1_800.0
     age_max_s: float = 84_600.0
     backoff_min_s: float = 0.25
@@ -71,11 +74,10 @@ class UserStreamSettings:
     healthy_after_s: float = 60.0
 
     def scaled(self, time_scale: float) -> UserStreamSettings:
-        """Shorten every duration by `time_scale` but those of one attempt (open, acknowledgement, back-off)."""
-        kept = ("open_timeout_s", "ack_timeout_s", "backoff_min_s", "backoff_max_s")
-        return replace(
-            self, **{item.name: getattr(self, item.name) / time_scale for item in fields(self) if item.name not in kept}
-        )
+        """Shorten what answers the venue's own rules by `time_scale`: PINGs (below 4/s), listen keys, rollover."""
+        shortened = ("key_check_interval_s", "key_renew_interval_s", "age_max_s", "healthy_after_s")
+        ping_s = min(self.ping_interval_s, max(_PING_MIN_S, self.ping_interval_s / time_scale))
+        return replace(self, ping_interval_s=ping_s, **{name: getattr(self, name) / time_scale for name in shortened})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,10 @@ class _StreamFault(Exception):
 
 class _KeyFault(_StreamFault):
     """The same, and the listen key is of no use either."""
+
+
+class _DeadLine(_StreamFault):
+    """Nobody is at the other end any more."""
 
 
 class UserStream:
@@ -134,6 +140,7 @@ class UserStream:
         self._connections = self._frames = self._empty = self._foreign = self._undecodable = self._keys_made = 0
         self._last_frame_ns = 0
         self._last_fault = ""
+        self._unpushed_looks: int | None = None  # since an order was taken of which nothing was pushed
 
     async def start(self, sink: Callable[[VenueEvent], None], patience_s: float) -> bool:
         """Begin, and wait until the stream is up, its first attempt failed, or `patience_s` is over.
@@ -179,6 +186,19 @@ class UserStream:
             last_fault=self._last_fault,
         )
 
+    @property
+    def pushes(self) -> int:
+        """How many pushes have come that say something."""
+        return self._frames - self._empty
+
+    def on_taken(self, pushes: int) -> None:
+        """Take it that the venue took an order: it pushes that, or the stream is worth nothing any more.
+
+        Args: pushes: `pushes` before the order was sent; the push may be faster than the answer.
+        """
+        if self._is_up and self.pushes == pushes and self._unpushed_looks is None:
+            self._unpushed_looks = 0
+
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -222,15 +242,20 @@ class UserStream:
             max_queue=_FRAMES_QUEUED_MAX,
         ) as socket:
             self._connections += 1
+            self._unpushed_looks = None
             self._pending = set(PRIVATE_TOPICS)
             await socket.send(_SUBSCRIBE)
-            await _first_end(
-                self._read(socket),
-                self._ping(socket),
-                self._keep_key(),
-                _fail_after(self._settings.age_max_s, "rolled over before the venue ends the connection"),
-                self._await_acknowledgement(),
-            )
+            try:
+                await _first_end(
+                    self._read(socket),
+                    self._watch(socket),
+                    self._keep_key(),
+                    _fail_after(self._settings.age_max_s, "rolled over before the venue ends the connection"),
+                    self._await_acknowledgement(),
+                )
+            except _DeadLine:
+                socket.transport.abort()  # a farewell would wait for its answer
+                raise
 
     async def _ensure_key(self) -> None:
         """Reuse our key when the venue still knows it: each reconnect with a new one would use up the account's 60."""
@@ -244,22 +269,26 @@ class UserStream:
         self._keys_made += 1
 
     async def _read(self, socket: ClientConnection) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.stall_timeout_s):
-                    frame = await socket.recv()
-            except TimeoutError:
-                raise _StreamFault(f"stalled: nothing came for {self._settings.stall_timeout_s} s")
+        async for frame in socket:
             self._last_frame_ns = self._clock.now_ns()
             if isinstance(frame, str):
                 self._on_text(frame)
             else:
                 self._on_push(frame)
 
-    async def _ping(self, socket: ClientConnection) -> None:
+    async def _watch(self, socket: ClientConnection) -> None:
+        """Ping in time, and end a line that is dead, or that tells nothing of an order that the venue took."""
+        line = LineWatch(self._settings.ping_interval_s, self._settings.stall_timeout_s)
         while True:
-            await asyncio.sleep(self._settings.ping_interval_s)
-            await socket.send(_PING)
+            await asyncio.sleep(line.pause_s)
+            if line.look(self._last_frame_ns):
+                await socket.send(PING)
+            if line.is_dead:
+                raise _DeadLine(f"stalled: nothing came for {line.silent_s:.1f} s")
+            if self._unpushed_looks is not None:
+                self._unpushed_looks += 1
+                if (quiet_s := self._unpushed_looks * line.pause_s) > self._settings.push_timeout_s:
+                    raise _StreamFault(f"the venue took an order, and pushed nothing for {quiet_s:.1f} s")
 
     async def _keep_key(self) -> None:
         """Renew the key in time, and notice when the venue dropped it. A failed call is repeated at the next check."""
@@ -318,7 +347,9 @@ class UserStream:
         self._frames += 1
         if push is None:
             self._empty += 1
-        elif isinstance(push, ForeignPush):
+            return
+        self._unpushed_looks = None
+        if isinstance(push, ForeignPush):
             self._foreign += 1
         else:
             self._sink(push)

@@ -386,8 +386,9 @@ class DirectSweep:
                 call.close()
                 raise VenueUnavailable("time is up")
             await asyncio.sleep(TOKEN_WAIT_S)
+        refusals = self._budget.rate_limited
         answer = await call
-        self._budget.on_let_in(time.time_ns())
+        self._budget.on_let_in(refusals, time.time_ns())
         return answer
 
 

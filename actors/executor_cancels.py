@@ -71,7 +71,7 @@ class CancelPath:
         self._push = push
         self._queued: set[str] = set()
         self._sweeping: set[str] = set()
-        self._sent_ns: dict[str, int] = {}
+        self._sent_ns: dict[str, int] = {}  # monotonic
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class CancelPath:
 
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._clock.monotonic_ns()
         orders = self._state.orders
         self._sent_ns = {name: at_ns for name, at_ns in self._sent_ns.items() if orders.is_live(name)}
         asked = {
@@ -108,14 +108,15 @@ class CancelPath:
         }
         for name in sorted(asked | self._sent_ns.keys()):
             tracker = orders.get(name)
-            is_due = now_ns - self._sent_ns.get(name, 0) > RECANCEL_AFTER_NS
+            sent_ns = self._sent_ns.get(name)
+            is_due = sent_ns is None or now_ns - sent_ns > RECANCEL_AFTER_NS
             if is_due and tracker is not None and not tracker.is_ended_at_venue:
                 self.queue(name, tracker.record.symbol)
 
     def is_under_way(self, client_order_id: str) -> bool:
         """True while the cancel of an order waits, or was sent a moment ago."""
         sent_ns = self._sent_ns.get(client_order_id)
-        is_fresh = sent_ns is not None and self._clock.now_ns() - sent_ns <= RECANCEL_AFTER_NS
+        is_fresh = sent_ns is not None and self._clock.monotonic_ns() - sent_ns <= RECANCEL_AFTER_NS
         return is_fresh or client_order_id in self._queued
 
     # --- carrying out -----------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class CancelPath:
 
     async def _cancel(self, job: CancelJob) -> bool:
         """Cancel one order, and read it where the venue did not take that; False when nothing was sent."""
-        name = job.client_order_id
+        name, refusals = job.client_order_id, self._budget.rate_limited
         self._queued.discard(name)
         tracker = self._state.orders.get(name)
         if tracker is None or tracker.record.status.is_terminal:
@@ -168,12 +169,12 @@ class CancelPath:
             if is_sent:
                 self._state.counters["cancels"] += 1
                 await self._gateway.cancel(job.symbol, name, job.venue_order_id)
-                self._budget.on_let_in(self._clock.now_ns())
+                self._budget.on_let_in(refusals, self._clock.now_ns())
             return is_sent
         self._begin(tracker)
         self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)
-        self._budget.on_let_in(self._clock.now_ns())
+        self._budget.on_let_in(refusals, self._clock.now_ns())
         self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
         if is_taken or tracker.record.status.is_terminal:
             return True
@@ -202,17 +203,17 @@ class CancelPath:
                         self._begin(tracker)
             self._state.counters["sweeps"] += 1
             self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
+            refusals = self._budget.rate_limited
             await self._gateway.cancel_all(symbols)
-            self._budget.on_let_in(self._clock.now_ns())
+            self._budget.on_let_in(refusals, self._clock.now_ns())
             self._crashpoints.reach(Crashpoint.CANCEL_AFTER)
             return True
         finally:
             self._sweeping.difference_update(job.symbols)
 
     def _begin(self, tracker: OrderTracker) -> None:
-        now_ns = self._clock.now_ns()
-        self._sent_ns[tracker.record.client_order_id] = now_ns
-        step = tracker.request_cancel(now_ns)
+        self._sent_ns[tracker.record.client_order_id] = self._clock.monotonic_ns()
+        step = tracker.request_cancel(self._clock.now_ns())
         if step is not None:
             self._desk.apply(tracker, (step,))
         self._state.counters["cancels"] += 1

@@ -308,6 +308,7 @@ class SendPath:
         """
         record = job.tracker.record
         scopes = (ACCOUNT_SCOPE, symbol_scope(record.symbol))
+        why = Denial(Refusal.TOMBSTONED, "the id was given up before")
         try:
             rows = await self._journal.orders_by_id((record.client_order_id,))
             stored = [item for item in await self._journal.halts() if item[0] in scopes] if not rows else []
@@ -315,12 +316,12 @@ class SendPath:
         except StoreError:
             self._state.on_journal(JournalWork.READS, False)
             rows, stored, fills = (), [], ()
+            why = Denial(Refusal.JOURNAL_DOWN, "its row was not written, and the journal does not say why")
         finally:
             self._let_go(job)
         if not rows:
             denials = [halted(record, state, reason) for _, state, reason in stored]
-            buried = Denial(Refusal.TOMBSTONED, "the id was given up before")
-            self._finish_denied(job, next(filter(None, denials), buried))
+            self._finish_denied(job, next(filter(None, denials), why))
             return
         self._state.counters["repeats"] += 1
         self._state.account.on_order(record.changed(status=OrderStatus.NOT_SENT))

@@ -117,7 +117,7 @@ class JournalWork(Enum):
 
     OUTCOMES = "outcomes"  # the steps of orders: only their own commit shows that they are written again
     WRITES = "writes"  # all else that is written: the lease's renewal, or a commit, shows that writes work again
-    READS = "reads"
+    READS = "reads"  # the next poll of the stored halts shows that they work again
 
 
 class LatencyWindow:

@@ -148,8 +148,9 @@ class Sweeper:
         is_over: bool | None = False
         try:
             if await self._may_ask():
+                refusals = self._budget.rate_limited
                 is_over = await self._gateway.is_over(record.symbol, name)
-                self._budget.on_let_in(self._clock.now_ns())
+                self._budget.on_let_in(refusals, self._clock.now_ns())
         except RateLimited as error:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
         except VenueUnavailable as error:
@@ -247,8 +248,9 @@ class Sweeper:
         if not self._settings.is_paper:
             if not await self._may_ask():
                 return None
+            refusals = self._budget.rate_limited
             shown = list(await self._gateway.open_orders(symbols))
-            self._budget.on_let_in(self._clock.now_ns())
+            self._budget.on_let_in(refusals, self._clock.now_ns())
             return symbols, shown
         answers = await asyncio.gather(*(self._read_paper(symbol, gives_up) for symbol in symbols))
         found = [(symbol, orders) for symbol, orders in zip(symbols, answers, strict=True) if orders is not None]

@@ -89,7 +89,7 @@ def test_firewall_is_tried_by_a_cancel_at_a_bounded_pace_and_let_in_ends_its_pau
     assert tried == [10, 20, 30, 40, 50]
     assert not budget.try_place(59 * NS_PER_S)
     assert not budget.try_read(1, 59 * NS_PER_S)
-    budget.on_let_in(59 * NS_PER_S)
+    budget.on_let_in(budget.rate_limited, 59 * NS_PER_S)
     assert budget.pause_ns(59 * NS_PER_S) == 0
     assert budget.try_order(60 * NS_PER_S)
 
@@ -104,7 +104,7 @@ def test_try_of_which_nothing_was_sent_ends_no_pause_and_is_given_to_the_next(se
     budget.on_order_unsent(before)
     assert not budget.try_probe(11 * NS_PER_S), "what left before had no try to give back"
     budget.on_order_unsent(ticket)
-    budget.on_let_in(12 * NS_PER_S)
+    budget.on_let_in(budget.rate_limited, 12 * NS_PER_S)
     assert budget.is_paused(12 * NS_PER_S)
     assert [at_s for at_s in range(12, 30) if budget.try_probe(at_s * NS_PER_S)] == [12, 22]
 
@@ -115,7 +115,7 @@ def test_pause_that_the_venue_asked_for_is_tried_by_nobody() -> None:
     budget.on_rate_limited(30.0, 0)
     assert [at_s for at_s in range(45) if budget.try_order(at_s * NS_PER_S)] == [30, 40]
     budget.on_rate_limited(90.0, 45 * NS_PER_S, is_firewall=True)
-    budget.on_let_in(46 * NS_PER_S)  # the answer to what left before the firewall closed
+    budget.on_let_in(budget.rate_limited, 46 * NS_PER_S)  # of a call that nobody tried by
     assert budget.is_paused(46 * NS_PER_S)
     assert [at_s for at_s in range(46, 60) if budget.try_probe(at_s * NS_PER_S)] == [55]
 

@@ -285,9 +285,12 @@ class RateBudget:
 
     # --- refusals ---------------------------------------------------------------------------------------------------
 
-    def on_let_in(self, now_ns: int) -> None:
-        """Take it that a cancel or a look was answered: if it was a probe, the firewall's pause is over."""
-        if self._is_probing:
+    def on_let_in(self, refusals: int, now_ns: int) -> None:
+        """Take it that a cancel or a look was answered: if it left in the firewall's pause, that is over.
+
+        Args: refusals: `rate_limited` when it left. What left before the last refusal says nothing of what is let in.
+        """
+        if self._is_probing and refusals == self.rate_limited:
             self._is_probing, self._blocked_until_ns = False, min(self._blocked_until_ns, now_ns)
             self.on_room()
 

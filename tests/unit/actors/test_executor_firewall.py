@@ -10,6 +10,7 @@ import pytest
 
 from actors.executor_cancels import CancelJob, SweepJob
 from tests.unit.actors.executor_fakes import System, settle, submit
+from trading.engine.budget import BudgetSettings, RateBudget
 from trading.model.errors import RateLimited
 from trading.model.orders import VenueOrder
 from trading.model.session import HaltReport, HaltState
@@ -143,3 +144,14 @@ async def test_sweep_whose_look_is_old_looks_again_with_the_try_that_it_has(hast
         assert hasty.venue.asked[asked] == ("BTCUSDT",)
         assert hasty.venue.swept == [("BTCUSDT",)]
         assert not budget.is_paused(now_ns)
+
+
+def test_answer_to_what_left_before_the_firewall_closed_ends_no_pause_though_another_tries() -> None:
+    budget = RateBudget(BudgetSettings())
+    before = budget.rate_limited
+    budget.on_rate_limited(90.0, 0, is_firewall=True)
+    assert budget.try_probe(10 * NS_PER_S)
+    budget.on_let_in(before, 11 * NS_PER_S)
+    assert budget.is_paused(11 * NS_PER_S)
+    budget.on_let_in(budget.rate_limited, 12 * NS_PER_S)
+    assert not budget.is_paused(12 * NS_PER_S)

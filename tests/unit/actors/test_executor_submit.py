@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -182,6 +183,22 @@ async def test_lookup_buries_unknown_ids_for_ever(system: System) -> None:
     assert await submit(system, buried) == ()
     assert denial(system).reason is Refusal.TOMBSTONED
     assert len(system.venue.placed) == 1
+
+
+async def test_conflict_that_the_journal_does_not_explain_is_denied_for_the_journal(system: System) -> None:
+    intent, read = system.intent(1), system.journal.orders_by_id
+    await system.executor.lookup("BTCUSDT", (intent.client_order_id,))
+
+    async def unreadable(client_order_ids: Sequence[str]) -> tuple[OrderRecord, ...]:
+        raise StoreError("the connection was lost")
+
+    system.journal.orders_by_id = unreadable  # type: ignore[method-assign]
+    assert await submit(system, intent) == ()
+    assert denial(system).reason is Refusal.JOURNAL_DOWN
+    system.journal.orders_by_id = read  # type: ignore[method-assign]
+    await system.executor.core.halts.poll()
+    assert not system.executor.core.state.is_journal_down
+    assert system.venue.placed == []
 
 
 async def test_commit_without_answer_is_not_sent_and_denied(system: System) -> None:

@@ -31,7 +31,7 @@ from trading.adapters.clock import Clock
 from trading.engine.ports import Gateway, Journal
 from trading.model.errors import FencedOut, NotRunning, StoreError
 from trading.model.orders import Purpose
-from trading.model.position import LossStreak, TripRecord
+from trading.model.position import EquityPoint, LossStreak, TripRecord
 from trading.model.units import NS_PER_S, ZERO, plain
 
 # Symbols report their bid about once a second; before the first one a position counts at cost, and so its loss as none.
@@ -94,7 +94,7 @@ class Guard:
         self._reduce = reduce
         self._halt = halt
         self._mark = mark
-        self._started_ns = clock.now_ns()
+        self._started_ns = clock.monotonic_ns()
         self._since_ns: dict[str, int] = {}
         self._told: set[str] = set()
         self._not_stopped: set[str] = set()
@@ -125,7 +125,7 @@ class Guard:
 
     async def _losses(self) -> None:
         now_ns, account = self._clock.now_ns(), self._state.account
-        if account.has_unmarked() and now_ns - self._started_ns < MARKS_PATIENCE_NS:
+        if account.has_unmarked() and self._clock.monotonic_ns() - self._started_ns < MARKS_PATIENCE_NS:
             return
         breach = account.breach(now_ns)
         for name in ("daily_loss", "drawdown"):
@@ -214,16 +214,21 @@ class Guard:
         if symbol is None and (point := account.restart_drawdown(now_ns)) is not None:
             said.append(f"the drawdown counts anew from a net P&L of {plain(point.net_pnl)}")
             self._alerts.raise_alert("warning", "drawdown_restarted", f"resumed: {said[0]}")
-            try:
-                await self._keeper.write(lambda lease: self._journal.save_equity(lease, point))
-            except (StoreError, NotRunning) as error:
-                said.append(f"not stored, a restart forgets it: {error}")
-            await self.save_losses()
-            if self._saved_streak.drawdown_since_ns != account.streak().drawdown_since_ns:
+            if not await self._is_drawdown_saved(point):
                 said.append("not stored yet, a restart before that forgets it")
         if (breach := account.breach(now_ns)) is not None:
             said.append(f"entries stay denied ({breach.reason.value}): {breach.text}")
         return "; ".join(said)
+
+    async def _is_drawdown_saved(self, point: EquityPoint) -> bool:
+        """Store from where the drawdown counts; what the journal does not take now is stored by a later look."""
+        try:
+            await self._keeper.write(lambda lease: self._journal.save_equity(lease, point))
+        except (StoreError, NotRunning) as error:
+            log.warning("drawdown_not_saved", reason=str(error))
+            return False
+        await self.save_losses()
+        return self._saved_streak.drawdown_since_ns == self._state.account.streak().drawdown_since_ns
 
     # --- losses in a row ----------------------------------------------------------------------------------------------
 

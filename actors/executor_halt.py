@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import Task, gather, sleep
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -64,8 +64,10 @@ class HaltControl:
         self._unsold_since_ns: dict[str, int] = {}
         self._reports: dict[Scope, HaltReport] = {}
         self._enforcing: Counter[Scope] = Counter()
-        self._insisted_ns: dict[Scope, int] = {}
-        self._reduced_ns = -INSIST_NS
+        self._changes = 0  # of the halt states
+        self._insisted_ns = (
+            self._unanswered_ns
+        ) = -INSIST_NS  # when what is open, or only unverified, was last asked for
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,8 @@ class HaltControl:
         if any(count and _covers(scope, symbol) for scope, count in self._enforcing.items()):
             return HaltReport(state, False, live, 0, f"{reason} (under way: {live} orders are not over yet)".strip())
         reports = [report for scope, report in self._reports.items() if _covers(scope, symbol)]
-        last = reports[-1] if reports else HaltReport(state, False, None, 0, reason)
+        unverified = reports[-1] if reports else HaltReport(state, False, None, 0, reason)
+        last = next((report for report in reports if report.confirmed), unverified)
         if not last.confirmed:
             reason = "; ".join(filter(None, (reason, self._sweeper.hindrance(), self._sweeper.unlisted_text(only))))
         return HaltReport(state, last.confirmed, last.open_orders, last.verified_at_ns, reason)
@@ -189,41 +192,37 @@ class HaltControl:
         if unsold is None:
             return  # a command was faster than this read
         self._go_on_selling(unsold)
-        await self._verify_again()
-        await self._reduce_again()
+        await self._go_on()
 
     def _on_adopted(self, key: str, reason: str) -> None:
         self._spawn(self._adopt(key, reason), "halt")
 
-    async def _verify_again(self) -> None:
-        """Go on with a halt that is not confirmed: a venue may be back, an unknown order resolved since."""
-        now_ns = self._clock.monotonic_ns()
-        self._insisted_ns = {item: at_ns for item, at_ns in self._insisted_ns.items() if item in self._reports}
+    async def _go_on(self) -> None:
+        """Go on with every stop that is not carried out: a venue may be back, an unknown order resolved since."""
         if any(self._enforcing.values()):
             return
-        for scope, last in tuple(self._reports.items()):
-            state = self._still(scope)[1]
-            if state is not HaltState.HALTED or last.confirmed:
-                continue
-            if not self._is_quiet(scope) and now_ns - self._insisted_ns.setdefault(scope, now_ns) < INSIST_NS:
-                continue
-            self._insisted_ns[scope] = now_ns
+        halts = self._state.account.halts()
+        left = [(key, state) for key, state, _ in halts if not self._is_carried_out(key, state)]
+        quiet = [key for key, state in left if state is HaltState.HALTED and self._is_quiet(_scope_of((key,)))]
+        busy, now_ns = [key for key, _ in left if key not in quiet], self._clock.monotonic_ns()
+        if quiet and now_ns - self._unanswered_ns >= INSIST_NS:  # the venue only has to say that nothing is open
+            scope, changes = _scope_of(quiet), self._changes
             shown = await self._sweeper.round(scope, self._is_spared)
-            if shown == 0 and self._is_quiet(scope) and self._reports.get(scope) is last:
-                self._reports[scope] = HaltReport(state, True, 0, self._clock.now_ns(), last.reason)
+            if shown is None:
+                self._unanswered_ns = now_ns
+            if shown == 0 and self._is_quiet(scope) and self._changes == changes:
+                self._reports[scope] = HaltReport(HaltState.HALTED, True, 0, self._clock.now_ns(), "")
+        if busy and now_ns - self._insisted_ns >= INSIST_NS:
+            self._insisted_ns = now_ns
+            await self._sweeper.round(_scope_of(busy), self._is_spared)
 
-    async def _reduce_again(self) -> None:
-        """Go on with exits-only stops whose entries are still open: the venue may have kept their cancels waiting."""
-        now_ns = self._clock.monotonic_ns()
-        if now_ns - self._reduced_ns < INSIST_NS:
-            return
-        for key, state, _ in self._state.account.halts():
-            scope, is_selling = _scope_of((key,)), self._selling[key] > 0
-            if state is not HaltState.REDUCING or is_selling:
-                continue
-            if not all(self._is_spared(item.record) for item in self._sweeper.live(scope)):
-                self._reduced_ns = now_ns
-                await self._sweeper.round(scope, self._is_spared)
+    def _is_carried_out(self, key: str, state: HaltState) -> bool:
+        """Tell whether a stop has no more to do: verified, or (exits only) no entry open. A sale looks after itself."""
+        if state is HaltState.HALTED:
+            symbol = _symbol_of(key)
+            return any(report.confirmed and _covers(scope, symbol) for scope, report in self._reports.items())
+        live = self._sweeper.live(_scope_of((key,)))
+        return self._selling[key] > 0 or all(self._is_spared(item.record) for item in live)
 
     def _is_quiet(self, scope: Scope) -> bool:
         is_open = self._sweeper.live(scope) or self._sweeper.unlisted(scope)
@@ -247,6 +246,7 @@ class HaltControl:
 
     def _forget_reports(self, key: str) -> None:
         """What was verified before a change says nothing of what comes after it."""
+        self._changes += 1
         symbol = _symbol_of(key)
         for scope in [item for item in self._reports if symbol is None or item is None or symbol in item]:
             del self._reports[scope]
@@ -380,7 +380,7 @@ def _symbol_of(key: str) -> str | None:
     return None if key == ACCOUNT_SCOPE else key.removeprefix("symbol:")
 
 
-def _scope_of(keys: tuple[str, ...]) -> Scope:
+def _scope_of(keys: Sequence[str]) -> Scope:
     return None if ACCOUNT_SCOPE in keys else frozenset(key.removeprefix("symbol:") for key in keys)
 
 

@@ -108,6 +108,8 @@ class HaltBook:
         except StoreError:
             if waiting is not None:
                 self._unsaved.setdefault(key, waiting)
+            if self._words[key] == words:
+                self._words[key] -= 1  # nothing was said, so that a sale that is on goes on
             raise
         if self._words[key] == words:  # else a halt came meanwhile: it is written after this, and stays
             self._generation += 1

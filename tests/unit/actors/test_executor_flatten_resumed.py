@@ -85,9 +85,16 @@ async def test_resume_that_is_not_stored_leaves_the_sale_to_go_on(system: System
     with pytest.raises(StoreError):
         await system.executor.resume("account", None)
     system.journal.is_down = False
-    await ended(system, halting)
-    assert system.executor.core.account.halt_state()[0] is HaltState.REDUCING
-    assert await system.journal.flattening() == ("account",), "the next poll takes it over"
+    async with asyncio.timeout(20):
+        while not halting.done():
+            for name in sales(system):
+                if not system.venue.book[name].status.is_terminal:
+                    system.venue.end(name)
+            await asyncio.sleep(STEP_S)
+    report = await halting
+    assert (report.confirmed, report.reason) == (True, "sell; still held: 0.1 BTCUSDT")
+    assert await system.journal.halts() == (("account", HaltState.HALTED, report.reason),)
+    assert len([order for order in system.venue.placed if order.strategy == "flatten"]) == 3
 
 
 class _Slow:

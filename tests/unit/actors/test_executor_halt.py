@@ -150,6 +150,23 @@ async def test_halt_of_a_symbol_leaves_the_others(system: System) -> None:
     assert await submit(system, system.intent(1)) == ()
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_halt_of_the_account_is_verified_again_after_a_word_on_one_symbol(
+    system: System, is_resumed: bool
+) -> None:
+    assert (await system.executor.halt("account", None, False, "all")).confirmed
+    if is_resumed:
+        await system.executor.resume("symbol", "BTCUSDT")
+    else:
+        await system.executor.halt("symbol", "BTCUSDT", False, "one more")
+    await system.executor.core.halts.poll()
+    report = await system.executor.halt_report()
+    assert (report.state, report.confirmed, report.open_orders, report.reason) == (HaltState.HALTED, True, 0, "all")
+    asked = len(system.venue.asked)
+    await system.executor.core.halts.poll()
+    assert len(system.venue.asked) == asked, "what is verified is not asked for again"
+
+
 async def test_wrong_scope_is_refused_with_a_sentence(system: System) -> None:
     with pytest.raises(ConfigError, match="expected scope account"):
         await system.executor.halt("symbol", None, False, "x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.actors.executor_fakes import BID, System, submit
 from tests.unit.actors.test_executor_guard import hold, look
 from trading.model.errors import StoreError
@@ -79,7 +81,8 @@ async def test_resume_after_a_daily_loss_says_that_entries_stay_denied_until_the
     assert await submit(system, system.intent(4, price=BID * 91 // 100))
 
 
-async def test_resume_whose_drawdown_could_not_be_stored_says_so(system: System) -> None:
+@pytest.mark.parametrize("hanging", [("save_losses",), ("save_equity",), ("save_equity", "save_losses")])
+async def test_resume_whose_drawdown_could_not_be_stored_says_so_once(system: System, hanging: tuple[str, ...]) -> None:
     await hold(system)
     await system.executor.set_limits({"max_drawdown": "30", "daily_loss": "1000"})
     await lose(system, 9)
@@ -87,6 +90,8 @@ async def test_resume_whose_drawdown_could_not_be_stored_says_so(system: System)
     async def lost(*_: object) -> None:
         raise StoreError("the database hangs")
 
-    system.journal.save_losses = lost  # type: ignore[method-assign, assignment]
+    for name in hanging:
+        setattr(system.journal, name, lost)
     report = await system.executor.resume("account", None)
     assert report.reason.endswith("not stored yet, a restart before that forgets it")
+    assert report.reason.count("not stored") == 1

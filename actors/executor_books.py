@@ -51,7 +51,7 @@ class BookKeeper:
         self._alerts = alerts
         self._clock = clock
         self._halt = halt
-        self._started_ns = clock.now_ns()
+        self._started_ns = clock.monotonic_ns()
         self._saved: EquityPoint | None = None
         self._saved_balances: tuple[VenueBalance, ...] = ()
         self._next_audit_ns = 0
@@ -86,7 +86,8 @@ class BookKeeper:
         that never was.
         """
         now_ns = self._clock.now_ns()
-        if self._state.account.has_unmarked() and now_ns - self._started_ns < MARKS_PATIENCE_NS:
+        is_young = self._clock.monotonic_ns() - self._started_ns < MARKS_PATIENCE_NS
+        if self._state.account.has_unmarked() and is_young:
             return
         point = self._state.account.on_equity(now_ns)
         if self._saved is None or replace(self._saved, at_ns=point.at_ns) != point:

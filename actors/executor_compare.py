@@ -77,7 +77,7 @@ class Comparer:
         self._started_ns = clock.now_ns()
         self._adopter = Adopter(state, desk, sends, journal, clock, self._report_adopted)
         self._locked = LockedSearch(state, desk, alerts, clock, self._look_elsewhere)
-        self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, and since when
+        self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, since when (monotonic)
         self._reported_orphans: dict[str, None] = {}
         self._unlisted: set[str] = set()
         self._untold: dict[str, tuple[int, int]] = {}  # by stray: how often it was refused, and when it is asked next
@@ -184,7 +184,7 @@ class Comparer:
         for report in found.reports:
             self._desk.take(report)
         for name in found.missing:
-            self.suspects.setdefault(name, asked_ns)
+            self.suspects.setdefault(name, self._clock.monotonic_ns())
         one_sided = Counter(self._symbol_of(name) for name in found.missing)
         one_sided += await self._handle_orphans(found.orphans, asked_ns)
         self._state.order_drift = {

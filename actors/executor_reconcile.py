@@ -286,7 +286,7 @@ class Reconciler:
             self._suspects.pop(name, None)
             return
         lag_ns = self._settings.patience.query_lag_ms * NS_PER_MS
-        if self._clock.now_ns() - since_ns < lag_ns:
+        if self._clock.monotonic_ns() - since_ns < lag_ns:
             return
         evidence = await self._evidence(tracker)
         if evidence == Evidence(False, False, False) and not tracker.record.status.is_terminal:

@@ -156,9 +156,9 @@ class Account:
         self._marks.pop(symbol, None)
 
     def on_mark(self, symbol: str, bid_ticks: int, at_ns: int) -> None:
-        """Take a symbol's best bid: a long's worth, and what an entry's price is judged by. An older one is ignored."""
+        """Take a symbol's best bid: a long's worth, and what an entry's price is judged by. The last to come counts."""
         known = self._marks.get(symbol)
-        if bid_ticks <= 0 or (known is not None and at_ns < known[1]):
+        if bid_ticks <= 0:
             return
         self._marks[symbol] = (bid_ticks, at_ns)
         if known is None or known[0] != bid_ticks:
@@ -256,9 +256,9 @@ class Account:
         return max(0, instrument.qty_lots_floor(min(own, self.available(instrument.base))))
 
     def bid_ticks(self, symbol: str, now_ns: int) -> int | None:
-        """Return the last known bid; None when it never came or is older than the limit allows."""
+        """Return the last bid; None when there is none, it is too old, or the clock was set back since."""
         bid_ticks, at_ns = self._marks.get(symbol, (0, 0))
-        is_fresh = bid_ticks > 0 and now_ns - at_ns <= self.limits.mark_max_age_s * NS_PER_S
+        is_fresh = bid_ticks > 0 and 0 <= now_ns - at_ns <= self.limits.mark_max_age_s * NS_PER_S
         return bid_ticks if is_fresh else None
 
     def symbol_exposure(self, symbol: str) -> Decimal:
@@ -288,8 +288,8 @@ class Account:
         return max(ZERO, self._peak - self._net())
 
     def entries_last_minute(self, now_ns: int) -> int:
-        """Count approved entries of the last 60 s."""
-        while self._entries and now_ns - self._entries[0] >= _ENTRY_WINDOW_NS:
+        """Count approved entries of the last 60 s; none of before the clock was set back."""
+        while self._entries and not 0 <= now_ns - self._entries[0] < _ENTRY_WINDOW_NS:
             self._entries.popleft()
         return len(self._entries)
 

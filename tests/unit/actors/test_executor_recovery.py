@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from actors.executor_state import FINISHED_MAX, OrderTable
 from actors.executor_values import ExecutorSettings
 from tests.unit.actors.executor_fakes import BID, UNLIMITED, System, settle
@@ -316,7 +318,10 @@ async def test_acknowledged_order_that_is_shown_nowhere_ends_after_the_lag(syste
     assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLED
 
 
-async def test_cancel_that_did_not_get_through_is_repeated(system: System) -> None:
+@pytest.mark.parametrize("step_ns", [0, -3_600 * NS_PER_S])
+async def test_cancel_that_did_not_get_through_is_repeated_also_when_the_clock_is_set_back(
+    system: System, step_ns: int
+) -> None:
     intent = system.intent()
     await submit(system, intent)
     system.venue.is_down = True
@@ -325,6 +330,7 @@ async def test_cancel_that_did_not_get_through_is_repeated(system: System) -> No
     await settle()
     assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLING
     system.venue.is_down = False
+    system.clock.step(step_ns)
     await rounds(system, NS_PER_S, 3 * NS_PER_S)
     assert (await row(system, intent.client_order_id)).status is OrderStatus.CANCELLED
 

@@ -301,3 +301,19 @@ def test_approval_lists_each_limit_beside_the_orders_figure() -> None:
     sale = dict(made.verdicts(intent(Side.SELL, purpose=Purpose.EXIT), NOW))
     assert sale["account_sellable"] == "0.1000 of 0.0000 BTC"
     assert made.verdicts(asked, NOW + 2) == tuple(measured.items())  # looking changes nothing
+
+
+def test_clock_that_is_set_back_freezes_no_mark_and_denies_by_none_of_before() -> None:
+    made = account()
+    before_ns = NOW - 3_600 * NS_PER_S
+    assert made.bid_ticks("BTCUSDT", before_ns) is None, "nobody knows how old it is"
+    made.on_mark("BTCUSDT", BID - 1000, before_ns)
+    assert made.bid_ticks("BTCUSDT", before_ns) == BID - 1000
+
+
+def test_clock_that_is_set_back_counts_no_entry_of_before_against_the_order_rate() -> None:
+    made = account()
+    made.on_entry_approved(NOW)
+    assert made.entries_last_minute(NOW) == 1
+    made.on_entry_approved(NOW - 3_600 * NS_PER_S)
+    assert made.entries_last_minute(NOW - 3_600 * NS_PER_S) == 1

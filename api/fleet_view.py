@@ -14,6 +14,7 @@ from actors.fleet import SymbolRow, UnknownSymbol
 from api.cached import Cached
 from api.items import halt_body, mark_of, pnl_totals, position_item, symbol_item
 from api.ports import Dependencies, ListQuery, Row
+from api.store_patience import StorePatience
 from trading.model.errors import StoreError, TradingError
 from trading.model.session import HaltReport, HaltState
 
@@ -36,6 +37,7 @@ class FleetView:
         self._halt = Cached("the executor", self._fetch_halt, max_age_s, 2 * FETCH_TIMEOUT_S)
         self._counts = Cached("the database", self._fetch_counts, max_age_s, FETCH_TIMEOUT_S)
         self._alerts = Cached("the database", self._fetch_alerts, max_age_s, FETCH_TIMEOUT_S)
+        self._patience = StorePatience()
         self._books: dict[tuple[str, int], Cached[dict[str, Any]]] = {}
 
     # --- symbols ----------------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class FleetView:
     async def _fetch_halt(self) -> Row:
         stored: tuple[tuple[str, HaltState, str], ...] | None
         try:
-            stored = await self._deps.fleet.halts()
+            stored = await self._patience.wait(self._deps.fleet.halts())
         except StoreError:
             stored = None
         symbols = [(scope.partition(":")[2], state.value) for scope, state, _ in stored or () if ":" in scope]

@@ -1,7 +1,8 @@
 """Halt and resume: persisted before anybody is asked, carried out whoever listens. May import `api` and `trading`.
 
-The executor re-reads what is persisted, so a halt takes effect even when it cannot be called now. A halt that was begun
-goes on when its caller leaves. Every halt is an operation; the last ones are answered from memory.
+The executor re-reads what is persisted, so a halt takes effect even when it cannot be called now; and it persists it
+too, so that a database that hangs holds back no halt. A halt that was begun goes on when its caller leaves. Every halt
+is an operation; the last ones are answered from memory.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from api.fleet_view import FleetView
 from api.items import halt_body
 from api.ports import Dependencies, Row
+from api.store_patience import StorePatience
 from trading.adapters.telemetry import logger
 from trading.model.errors import NotRunning, StoreError, TradingError
 from trading.model.session import HaltReport, HaltState
@@ -36,6 +39,7 @@ class HaltDesk:
         self._wait_s = wait_s
         self._operations: OrderedDict[str, Row] = OrderedDict()
         self._tasks: set[asyncio.Task[Row]] = set()
+        self._patience = StorePatience()
 
     async def halt(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> Row:
         """Halt the account (no symbols), or these; return where it stands after at most `wait_s`.
@@ -76,7 +80,8 @@ class HaltDesk:
             raise
         finally:
             self._view.forget_halt()
-        await self._write_down("resume", symbols, {"reason": reason})
+        with suppress(StoreError):
+            await self._patience.wait(self._write_down("resume", symbols, {"reason": reason}))
         return {**halt_body(report), **self._move(operation, "succeeded", None)}
 
     def operation(self, operation_id: str) -> Row | None:
@@ -96,11 +101,9 @@ class HaltDesk:
         executor = self._deps.executor
         not_stored = ""
         try:
-            for scope in [f"symbol:{symbol}" for symbol in symbols] or ["account"]:
-                await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns(), is_flatten)
+            await self._patience.wait(self._persist(symbols, state, reason, is_flatten))
         except StoreError as error:
             not_stored = f"not persisted: {_text(error)}"
-        await self._write_down("halt", symbols, {"reason": reason, "flatten": is_flatten})
         try:
             if len(symbols) > 1:
                 report = await executor.halt_group(symbols, is_flatten, reason)
@@ -121,6 +124,18 @@ class HaltDesk:
         if report.confirmed:
             return {**body, **self._move(operation, "succeeded", None)}
         return {**body, **self._move(operation, "failed", report.reason or "NOT CONFIRMED")}
+
+    async def _persist(self, symbols: tuple[str, ...], state: HaltState, reason: str, is_flatten: bool) -> None:
+        """Store a halt, and who asked for it. Raises: StoreError when the halt is not stored."""
+        failure: StoreError | None = None
+        try:
+            for scope in [f"symbol:{symbol}" for symbol in symbols] or ["account"]:
+                await self._deps.fleet.save_halt(scope, state, reason, self._deps.now_ns(), is_flatten)
+        except StoreError as error:
+            failure = error
+        await self._write_down("halt", symbols, {"reason": reason, "flatten": is_flatten})
+        if failure is not None:
+            raise failure
 
     async def _check(self, symbols: tuple[str, ...]) -> None:
         """Refuse symbols that this session does not know; while the supervisor is away every symbol may be halted."""

@@ -1,13 +1,15 @@
 """Idempotency-Key on any POST: a repeat gets the first answer, another request under the same key a 409.
 
 May import starlette and the API. Keys are bound in the database, so a repeat after the API's own restart is known too.
-An answer of 5xx is not kept: the key is free again and the request may be retried.
+An answer of 5xx is not kept: the key is free again and the request may be retried. A halt is the same however often it
+is asked for, so that it does not wait for a database that does not answer: its key is then not bound.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -17,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.ports import FleetPort, StoredResponse
 from api.problems import MEDIA_TYPE, from_trading_error, problem
-from trading.model.errors import TradingError
+from api.store_patience import StorePatience
+from trading.model.errors import StoreError, TradingError
 from trading.model.units import NS_PER_S
 
 KEY_LENGTH_MAX = 200
@@ -25,6 +28,8 @@ BODY_BYTES_MAX = 256 * 1024
 # The longest command is a halt (60 s); a claim that is older belongs to an API process that died.
 ABANDONED_AFTER_NS = 120 * NS_PER_S
 REPLAYED = "Idempotency-Replayed"
+# Harmless to repeat, and never to be held back.
+URGENT = frozenset({"/v1/halt"})
 
 
 class IdempotencyMiddleware:
@@ -34,6 +39,7 @@ class IdempotencyMiddleware:
         self._app = app
         self._fleet = fleet
         self._now_ns = now_ns
+        self._patience = StorePatience()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer it from the database."""
@@ -54,14 +60,25 @@ class IdempotencyMiddleware:
             return
         try:
             answer = await self._guarded(key, body, scope, receive)
+        except _UnboundError:
+            await self._app(scope, _replay(body, receive), send)
+            return
         except TradingError as error:
             answer = from_trading_error(error)
         await answer(scope, receive, send)
 
     async def _guarded(self, key: str, body: bytes, scope: Scope, receive: Receive) -> Response:
+        """Raises: StoreError; _UnboundError when something urgent is to go on without its key."""
+        is_urgent = scope["path"] in URGENT
         body_hash = request_hash(scope, body)
         now_ns = self._now_ns()
-        bound = await self._fleet.claim_key(key, body_hash, now_ns, now_ns - ABANDONED_AFTER_NS)
+        claim = self._fleet.claim_key(key, body_hash, now_ns, now_ns - ABANDONED_AFTER_NS)
+        try:
+            bound = await (self._patience.wait(claim) if is_urgent else claim)
+        except StoreError:
+            if is_urgent:
+                raise _UnboundError from None
+            raise
         if bound is not None:
             return _bound_answer(bound, body_hash)
         recorder = _Recorder()
@@ -69,10 +86,19 @@ class IdempotencyMiddleware:
             await self._app(scope, _replay(body, receive), recorder)
         finally:
             if recorder.is_final:
-                await self._fleet.keep_response(key, recorder.status, recorder.json())
+                end = self._fleet.keep_response(key, recorder.status, recorder.json())
             else:
-                await self._fleet.release_key(key)
+                end = self._fleet.release_key(key)
+            if is_urgent:
+                with suppress(StoreError):
+                    await self._patience.wait(end)
+            else:
+                await end
         return recorder.response()
+
+
+class _UnboundError(Exception):
+    """The key of something urgent could not be bound."""
 
 
 def request_hash(scope: Scope, body: bytes) -> str:

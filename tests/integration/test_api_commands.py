@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -257,6 +259,39 @@ async def test_halt_while_the_venue_is_away_is_not_confirmed(system: ApiSystem, 
         body = (await hasty.post("/v1/halt", json={})).json()
     assert (body["state"], body["confirmed"]) == ("HALTED", False)
     system.venue.is_down = False
+
+
+class HangingFleet:
+    """The fleet's store while its server is frozen: no call is ever answered."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def call(*arguments: Any) -> None:
+            self.asked.add(name)
+            await asyncio.Event().wait()
+
+        return call
+
+
+async def test_halt_while_the_database_hangs_cancels_and_says_what_is_not_stored(system: ApiSystem) -> None:
+    await system.attach()
+    order_id = await system.order(1)
+    hanging = HangingFleet()
+    async with client_of(replace(system, fleet=hanging).app()) as client:  # type: ignore[arg-type]
+        async with asyncio.timeout(60):
+            answer = await client.post("/v1/halt", json={"reason": "frozen"}, headers={"Idempotency-Key": "k1"})
+            shown = (await client.get("/v1/halt")).json()
+    body = answer.json()
+    assert (answer.status_code, body["state"], body["confirmed"], body["open_orders"]) == (202, "HALTED", True, 0)
+    assert "not persisted: the database has not answered" in body["reason"]
+    assert (shown["state"], shown["confirmed"]) == ("HALTED", True)
+    assert hanging.asked == {"claim_key", "save_halt", "halts"}
+    assert system.venue.cancelled == [order_id]
 
 
 async def test_halt_of_one_symbol_leaves_the_account_active(system: ApiSystem, client: httpx.AsyncClient) -> None:

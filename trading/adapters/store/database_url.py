@@ -92,6 +92,8 @@ def connect_arguments(application: str) -> dict[str, Any]:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+        # Keepalives say nothing while something that was sent is not acknowledged: the line is dead then.
+        "tcp_user_timeout": 15_000,
     }
 
 

@@ -74,6 +74,9 @@ async def test_lists_and_explanations_of_a_stopped_instance_are_those_of_its_api
     explained = await stored("explain", bought)
     assert explained.pop("derivation")["status"] == "unavailable"
     assert OrderExplanation.model_validate(explained).model_dump() == story
+    assert explained["risk"] == story["risk"]
+    assert await run("explain", bought, *left) == 0  # as people see it
+    assert bought in capsys.readouterr().out
 
 
 async def test_stopped_instance_is_told_with_the_way_to_what_it_left(

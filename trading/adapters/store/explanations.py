@@ -61,16 +61,19 @@ def _load() -> None:
 
 def _risk(found: Row, account: dict[str, str]) -> list[dict[str, Any]]:
     order = found["order"]
-    symbol = {"judge": "symbol", "verdict": "approved", "at_ns": order["created_ns"]}
+    verdicts = [_verdict("symbol", order["created_ns"], {})]
     denied = next((event for event in found["events"] if event["kind"] == "denied"), None)
     if denied is not None:
         body = denied["body"]
         said = {"verdict": "denied", "reason": str(body.get("reason", "")), "text": str(body.get("text", ""))}
-        return [symbol, {"judge": "account", **said, "at_ns": denied["at_ns"], "measured": _bare(account)}]
-    if not account:
-        return [symbol]
-    at_ns = int(account.get(f"{PREFIX}judged_ns", "0"))
-    return [symbol, {"judge": "account", "verdict": "approved", "at_ns": at_ns, "measured": _bare(account)}]
+        verdicts.append({**_verdict("account", denied["at_ns"], _bare(account)), **said})
+    elif account:
+        verdicts.append(_verdict("account", int(account.get(f"{PREFIX}judged_ns", "0")), _bare(account)))
+    return verdicts
+
+
+def _verdict(judge: str, at_ns: int, measured: dict[str, str]) -> dict[str, Any]:
+    return {"judge": judge, "verdict": "approved", "reason": "", "text": "", "at_ns": at_ns, "measured": measured}
 
 
 def _bare(account: dict[str, str]) -> dict[str, str]:

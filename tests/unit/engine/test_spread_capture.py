@@ -157,6 +157,18 @@ def test_resting_entry_stays_within_the_hysteresis_of_the_floor() -> None:
     assert only(strategy(**values).decide(view(orders=(resting,)))).qty_lots == 250
 
 
+@pytest.mark.parametrize(("order_quote", "lots"), [("25", 250), ("40", 250), ("15", 150), ("10", 100), ("0.5", None)])
+def test_resting_entry_larger_than_what_is_wanted_now_is_cut_and_any_other_stays(
+    order_quote: str, lots: int | None
+) -> None:
+    machine, resting = strategy(), order(Side.BUY, 9_991, 250)
+    assert only(machine.decide(view(orders=(resting,)))).qty_lots == 250
+    machine.parameters = parse(SpreadCaptureParameters, {"order_quote": order_quote})
+    desires = machine.decide(view(orders=(resting,)))
+    assert [quote.qty_lots for quote in desires.quotes] == ([lots] if lots else [])
+    assert desires.refusals == (() if lots else (Refusal.MIN_NOTIONAL,))
+
+
 # --- exits ----------------------------------------------------------------------------------------------------------
 
 

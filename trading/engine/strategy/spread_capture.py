@@ -72,7 +72,8 @@ class SpreadCapture:
         self._cooldown_until_ns = 0
         self._pause_reason = Refusal.COOLDOWN
         self._losses = 0
-        self._depth_units = (parameters, instrument.units_of(parameters.min_depth_quote))
+        self._units: tuple[int, int] = (0, 0)
+        self._units_for: SpreadCaptureParameters | None = None
         self._maker_fee, self._taker_fee = float(instrument.maker_fee_rate), float(instrument.taker_fee_rate)
 
     def decide(self, view: StrategyView) -> Desires:
@@ -192,15 +193,21 @@ class SpreadCapture:
 
     def _is_deep(self, view: StrategyView) -> bool:
         parameters, instrument = self.parameters, self._instrument
-        if self._depth_units[0] is not parameters:
-            self._depth_units = (parameters, instrument.units_of(parameters.min_depth_quote))
-        needed = instrument.lots_worth(self._depth_units[1], view.bid[0])
+        needed = instrument.lots_worth(self._units_of(parameters)[0], view.bid[0])
         limit_ticks = int(view.bid[0] * (1.0 - parameters.depth_bps / BPS_PER_ONE))
         # Nearly always the first levels are enough; the whole depth is walked when they are not.
         if view.bid[0] >= limit_ticks and view.bid[1] >= needed:
             return True
         near = sum(lots for price_ticks, lots in view.book.bids(NEAR_LEVELS) if price_ticks >= limit_ticks)
         return near >= needed or view.book.qty_within(Side.BUY, limit_ticks) >= needed
+
+    def _units_of(self, parameters: SpreadCaptureParameters) -> tuple[int, int]:
+        """Return the least depth and the value of an entry in ticks x lots, anew when the parameters are others."""
+        if self._units_for is not parameters:
+            units_of = self._instrument.units_of
+            self._units = (units_of(parameters.min_depth_quote), units_of(parameters.order_quote))
+            self._units_for = parameters
+        return self._units
 
     def _entry_quote(self, view: StrategyView, order: OwnOrder | None) -> tuple[DesiredQuote | None, Refusal]:
         """Make the entry at the best price whose edge clears the floor, or say why there is none.
@@ -214,6 +221,10 @@ class SpreadCapture:
             return None, Refusal.EDGE_BELOW_FLOOR
         if order is not None:
             lots = order.open_lots
+            if lots * order.price_ticks > self._units_of(parameters)[1]:  # the value of one was lowered since
+                lots = self._units[1] // order.price_ticks
+                if lots < self._fewest_lots(view, entry.price_ticks):
+                    return None, Refusal.MIN_NOTIONAL
         else:
             lots = instrument.qty_lots_floor(parameters.order_quote / instrument.price(entry.price_ticks))
             if lots < self._fewest_lots(view, entry.price_ticks):

@@ -14,7 +14,13 @@ from bench.generated_market import GeneratedMarket
 from trading.adapters.clock import SystemClock
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.recording.plain_values import dumps, loads
-from trading.adapters.recording.recorded_engine import ENGINE_INTENT, ENGINE_STEP, InputRecorder
+from trading.adapters.recording.recorded_engine import (
+    ENGINE_EVENT,
+    ENGINE_INTENT,
+    ENGINE_START,
+    ENGINE_STEP,
+    InputRecorder,
+)
 from trading.adapters.recording.recorder import SegmentRecorder
 from trading.adapters.recording.rederive import rederive, session_rows
 from trading.adapters.recording.rows import Row
@@ -198,6 +204,15 @@ def test_lost_frame_is_said_and_not_derived_over(session: tuple[Path, int]) -> N
     frame = next(number for number, row in enumerate(rows) if row.stream == ENGINE_STEP) - 1
     with pytest.raises(DecodeError, match="has no frame"):
         list(rederive([*rows[:frame], *rows[frame + 1 :]]))
+
+
+@pytest.mark.parametrize("stream", [ENGINE_START, ENGINE_STEP, ENGINE_EVENT, ENGINE_INTENT])
+@pytest.mark.parametrize("payload", [b"[]", b"7", b'[1,"a"]', b'[1,{"d":"2"}]'], ids=bytes.decode)
+def test_row_that_is_not_what_its_stream_says_is_said(session: tuple[Path, int], stream: str, payload: bytes) -> None:
+    rows = list(rows_of(session[0]))
+    place = next(number for number, row in enumerate(rows) if row.stream == stream)
+    with pytest.raises(DecodeError, match="the recording is not whole"):
+        list(rederive([*rows[:place], rows[place]._replace(payload=payload), *rows[place + 1 :]]))
 
 
 def test_every_input_of_the_engine_is_read_back_equal() -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import quote
 
 from trading.adapters.mexc.codec import PublicCodec
@@ -24,13 +25,14 @@ from trading.adapters.recording.recorded_engine import (
 )
 from trading.adapters.recording.rows import Row
 from trading.adapters.recording.segments import OPEN_SUFFIX, SEGMENT_SUFFIX, SegmentReader
-from trading.engine.bootstrap import SymbolConfig
+from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
 from trading.engine.engine import SymbolEngine
 from trading.engine.messages import EngineEvent, PlaceOrder
 from trading.model.errors import ConfigError, DecodeError
 from trading.model.orders import OrderIntent
 
 PARQUET_SUFFIX = ".parquet"
+EVENTS = get_args(EngineEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +68,40 @@ def rederive(rows: Iterable[Row]) -> Iterator[Derived]:
     life: _Life | None = None
     for row in rows:
         if row.stream == ENGINE_START:
-            life = _Life(row.payload)
+            life = _Life(*_values(row, SymbolConfig, SymbolBootstrap))
         elif life is None:
             continue  # before the first whole life
         elif row.stream == ENGINE_STEP:
+            if len(row.payload) != NOW.size:
+                raise _foreign(row)
             life.step_frame(NOW.unpack(row.payload)[0])
         elif row.stream == ENGINE_EVENT:
-            now_ns, event = loads(row.payload)
+            now_ns, event = _values(row, int, EVENTS)
             life.step(event, now_ns)
         elif row.stream == ENGINE_INTENT:
-            yield life.compare(loads(row.payload))
+            yield life.compare(*_values(row, OrderIntent))
         elif not row.stream.startswith(("rest:", "event:", "engine:")):
             life.on_frame(row)
+
+
+def _values(row: Row, *kinds: type[Any] | tuple[type[Any], ...]) -> tuple[Any, ...]:
+    """Read a row's values, one of each kind. Raises: DecodeError when it holds something else."""
+    found = loads(row.payload)
+    values = found if isinstance(found, tuple) else (found,)
+    if len(values) != len(kinds) or not all(map(isinstance, values, kinds)):
+        raise _foreign(row)
+    return values
+
+
+def _foreign(row: Row) -> DecodeError:
+    return DecodeError(f"the recording is not whole: its row of {row.recv_ts_ns} is no {row.stream}")
 
 
 class _Life:
     """One life of the engine, lived again."""
 
-    def __init__(self, payload: bytes) -> None:
-        self.config, bootstrap = loads(payload)
+    def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap) -> None:
+        self.config = config
         self._engine = SymbolEngine(self.config, bootstrap)
         self._codec = PublicCodec(self.config.instrument)
         self._events: deque[EngineEvent] = deque()

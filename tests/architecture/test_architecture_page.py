@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,18 @@ def references(text: str) -> list[tuple[str, str]]:
 
 def is_true(path: str, name: str, root: Path) -> bool:
     """Tell whether a file of the tree ends with `path` and defines `name` (a class, function, method or constant)."""
-    files = [file for file in root.rglob(Path(path).name) if file.as_posix().endswith("/" + path)]
-    return any(not name or name in _defined(file) for file in files if ".venv" not in file.parts)
+    files = [file for file in _sources(root) if file.as_posix().endswith("/" + path)]
+    return any(not name or name in _defined(file) for file in files)
 
 
+@cache
+def _sources(root: Path) -> tuple[Path, ...]:
+    """List the Python files of the tree; not those of environments, which are many."""
+    folders = [item for item in root.iterdir() if item.is_dir() and not item.name.startswith(".")]
+    return tuple(file for folder in folders for file in folder.rglob("*.py"))
+
+
+@cache
 def _defined(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:

@@ -49,7 +49,8 @@ real journal (Postgres), the real gateway (signed REST and private stream) and a
 takes, rests, cancels and sells; at a named point the process gets a real SIGKILL. Further lives follow, some of which
 die too; the last one trades on, halts the account and settles. Then the simulator's own state and plain SQL are
 compared: every order, fill and balance, every sequence number, everything a submitter was promised or a symbol was
-told. An order placed by hand on the same account must be untouched.
+told. An order placed by hand on the same account must be untouched. What tries to break the other promises of the order
+path: [proofs.md](proofs.md).
 
 `make test` runs {seeds} seeds, {budgeted} of them on the `default` rate budget, the product's own; for the others it is
 `lifted`, so that faults come denser. `make soak` runs 200 more. After the colon: what another client of the account

@@ -25,6 +25,7 @@ SYMBOLS = {
     name: Instrument(name, name[:3], "USDT", D("0.01"), D("0.0001"), D(0), D(1), D(0), D(0), D("0.0005"))
     for name in ("AAAUSDT", "BBBUSDT")
 }
+LOCKED = D(100)  # by orders of others
 # What a few orders come to, and now and then nothing at all.
 AMOUNTS = st.sampled_from([D(60), D(150), D(400), D(0)])
 NAMES = st.sampled_from(sorted(SYMBOLS))
@@ -34,7 +35,9 @@ class LimitedAccount(RuleBasedStateMachine):
     """One account with random limits; marks stand still, so that only orders and fills move exposure."""
 
     @initialize(
-        tight=st.sampled_from(["gross", "symbol", "order", "count", "rate", "streak", "loss", "drawdown", ""]),
+        tight=st.sampled_from(
+            ["gross", "symbol", "order", "count", "rate", "streak", "loss", "drawdown", "allocation", "mark", ""]
+        ),
         amount=AMOUNTS,
         number=st.integers(0, 3),
     )
@@ -49,22 +52,27 @@ class LimitedAccount(RuleBasedStateMachine):
             loss_streak=number if tight == "streak" else 0,
             daily_loss=D(5) if tight == "loss" else D(10_000),
             max_drawdown=D(5) if tight == "drawdown" else D(10_000),
+            mark_max_age_s=5 if tight == "mark" else 3_600,
         )
-        self.account = Account(self.limits, SYMBOLS, [VenueBalance("USDT", D(800), D(0), 0, 0)])
+        self.account = Account(self.limits, SYMBOLS, [VenueBalance("USDT", D(700), LOCKED, 0, 0)])
         self.orders: dict[str, OrderRecord] = {}
         self.now_ns, self.number = NOW, 0
+        self.allocation = amount if tight == "allocation" else D(5_000)
         for name in SYMBOLS:
-            self.account.on_mark(name, BID, NOW)
+            self.account.set_allocation(name, self.allocation)
+        self._mark()
 
     @rule(
         name=NAMES,
         lots=st.one_of(st.integers(100, 6_000), st.integers(100, 40_000)),
         off_bps=st.one_of(st.integers(-50, 50), st.integers(-700, 700)),
         wait_s=st.integers(0, 30),
+        is_marked=st.booleans(),
     )
-    def propose_entry(self, name: str, lots: int, off_bps: int, wait_s: int) -> None:
+    def propose_entry(self, name: str, lots: int, off_bps: int, wait_s: int, is_marked: bool) -> None:
         self.now_ns += wait_s * NS_PER_S
-        self._mark()
+        if is_marked:
+            self._mark()
         price = BID + BID * off_bps // 10_000
         intent = self._intent(name, Side.BUY, price, lots, Purpose.ENTRY)
         before = self.account.entries_last_minute(self.now_ns)
@@ -74,6 +82,9 @@ class LimitedAccount(RuleBasedStateMachine):
             assert denial.text
             return
         notional = SYMBOLS[name].notional(price, lots)
+        assert self.now_ns - self.marked_ns <= self.limits.mark_max_age_s * NS_PER_S
+        own_sales = [item.price_ticks for item in self.orders.values() if (item.symbol, item.side) == (name, Side.SELL)]
+        assert all(price < ticks for ticks in own_sales), "it would trade with ourselves"
         assert notional <= self.limits.max_order_notional
         assert abs(price - BID) * BPS <= self.limits.price_collar_bps * BID
         assert before < self.limits.max_entries_per_minute
@@ -84,6 +95,8 @@ class LimitedAccount(RuleBasedStateMachine):
         assert self.account.commitments.count() <= self.limits.max_open_orders
         assert self.account.gross_exposure() <= self.limits.max_gross_exposure
         assert self.account.symbol_exposure(name) <= self.limits.max_symbol_exposure
+        open_buys = self.account.commitments.open_buy_notional(name)
+        assert self.account.position(name).cost + open_buys <= self.allocation
         assert self.account.available("USDT") >= 0
 
     @rule(name=NAMES, share=st.integers(1, 3), price=st.sampled_from([BID * 94 // 100, BID * 99 // 100, BID]))
@@ -170,6 +183,8 @@ class LimitedAccount(RuleBasedStateMachine):
             D(0),
         )
         assert commitments.reserved_unseen("USDT") == bound
+        # What the venue cannot show yet comes on top of what it shows as locked, whoever's that is.
+        assert self.account.available("USDT") <= self.account.total("USDT") - LOCKED - bound
 
     @rule(name=NAMES, lots=st.integers(500, 3_000), fall_bps=st.sampled_from([0, 60, 600]))
     def round_trip(self, name: str, lots: int, fall_bps: int) -> None:
@@ -193,6 +208,7 @@ class LimitedAccount(RuleBasedStateMachine):
             self._trade(self.orders[leaving.client_order_id], leaving.qty_lots)
 
     def _mark(self) -> None:
+        self.marked_ns = self.now_ns
         for name in SYMBOLS:
             self.account.on_mark(name, BID, self.now_ns)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from trading.engine.account import ACCOUNT_SCOPE, Account, symbol_scope
+from trading.engine.account_commitments import buy_reserve
 from trading.engine.account_limits import AccountLimits
 from trading.engine.parameters import as_texts, parse
 from trading.engine.ports import OrderRecord
@@ -116,6 +117,16 @@ def test_entry_beyond_a_limit_is_denied(values: dict[str, str], asked: OrderInte
     assert reason(account(parse(AccountLimits, values)), asked) is expected
 
 
+@pytest.mark.parametrize(("side", "purpose"), [(Side.BUY, Purpose.ENTRY), (Side.SELL, Purpose.EXIT)])
+def test_order_above_the_venues_largest_value_is_denied(side: Side, purpose: Purpose) -> None:
+    made = account()
+    made.instruments = {"BTCUSDT": replace(BTC, max_notional=D("9.99"))}
+    made.set_position(Position("BTCUSDT", D(1), D(100), D(0), D(0), 0))
+    made.on_balance(VenueBalance("BTC", D(1), D(0), NOW, NOW))
+    assert reason(made, intent(side, purpose=purpose)) is Refusal.MAX_NOTIONAL
+    assert reason(made, intent(side, lots=999, purpose=purpose)) is None
+
+
 def test_price_at_the_collar_is_approved() -> None:
     assert reason(account(parse(AccountLimits, {"price_collar_bps": "100"})), intent(price=BID + 100)) is None
 
@@ -152,6 +163,15 @@ def test_balance_locked_by_the_venue_is_not_counted_twice() -> None:
     assert made.available("USDT") == D(5000)
     made.on_balance(VenueBalance("USDT", D(1), D(1), NOW - 1, NOW + 2))
     assert made.available("USDT") == D(5000)
+
+
+def test_what_the_venue_cannot_show_yet_comes_on_top_of_what_others_have_locked() -> None:
+    made = account()
+    made.on_balance(VenueBalance("USDT", D(15), D(85), NOW, NOW))  # a foreign order's
+    assert reason(made, intent()) is None
+    made.on_order(record(intent(), OrderStatus.UNKNOWN))
+    assert reason(made, intent(name="mx-1-1-2")) is Refusal.BALANCE
+    assert made.available("USDT") == D(15) - buy_reserve(D(10), BTC)
 
 
 def test_fill_moves_balances_unless_a_younger_push_shows_it() -> None:

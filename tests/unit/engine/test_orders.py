@@ -57,6 +57,11 @@ def test_late_new_after_filled_leaves_it_filled() -> None:
     assert next_status(OrderStatus.FILLED, OrderEventKind.ACKNOWLEDGED) is OrderStatus.FILLED
 
 
+def test_cancel_that_is_answered_with_new_is_accepted_and_not_done() -> None:
+    assert next_status(OrderStatus.CANCELLING, OrderEventKind.ACKNOWLEDGED) is OrderStatus.CANCELLING
+    assert next_status(OrderStatus.CANCELLING, OrderEventKind.PARTLY_FILLED) is OrderStatus.CANCELLING
+
+
 def test_timeout_of_the_send_after_a_push_leaves_it_open() -> None:
     assert next_status(OrderStatus.OPEN, OrderEventKind.OUTCOME_UNKNOWN) is OrderStatus.OPEN
 

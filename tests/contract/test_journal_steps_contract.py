@@ -295,6 +295,16 @@ async def test_audit_names_a_position_that_its_fills_do_not_make(journal: Journa
     assert any(SYMBOL in text and "0.002" in text for text in broken), broken
 
 
+async def test_audit_names_a_cost_that_its_fills_do_not_make(journal: Journal, lease: Lease) -> None:
+    await journal.commit_intents(lease, [an_order("x")])
+    fill = a_fill("x", "t1")
+    booked = a_booked_position(fill)
+    await journal.commit_entries(lease, [a_filled(1, fill, replace(booked, cost=booked.cost + 1))])
+    broken = await journal.audit()
+    assert len(broken) == 1, broken
+    assert SYMBOL in broken[0]
+
+
 async def test_audit_names_an_order_that_its_fills_do_not_make(journal: Journal, lease: Lease) -> None:
     await journal.commit_intents(lease, [an_order("x")])
     fill = a_fill("x", "t1")

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.contract.journals import INSTRUMENT, SYMBOL, a_fill, a_filled, a_position, an_order
+from tests.contract.journals import INSTRUMENT, SYMBOL, a_booked_position, a_fill, a_filled, a_position, an_order
 from tests.embedded_database import plain_url
 from trading.adapters.store.database_url import parse_url
 from trading.adapters.store.embedded import EmbeddedPostgres
@@ -174,6 +174,21 @@ async def test_pnl_columns_of_fills_add_up_to_the_position(
         ("t2", "-3.25", "0.5"),
         ("t3", "4.375", "0.75"),
     ]
+
+
+async def test_audit_names_a_fee_in_a_third_asset_that_the_ledger_lost(
+    journal: PostgresJournal, lease: Lease, database_url: str
+) -> None:
+    await journal.commit_intents(lease, [an_order("x")])
+    fill = a_fill("x", "t1")
+    await journal.commit_entries(lease, [a_filled(1, fill, a_booked_position(fill))])
+    assert await journal.audit() == ()
+    with psycopg.connect(plain_url(database_url), autocommit=True) as link:
+        link.execute("DELETE FROM ledger WHERE asset = 'MX'")
+    broken = await journal.audit()
+    assert len(broken) == 1, broken
+    assert SYMBOL in broken[0]
+    assert "0.0000001" in broken[0]
 
 
 async def test_lane_of_a_frozen_server_gives_up_and_recovers(database_url: str) -> None:

@@ -195,6 +195,24 @@ def test_exit_passes_where_every_entry_limit_is_exhausted() -> None:
     assert reason(made, intent()) is Refusal.INSTRUMENT
 
 
+def test_sellable_is_what_is_held_and_free_rounded_down_to_whole_lots() -> None:
+    made = account()
+    made.set_position(Position("BTCUSDT", D("0.10005"), D(10), D(0), D(0), 0))
+    made.on_balance(VenueBalance("BTC", D("0.30"), D(0), NOW, NOW))
+    assert made.sellable_lots("BTCUSDT") == 1_000  # of 0.0001; not what else is in the account
+    made.on_balance(VenueBalance("BTC", D("0.04019"), D("0.06"), NOW + 1, NOW + 1))
+    assert made.sellable_lots("BTCUSDT") == 401  # the rest is locked by others
+
+
+def test_drawdown_counts_from_the_best_moment_whatever_comes_after_it() -> None:
+    made = account(parse(AccountLimits, {"max_drawdown": "5"}))
+    for realized, drawdown in ((D(10), 0), (D(7), 3), (D(8), 2), (D(4), 6)):
+        made.set_position(Position("BTCUSDT", D(0), D(0), realized, D(0), 0))
+        made.on_equity(NOW)
+        assert made.drawdown(NOW) == drawdown
+    assert reason(made, intent()) is Refusal.DRAWDOWN
+
+
 def test_exits_together_never_exceed_the_position() -> None:
     made = account()
     made.on_fill(fill(Side.BUY, 1500))

@@ -60,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    # The folder that somebody starts us in may hold an api.py of its own: `-m` would take that for ours.
+    environment["PYTHONSAFEPATH"] = "1"
     command = [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid()), str(int(HASTY))]
     command += [sys.executable, "-m", "actors.cli", *arguments]
     launcher: subprocess.Popen[bytes] | None = None

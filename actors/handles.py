@@ -187,6 +187,13 @@ def _free_port() -> int:
     raise NotRunning(f"no free port in {AGENT_PORTS.start} to {AGENT_PORTS.stop - 1} for Ray's agent")
 
 
+@contextlib.contextmanager
+def _at_home() -> Iterator[None]:
+    """Let `ray.init` find us in our own folder: workers look for modules where it was called, before anywhere else."""
+    with contextlib.chdir(Path(__file__).resolve().parent.parent):
+        yield
+
+
 def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = None) -> str:
     """Start a Ray of our own on 127.0.0.1, a child of this process that dies with it; return its address.
 
@@ -195,7 +202,7 @@ def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = 
     Raises: NotRunning when Ray does not start.
     """
     try:
-        with _nodes_of(_LocalNode):
+        with _nodes_of(_LocalNode), _at_home():
             context = ray.init(
                 address="local",
                 namespace=namespace,
@@ -218,9 +225,14 @@ def connect(address: str, namespace: str) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(
-            address=address, namespace=namespace, log_to_driver=False, configure_logging=False, ignore_reinit_error=True
-        )
+        with _at_home():
+            ray.init(
+                address=address,
+                namespace=namespace,
+                log_to_driver=False,
+                configure_logging=False,
+                ignore_reinit_error=True,
+            )
     except (RayError, RuntimeError, OSError, TimeoutError, ConnectionError, ValueError) as error:
         raise NotRunning(
             f"no Ray answers at {address}: start one, or check the address and RAY_AUTH_MODE ({_first_line(error)})"

@@ -42,7 +42,7 @@ class BackgroundSealer:
 
 async def seal_apart(*segments: Path) -> str | None:
     """Seal segments in another process. Returns: None, or in one sentence why one is still a segment."""
-    command = [sys.executable, "-m", "trading.adapters.recording.seal", *map(str, segments)]
+    command = [sys.executable, "-P", "-m", "trading.adapters.recording.seal", *map(str, segments)]
     if sys.platform != "win32":
         command = ["nice", "-n", str(NICENESS), *command]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -47,7 +47,7 @@ class HaltDesk:
         Raises: UnknownSymbol; NotRunning when it could neither be persisted nor carried out.
         """
         reason = reason or NO_REASON
-        await self._check(symbols)
+        await self.check(symbols)
         operation = self._begin("halt")
         task = asyncio.create_task(self._halt(operation, symbols, is_flatten, reason), name="halt")
         self._tasks.add(task)
@@ -56,6 +56,21 @@ class HaltDesk:
         if done:
             return task.result()
         return {**await self.standing(symbols[0] if symbols else None), **self._operations[operation]}
+
+    async def check(self, symbols: tuple[str, ...]) -> None:
+        """Refuse symbols that this session does not know and that no halt of an earlier one holds.
+
+        While the supervisor is away every symbol may be halted. Raises: UnknownSymbol.
+        """
+        try:
+            known = {row.symbol for row in await self._view.table()} if symbols else set()
+        except TradingError:
+            return
+        if unknown := set(symbols) - known:
+            unknown -= (await self._view.halt())["symbols"].keys()
+        for symbol in symbols:
+            if symbol in unknown:
+                await self._view.require(symbol)
 
     async def standing(self, symbol: str | None) -> Row:
         """Return where the halt of the account, or of a symbol, stands now; what cannot be read counts as HALTED."""
@@ -67,7 +82,7 @@ class HaltDesk:
 
     async def resume(self, symbols: tuple[str, ...], reason: str) -> Row:
         """Trade again. Raises: UnknownSymbol, NotRunning, OutcomeUnknown, Refused, StoreError."""
-        await self._check(symbols)
+        await self.check(symbols)
         operation = self._begin("resume")
         executor = self._deps.executor
         try:
@@ -136,17 +151,6 @@ class HaltDesk:
         await self._write_down("halt", symbols, {"reason": reason, "flatten": is_flatten})
         if failure is not None:
             raise failure
-
-    async def _check(self, symbols: tuple[str, ...]) -> None:
-        """Refuse symbols that this session does not know; while the supervisor is away every symbol may be halted."""
-        if not symbols:
-            return
-        try:
-            await self._view.table()
-        except TradingError:
-            return
-        for symbol in symbols:
-            await self._view.require(symbol)
 
     async def _write_down(self, action: str, symbols: tuple[str, ...], detail: Mapping[str, Any]) -> None:
         for symbol in symbols or (None,):

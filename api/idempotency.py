@@ -124,7 +124,10 @@ def _bound_answer(bound: StoredResponse, body_hash: str) -> Response:
             409, "idempotency_in_progress", "the first request with this Idempotency-Key is still at work: ask again"
         )
     media_type = MEDIA_TYPE if bound.status_code >= 400 else "application/json"
-    return JSONResponse(bound.response, bound.status_code, {REPLAYED: "true"}, media_type)
+    headers = {REPLAYED: "true"}
+    if bound.status_code == 202:
+        headers["Location"] = f"/v1/operations/{bound.response['operation_id']}"
+    return JSONResponse(bound.response, bound.status_code, headers, media_type)
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -70,7 +70,10 @@ def _risk_body(limits: tuple[LimitValue, ...], status: ExecutorStatus) -> Row:
 @router.get("/halt", response_model=HaltBody, summary="Where the halt of the account, or of a symbol, stands")
 async def read_halt(context: Here, symbol: Annotated[str | None, Query(max_length=64)] = None) -> Row:
     """Also while it is carried out: `open_orders` counts down. What cannot be read counts as HALTED."""
-    return await (context.view.halt() if symbol is None else context.halts.standing(symbol))
+    if symbol is None:
+        return await context.view.halt()
+    await context.halts.check((symbol,))
+    return await context.halts.standing(symbol)
 
 
 @router.post("/halt", status_code=202, response_model=HaltOutcome, summary="Stop: cancel everything, verify")

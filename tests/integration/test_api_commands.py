@@ -170,6 +170,7 @@ async def test_repeat_of_a_post_with_its_key_is_the_same_operation(
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json() == again.json()
     assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
     assert len((await client.get("/v1/audit")).json()["items"]) == 1
 
 
@@ -302,6 +303,19 @@ async def test_halt_of_one_symbol_leaves_the_account_active(system: ApiSystem, c
     assert (shown["state"], shown["symbols"]) == ("ACTIVE", {"BTCUSDT": "HALTED"})
     await client.post("/v1/resume", json={"scope": "symbol", "symbol": "BTCUSDT"})
     assert (await client.get("/v1/halt")).json()["symbols"] == {}
+
+
+async def test_halt_of_a_symbol_is_lifted_in_a_session_that_does_not_run_it(
+    system: ApiSystem, client: httpx.AsyncClient
+) -> None:
+    await system.fleet.save_halt("symbol:ETHUSDT", HaltState.HALTED, "of an earlier session", system.clock.now_ns())
+    await system.executor.actor.core.halts.poll()
+    assert (await client.get("/v1/halt", params={"symbol": "ETHUSDT"})).json()["state"] == "HALTED"
+    assert (await client.get("/v1/halt", params={"symbol": "NOPEUSDT"})).status_code == 404
+    answer = await client.post("/v1/resume", json={"scope": "symbol", "symbol": "ETHUSDT"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "ACTIVE")
+    assert (await client.get("/v1/halt")).json()["symbols"] == {}
+    assert (await client.get("/v1/halt", params={"symbol": "ETHUSDT"})).status_code == 404
 
 
 async def test_halt_of_a_group_stops_its_symbols_and_each_can_be_asked_about(

@@ -19,6 +19,7 @@ AGE_WARN_MS = 3_000
 COLUMNS = (
     Column("Symbol"),
     Column("State"),
+    Column("Waits for", is_wide=True, hint="why it does not trade, or what its strategy waits for"),
     Column("Machine", hint="state of the strategy's own machine"),
     Column("Book"),
     Column("Bid", True),
@@ -31,8 +32,6 @@ COLUMNS = (
     Column("Fees", True),
     Column("Orders", True),
     Column("Restarts", True),
-    Column("Epoch", True),
-    Column("Waits for", is_wide=True, hint="why it does not trade, or what its strategy waits for"),
 )
 
 
@@ -74,6 +73,7 @@ def _row(item: SymbolItem, unrealized: str | None) -> tuple[object, ...]:
     return (
         tag("b", item.symbol),
         pill(item.state),
+        item.reason.replace("_", " "),
         item.machine_state or NOTHING,
         pill(book.state),
         plain_number(book.bid),
@@ -86,8 +86,6 @@ def _row(item: SymbolItem, unrealized: str | None) -> tuple[object, ...]:
         amount(item.fees),
         item.open_orders,
         toned(item.restarts, "warn") if item.restarts else html(0),
-        item.epoch,
-        item.reason.replace("_", " "),
     )
 
 

@@ -23,7 +23,7 @@ def show(reads: SharedReads) -> None:
     body = reads.snapshot().body
     symbols = [item.symbol for item in body.symbols] if body is not None else []
     if not symbols:
-        st.html(tag("p", "No symbol runs.", "mx-empty"))
+        st.html(tag("p", "No symbol runs." if body is not None else "Not read yet.", "mx-empty"))
         return
     left, right, _ = st.columns([1, 0.6, 3])
     symbol = left.selectbox("Symbol", symbols, key="symbol-name", bind="query-params")

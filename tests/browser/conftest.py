@@ -20,7 +20,7 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.embedded_database import TEMPLATE, plain_url, postgres_server, sibling
 from tests.integration.api_system import CONTROL, ApiServer, ApiSystem, api_system, client_of
@@ -40,6 +40,8 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60
+# Playwright's own patience of 5 s is too short for a page that a busy machine draws.
+expect.set_options(timeout=30_000)
 
 
 @dataclass

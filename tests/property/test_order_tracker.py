@@ -274,6 +274,14 @@ def test_execution_told_by_rest_alone_waits_for_the_venues_executed_quantity() -
     assert tracker.missing_lots == 0
 
 
+def test_execution_that_only_the_list_of_trades_tells_is_not_booked_before_the_orders_word_covers_it() -> None:
+    tracker = OrderTracker(SENT)
+    assert tracker.on_trade(trade(0, 4, 1, "rest"), 7) == ()
+    assert (tracker.is_waiting, tracker.record.filled_lots) == (True, 0)
+    (step,) = (step for step in tracker.on_report(report(Life(((4, 1),), False), 1, False), 7) if step.fill)
+    assert (step.order.filled_lots, tracker.is_waiting) == (4, False)
+
+
 def test_execution_told_by_rest_of_an_order_that_ended_with_less_is_not_booked_and_alarms() -> None:
     tracker = OrderTracker(SENT)
     tracker.on_trade(trade(0, 4, 1, "stream"), 7)

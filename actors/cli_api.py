@@ -41,10 +41,16 @@ _BY_STATUS: dict[int, type[TradingError]] = {
 
 
 def data_dir_of(given: Path | None) -> Path:
-    """Return the data directory: the flag, else MEXCBOT_DATA_DIR (environment, then .env), else ./.mexcbot."""
+    """Return the data directory: the flag, else MEXCBOT_DATA_DIR (environment, then .env), else ./.mexcbot.
+
+    Raises: ConfigError when .env cannot be read.
+    """
     if given is not None:
         return given
-    named = os.environ.get("MEXCBOT_DATA_DIR") or dotenv_values(".env").get("MEXCBOT_DATA_DIR")
+    try:
+        named = os.environ.get("MEXCBOT_DATA_DIR") or dotenv_values(".env", encoding="utf-8").get("MEXCBOT_DATA_DIR")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f".env cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}")
     return Path(named or DEFAULT_DATA_DIR)
 
 

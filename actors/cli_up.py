@@ -17,7 +17,17 @@ import typer
 
 from actors.cli_api import data_dir_of
 from actors.cli_fleet import DataDir
-from actors.cli_output import FAILED, OK, answer, answer_json, assignments, say, stdout_for_answers_only, without_none
+from actors.cli_output import (
+    FAILED,
+    OK,
+    answer,
+    answer_json,
+    assignments,
+    check_symbols,
+    say,
+    stdout_for_answers_only,
+    without_none,
+)
 from actors.runfile import RunFile, find_instance, is_process_alive, read_run_file, starting_pid, write_private
 from trading.model.errors import ConfigError, NotRunning
 
@@ -79,6 +89,8 @@ def up(
         "dashboard": False if no_dashboard else None,
         "arm_live": arm_live or None,
     }
+    if symbols is not None:
+        check_symbols([symbols])
     if sum(item is not None for item in (symbols, count, top)) > 1:
         raise ConfigError("give one of --symbols, --count and --top")
     settings = load_settings(without_none(values))

@@ -141,6 +141,8 @@ def secrets_in_env_file(path: Path, known: Mapping[str, FieldInfo]) -> tuple[str
 
     Raises: ConfigError when it is unreadable, or sets a name with our prefix that no setting has.
     """
+    if path.is_dir():  # which dotenv takes for an empty file
+        raise ConfigError(f"{path} cannot be read: it is a folder")
     try:
         values = dotenv_values(path, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -335,3 +335,21 @@ def test_replay_writes_over_neither_its_recording_nor_its_own_answer(
     assert cli_verbs.run(["replay", str(tmp_path / "IN"), *outputs]) == 2
     assert "name another file" in capsys.readouterr().err
     assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("IN", b"days of a market")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(["status"], ".env cannot be read: not UTF-8 text"), (["up", "--symbols", " ,"], "name at least one symbol")],
+)
+def test_file_or_list_that_says_nothing_is_usage(
+    arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEXCBOT_DATA_DIR", raising=False)
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    assert cli_verbs.run(arguments) == 2
+    assert text in capsys.readouterr().err

@@ -148,6 +148,12 @@ def test_settings_env_file_with_unknown_name_is_refused_with_a_hint(tmp_path: Pa
         load_settings(env_file=env_file)
 
 
+def test_settings_env_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(ConfigError, match="it is a folder"):
+        load_settings(env_file=tmp_path / ".env")
+
+
 def test_settings_variable_that_is_nearly_a_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEXCBOT_RISK_LIMIT", "daily_loss=1")
     with pytest.raises(ConfigError, match=r"did you mean MEXCBOT_RISK_LIMITS\?"):

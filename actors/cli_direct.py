@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,7 +120,8 @@ async def _halt(
     journal = PostgresJournal(url, note.account, "direct")
     try:
         await journal.open()
-        await _check_symbols(note, await journal.load(note.account), symbols)
+        state = await journal.load(note.account)
+        await _check_symbols(note, state, symbols)
         scopes = [symbol_scope(symbol) for symbol in symbols] or [ACCOUNT_SCOPE]
         for scope in scopes:
             await journal.save_halt(scope, HaltState.HALTED, reason, time.time_ns())
@@ -131,7 +132,7 @@ async def _halt(
         if note.mode is Mode.PAPER:
             left = await _await_paper(folder, journal, note.account, symbols, settled, deadline)
         else:
-            venue = await _reach_venue(note, settings)
+            venue = await _reach_venue(note, settings, state)
             left = await _cancel_live(venue, journal, symbols, settled, deadline)
             if is_flatten:
                 return await _flatten(venue, settings, url, symbols, reason, deadline)
@@ -195,7 +196,7 @@ async def _await_paper(
 
 @dataclass(frozen=True, slots=True)
 class ReachedVenue:
-    """The venue that an account traded on, with what it lists and the keys to it."""
+    """The venue that an account traded on, with what it lists or was traded there, and the keys to it."""
 
     note: VenueNote
     credentials: Credentials
@@ -208,7 +209,7 @@ class ReachedVenue:
         return MexcGateway(settings, self.credentials, self.instruments, SystemClock())
 
 
-async def _reach_venue(note: VenueNote, settings: Settings) -> ReachedVenue:
+async def _reach_venue(note: VenueNote, settings: Settings, state: JournalState) -> ReachedVenue:
     """Raises: ConfigError without keys, NotRunning when the venue does not answer."""
     credentials = settings.credentials()
     if credentials is None and note.venue is VenueName.SIM:
@@ -217,13 +218,14 @@ async def _reach_venue(note: VenueNote, settings: Settings) -> ReachedVenue:
         raise ConfigError("cancelling on MEXC needs keys: set MEXCBOT_API_KEY and MEXCBOT_API_SECRET")
     rest = PublicRest(note.rest)
     try:
-        instruments = await rest.exchange_info()
+        listed = await rest.exchange_info()
     except VenueUnavailable as error:
         raise NotRunning(f"the halt is persisted, but the venue {note.rest} does not answer: {error}") from error
     finally:
         await rest.close()
     budget = BudgetSettings(orders_per_s=settings.order_rate, requests_per_s=settings.request_rate)
-    return ReachedVenue(note, credentials, dict(instruments), budget)
+    traded = {item.symbol: item.unlisted() for item in state.instruments}
+    return ReachedVenue(note, credentials, {**traded, **listed}, budget)
 
 
 async def _flatten(
@@ -236,13 +238,7 @@ async def _flatten(
     report = await flatten_direct(
         venue.note.account, url, venue.gateway(), venue.instruments, sale, symbols, reason, deadline
     )
-    return {
-        "state": report.state.value,
-        "confirmed": report.confirmed,
-        "open_orders": report.open_orders,
-        "verified_at_ns": report.verified_at_ns,
-        "reason": report.reason,
-    }
+    return {**asdict(report), "state": report.state.value}
 
 
 async def _cancel_live(
@@ -253,7 +249,8 @@ async def _cancel_live(
     async def look() -> Look:
         state = await journal.load(venue.note.account)
         names = {order.symbol for order in state.unfinished} | {name for name, _ in state.symbol_epochs}
-        return Look(tuple(sorted(set(chosen or names) & venue.instruments.keys())), _of(state, chosen))
+        listed = {name for name, item in venue.instruments.items() if item.is_listed}
+        return Look(tuple(sorted(set(chosen or names) & listed)), _of(state, chosen))
 
     gateway = venue.gateway()
     await gateway.start(lambda event: None)
@@ -351,13 +348,13 @@ class DirectSweep:
         if not is_listed:
             await self._cancel(record.symbol, record.client_order_id, record.venue_order_id)
         try:
-            is_over = await self._read(self._gateway.is_over(record.symbol, record.client_order_id))
+            word = await self._read(self._gateway.order(record.symbol, record.client_order_id))
         except RateLimited:
             raise
         except VenueUnavailable as error:
             self._go_on(error)
             return True
-        return is_late_possible if is_over is None else not is_over
+        return is_late_possible if word is None else not word.status.is_terminal
 
     async def _cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> None:
         try:

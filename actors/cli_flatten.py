@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from dataclasses import replace
 
 from actors.cli_output import say, sentence
@@ -62,7 +62,7 @@ async def flatten_direct(
     account: str,
     database_url: str,
     gateway: Gateway,
-    instruments: Mapping[str, Instrument],
+    instruments: MutableMapping[str, Instrument],
     settings: ExecutorSettings,
     symbols: Sequence[str],
     reason: str,
@@ -83,7 +83,7 @@ async def flatten_direct(
         replace(settings, account=account, owner=f"direct:{own_identity()}", is_paper=False),
         journal,
         gateway,
-        dict(instruments),
+        instruments,
         lambda symbol: NobodysSymbol(),
         clock,
         crashes.append,

@@ -128,7 +128,7 @@ class CancelPath:
             if is_lifted:
                 self._sweeping.difference_update(job.symbols)
             return is_lifted
-        if job.venue_order_id or job.client_order_id in self._state.unlisted:
+        if job.venue_order_id:
             return False
         tracker = self._state.orders.get(job.client_order_id)
         is_over = tracker is None or tracker.record.status.is_terminal
@@ -165,12 +165,12 @@ class CancelPath:
         self._queued.discard(name)
         tracker = self._state.orders.get(name)
         if tracker is None or tracker.record.status.is_terminal:
-            is_sent = bool(job.venue_order_id) or name in self._state.unlisted
-            if is_sent:
-                self._state.counters["cancels"] += 1
-                await self._gateway.cancel(job.symbol, name, job.venue_order_id)
-                self._budget.on_let_in(refusals, self._clock.now_ns())
-            return is_sent
+            if not job.venue_order_id:
+                return False
+            self._state.counters["cancels"] += 1
+            await self._gateway.cancel(job.symbol, name, job.venue_order_id)
+            self._budget.on_let_in(refusals, self._clock.now_ns())
+            return True
         self._begin(tracker)
         self._crashpoints.reach(Crashpoint.CANCEL_BEFORE)
         is_taken = await self._gateway.cancel(job.symbol, name, tracker.record.venue_order_id)

@@ -23,7 +23,7 @@ from actors.executor_state import ExecutorState
 from actors.executor_values import SYMBOLS_A_READ, ExecutorSettings
 from trading.adapters.clock import Clock
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway, Journal
-from trading.engine.reconcile import OUR_PREFIX, OrphanPolicy, compare
+from trading.engine.reconcile import LIVE_AT_VENUE, OUR_PREFIX, OrphanPolicy, compare
 from trading.model.errors import DecodeError, RateLimited, VenueRejected, VenueUnavailable
 from trading.model.orders import VenueOrder, VenueTrade
 from trading.model.units import NS_PER_MS, NS_PER_S
@@ -149,14 +149,22 @@ class Comparer:
                 if len(batch) > 1:
                     for symbol in batch:
                         shown += await self._compare_listed([symbol], is_traded=is_traded)
-                elif is_traded and batch[0] not in self._unlisted:
-                    self._unlisted.add(batch[0])
-                    text = f"the venue does not list its open orders, so it takes none: {error}"
-                    self._alerts.raise_alert("alert", "orders_not_listed", text, batch[0])
+                elif is_traded:
+                    self._on_refused(batch[0], error)
                 continue
             self._unlisted.difference_update(batch)
             self._state.unready.difference_update(batch)
         return shown
+
+    def _on_refused(self, symbol: str, error: VenueUnavailable) -> None:
+        """Take it that the venue does not list a symbol's open orders: each that it acknowledged is asked for by id."""
+        for tracker in self._state.orders.live(symbol):
+            if tracker.record.status in LIVE_AT_VENUE:
+                self.suspects.setdefault(tracker.record.client_order_id, self._clock.monotonic_ns())
+        if symbol not in self._unlisted:
+            self._unlisted.add(symbol)
+            text = f"the venue does not list its open orders, so it takes none: {error}"
+            self._alerts.raise_alert("alert", "orders_not_listed", text, symbol)
 
     async def _look_elsewhere(self, symbols: tuple[str, ...]) -> tuple[VenueOrder, ...]:
         """Compare symbols that are not traded here; those that show open orders are compared each time from now on."""

@@ -130,6 +130,7 @@ class ExecutorCore:
         log.info("lease_taken", epoch=self.keeper.epoch)
         self.crashpoints.reach(Crashpoint.START_AFTER_LEASE)
         loaded = await self.journal.load(self.settings.account)
+        recalled = self._recall_instruments(loaded)
         self._restore(loaded)
         await self._register_instruments(loaded)
         await self._restore_orders(loaded)
@@ -146,6 +147,7 @@ class ExecutorCore:
         self.spawn(self.alerts.run(), "alerts")
         self.spawn(self.sends.run(), "sends")
         self._recover()
+        self._end_ownerless(recalled)
         self.crashpoints.reach(Crashpoint.START_AFTER_RECOVER)
         if with_loops:
             self.spawn(self.keeper.run(), "lease")
@@ -187,6 +189,27 @@ class ExecutorCore:
 
     # --- rebuilding -----------------------------------------------------------------------------------------------
 
+    def _recall_instruments(self, loaded: JournalState) -> frozenset[str]:
+        """Read stored ticks and lots by what they meant, for as long as something is left of them.
+
+        Returns: the symbols that nobody can own as they are: the venue lists them no more, or by other filters while
+            orders by the former ones are open.
+        """
+        recalled = set()
+        open_symbols = {item.symbol for item in (*loaded.unfinished, *loaded.short)}
+        kept_symbols = open_symbols | {item.symbol for item in loaded.positions}
+        for item in loaded.instruments:
+            listed = self.state.instruments.get(item.symbol)
+            if (listed is None or not listed.is_listed) and item.symbol in kept_symbols:
+                self.state.instruments[item.symbol] = item.unlisted()
+                recalled.add(item.symbol)
+            elif listed is not None and item.symbol in open_symbols and item.filters != listed.filters:
+                text = f"listed by other filters now ({listed.filters}), with orders open by the former ones"
+                self.state.instruments[item.symbol] = replace(item, exclusion=text)
+                recalled.add(item.symbol)
+                self.alerts.raise_alert("alert", "filters_changed", f"{text}: they are cancelled", item.symbol)
+        return frozenset(recalled)
+
     def _restore(self, loaded: JournalState) -> None:
         """Bring limits, halts, positions, sequence numbers and balances back."""
         try:
@@ -200,9 +223,8 @@ class ExecutorCore:
         for scope, halt_state, reason in loaded.halts:
             self.account.set_halt(scope, halt_state, reason)
         for position in loaded.positions:
-            if position.symbol in self.state.instruments:
-                self.account.set_position(position)
-            elif position.qty:
+            self.account.set_position(position)
+            if position.qty and not self.state.instruments[position.symbol].is_listed:
                 text = f"{position.qty} held of a symbol that the venue does not list"
                 self.alerts.raise_alert("alert", "position_unlisted", text, position.symbol)
         self.state.last_seq.update(loaded.last_seq)
@@ -219,25 +241,22 @@ class ExecutorCore:
         names = {symbol for symbol, _ in loaded.symbol_epochs}
         names |= {item.symbol for item in (*loaded.unfinished, *loaded.short)}
         names |= {item.symbol for item in loaded.positions}
-        listed = [self.state.instruments[symbol] for symbol in sorted(names & self.state.instruments.keys())]
-        await self.journal.register_instruments(listed, self.clock.now_ns())
+        known = [self.state.instruments[symbol] for symbol in sorted(names & self.state.instruments.keys())]
+        await self.journal.register_instruments(known, self.clock.now_ns())
 
     async def _restore_orders(self, loaded: JournalState) -> None:
         """Bring back what is open, and what is over but short of executions: those are still to be fetched."""
-        orders = (*loaded.unfinished, *loaded.short)
-        known = [record for record in orders if record.symbol in self.state.instruments]
-        for record in known:
+        for record in (*loaded.unfinished, *loaded.short):
             fills = await self.journal.fills_of(record.client_order_id) if record.filled_lots else ()
             tracker = OrderTracker(replace(record, executor_epoch=self.keeper.epoch), fills)
             if self.settings.is_paper:
                 tracker.forget_unbooked()  # a paper venue that lives on repeats what it did
             self.state.orders.put(tracker)
             self.account.on_order(tracker.record)
-        if not self.settings.is_paper:  # a paper venue is gone with its symbol
-            unlisted = (item for item in loaded.unfinished if item.symbol not in self.state.instruments)
-            self.state.unlisted = {record.client_order_id: record for record in unlisted}
-        if len(known) < len(orders):
-            text = f"{len(orders) - len(known)} unfinished orders of symbols that the venue does not list"
+        unlisted = [item for item in loaded.unfinished if not self.state.instruments[item.symbol].is_listed]
+        if unlisted:
+            names = ", ".join(sorted({item.symbol for item in unlisted}))
+            text = f"{len(unlisted)} unfinished orders of symbols that the venue does not list are cancelled: {names}"
             self.alerts.raise_alert("alert", "orders_unlisted", text)
 
     def _recover(self) -> None:
@@ -248,6 +267,18 @@ class ExecutorCore:
                 if step is not None:
                     self.desk.apply(tracker, (step,))
         self.state.counters["recovered"] = len(self.state.orders.live())
+
+    def _end_ownerless(self, symbols: frozenset[str]) -> None:
+        """End the orders of symbols that nobody can own; a paper venue is gone with a symbol that is not listed."""
+        now_ns = self.clock.now_ns()
+        for tracker in self.state.orders.live():
+            record = tracker.record
+            if record.symbol not in symbols:
+                continue
+            if self.settings.is_paper and not self.state.instruments[record.symbol].is_listed:
+                self.desk.end_at_venue(tracker, "its paper venue is gone")
+            else:
+                self.sends.request_cancel(CancelIntent(record.client_order_id, record.symbol, now_ns, "ownerless"))
 
     # --- shared steps ---------------------------------------------------------------------------------------------
 

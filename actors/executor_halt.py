@@ -160,7 +160,7 @@ class HaltControl:
         """
         state, reason = self._state.account.halt_state(symbol)
         only = None if symbol is None else frozenset({symbol})
-        live = len(self._state.orders.live(symbol)) + len(self._sweeper.unlisted(only))
+        live = len(self._state.orders.live(symbol))
         if state is HaltState.ACTIVE:
             return HaltReport(state, False, live, 0, reason)
         if any(count and _covers(scope, symbol) for scope, count in self._enforcing.items()):
@@ -225,8 +225,7 @@ class HaltControl:
         return self._selling[key] > 0 or all(self._is_spared(item.record) for item in live)
 
     def _is_quiet(self, scope: Scope) -> bool:
-        is_open = self._sweeper.live(scope) or self._sweeper.unlisted(scope)
-        return not is_open and not self._sweeper.is_sending(scope)
+        return not self._sweeper.live(scope) and not self._sweeper.is_sending(scope)
 
     async def _adopt(self, key: str, reason: str) -> None:
         symbol = _symbol_of(key)
@@ -332,7 +331,7 @@ class HaltControl:
                 return HaltReport(state, False, len(self._sweeper.live(scope)), 0, "resumed")
             gives_up = self._clock.monotonic_ns() >= retire_ns
             shown = await self._sweeper.round(scope, self._is_spared, gives_up=gives_up)
-            ours = len(self._sweeper.live(scope)) + len(self._sweeper.unlisted(scope))
+            ours = len(self._sweeper.live(scope))
             if shown == 0 and self._is_quiet(scope):
                 return HaltReport(self._still(scope)[1], True, 0, self._clock.now_ns(), reason)
             now_ns = self._clock.monotonic_ns()

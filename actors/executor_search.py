@@ -15,6 +15,7 @@ from actors.executor_desk import OrderDesk
 from actors.executor_state import ExecutorState
 from trading.engine.ports import Gateway, Journal
 from trading.engine.reconcile import OUR_PREFIX
+from trading.model.errors import VenueRejected, VenueUnavailable
 from trading.model.orders import VenueTrade
 
 # A night's absence, with a margin.
@@ -49,7 +50,13 @@ class TradeSearch:
         log.info("trades_searched", assets=sorted(assets), symbols=symbols)
         for symbol in symbols:
             await self._token()
-            trades = await self._gateway.trades(symbol, "", since_ms)
+            try:
+                trades = await self._gateway.trades(symbol, "", since_ms)
+            except VenueUnavailable as error:
+                if not isinstance(error.__context__, VenueRejected):
+                    raise
+                log.warning("trades_not_listed", symbol=symbol, reason=str(error))  # that holds up no other
+                continue
             self._state.counters["trade_searches"] += 1
             by_order: dict[str, list[VenueTrade]] = {}
             for trade in trades:

@@ -6,7 +6,7 @@ May import `trading.model`, `trading.engine` and the executor's values. Everythi
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -153,12 +153,10 @@ class OutsideCause:
 class ExecutorState:
     """The executor's memory. Owned by one `ExecutorActor`; touched on its event loop only."""
 
-    def __init__(self, account: Account, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(self, account: Account, instruments: MutableMapping[str, Instrument]) -> None:
         self.account = account
         self.instruments = instruments
         self.orders = OrderTable()
-        # Unfinished orders, by id, of symbols that the venue lists no more: read at the start, and only ever fewer.
-        self.unlisted: dict[str, OrderRecord] = {}
         self.last_seq: dict[str, int] = {}
         self.committed_seq: dict[str, int] = {}
         self.epochs: dict[str, int] = {}

@@ -21,8 +21,8 @@ from trading.adapters.clock import Clock
 from trading.engine.budget import PROBE_NS, RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Gateway, OrderRecord
-from trading.engine.reconcile import OUR_PREFIX, plan_sweep, provable_from_ms
-from trading.model.errors import NotRunning, RateLimited, StoreError, VenueUnavailable
+from trading.engine.reconcile import OUR_PREFIX, plan_sweep
+from trading.model.errors import NotRunning, RateLimited, StoreError, VenueRejected, VenueUnavailable
 from trading.model.orders import VenueOrder
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
@@ -73,13 +73,9 @@ class Sweeper:
         """List the orders of a scope that are not over, oldest first."""
         return [item for item in self._state.orders.live() if scope is None or item.record.symbol in scope]
 
-    def unlisted(self, scope: Scope) -> list[OrderRecord]:
-        """List the unfinished orders of a scope in symbols that the venue lists no more: no list of it shows them."""
-        return [item for item in self._state.unlisted.values() if scope is None or item.symbol in scope]
-
     def unlisted_text(self, scope: Scope) -> str:
         """Name the unlisted orders that the venue does not call over; empty when there are none."""
-        left = self.unlisted(scope)
+        left = [item.record for item in self.live(scope) if not self._is_listed(item.record.symbol)]
         if not left:
             return ""
         names = ", ".join(f"{item.symbol} {item.client_order_id}" for item in left[:NAMED_MAX])
@@ -102,18 +98,13 @@ class Sweeper:
         known = self._state.epochs.keys() | self._state.orders.symbols() | self._state.others
         symbols = sorted(scope if scope is not None else known)
         batches = [tuple(symbols[at : at + SYMBOLS_A_READ]) for at in range(0, len(symbols), SYMBOLS_A_READ)]
-        counts, _ = await asyncio.gather(
-            asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches)),
-            asyncio.gather(*(self._end_unlisted(record, spares) for record in self.unlisted(scope))),
-        )
-        open_count = sum(count for count in counts if count is not None) + len(self.unlisted(scope))
-        return None if None in counts else open_count
+        return _sum(await asyncio.gather(*(self._batch(batch, spares, gives_up) for batch in batches)))
 
     async def quiet(self, scope: Scope) -> None:
         """Wait until nothing of the scope is open or on its way, or until nothing has moved for a second."""
         before, still = -1, 0
         while still < STILL_STEPS:
-            now = len(self.live(scope)) + len(self.unlisted(scope))
+            now = len(self.live(scope))
             is_on_its_way = self.is_sending(scope) or any(self._sends.cancels.is_sweeping(item) for item in scope or ())
             if not now and not is_on_its_way:
                 return
@@ -138,29 +129,6 @@ class Sweeper:
             if not self._sends.withdraw(name) and not self._sends.cancels.is_under_way(name):
                 self._sends.cancels.queue(name, record.symbol)
 
-    async def _end_unlisted(self, record: OrderRecord, spares: Callable[[OrderRecord], bool]) -> None:
-        """Forget an unlisted order that the venue calls over, or does not know once it cannot arrive any more.
-
-        Any other is cancelled by its id, and stays.
-        """
-        name = record.client_order_id
-        is_provable = self._gateway.now_ms() >= provable_from_ms(record, self._settings.patience)
-        is_over: bool | None = False
-        try:
-            if await self._may_ask():
-                refusals = self._budget.rate_limited
-                is_over = await self._gateway.is_over(record.symbol, name)
-                self._budget.on_let_in(refusals, self._clock.now_ns())
-        except RateLimited as error:
-            self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
-        except VenueUnavailable as error:
-            log.warning("sweep_waits", symbols=(record.symbol,), reason=str(error))
-        if is_over or (is_over is None and is_provable):
-            self._state.unlisted.pop(name, None)
-            log.info("unlisted_order_over", symbol=record.symbol, order=name)
-        elif not spares(record):
-            self._sends.cancels.queue(name, record.symbol, record.venue_order_id)
-
     # --- one batch of symbols -----------------------------------------------------------------------------------------
 
     async def _batch(
@@ -173,9 +141,13 @@ class Sweeper:
             self._budget.on_rate_limited(error.retry_after_s, self._clock.now_ns(), error.is_firewall)
             return None
         except VenueUnavailable as error:
+            is_refused = isinstance(error.__context__, VenueRejected)
+            if is_refused and len(symbols) > 1:  # for one of them: the others are listed
+                return _sum([await self._batch((symbol,), spares, gives_up) for symbol in symbols])
             log.warning("sweep_waits", symbols=symbols, reason=str(error))
             self.cancel_singly(record for record in own if not spares(record))
-            return None
+            # What the venue lists no more it need not list orders of: each of ours is ended by its id.
+            return len(own) if is_refused and not self._is_listed(symbols[0]) else None
         if answer is None:
             return None
         asked, shown = answer
@@ -236,6 +208,10 @@ class Sweeper:
             return ()
         return self._plan(halted, [order for order in answer[1] if order.symbol in halted], spares)
 
+    def _is_listed(self, symbol: str) -> bool:
+        instrument = self._state.instruments.get(symbol)
+        return instrument is not None and instrument.is_listed
+
     def _halted(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         account = self._state.account
         return tuple(symbol for symbol in symbols if account.halt_state(symbol)[0] is not HaltState.ACTIVE)
@@ -279,3 +255,9 @@ class Sweeper:
             wait_s = self._budget.read_wait_ns(READ_WEIGHT, now_ns) / NS_PER_S
             await asyncio.sleep(min(STEP_S, max(LEAST_WAIT_S, wait_s)))
         return True
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """Add up; None when one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -70,7 +70,6 @@ async def test_gateway_resting_order_is_open_by_push_and_query_until_cancelled(s
     assert len(listed) == 1
     assert subject.orders(order.client_order_id)[0].recv_ts_ns > 0
 
-    assert await subject.gateway.is_over(order.symbol, order.client_order_id) is False
     assert await subject.gateway.cancel(order.symbol, order.client_order_id, answer.venue_order_id) is True
     await subject.until(
         lambda: subject.orders(order.client_order_id)[-1].status is OrderStatus.CANCELLED, "cancellation pushed"
@@ -78,8 +77,6 @@ async def test_gateway_resting_order_is_open_by_push_and_query_until_cancelled(s
     ended = await subject.gateway.order(order.symbol, order.client_order_id)
     assert ended is not None or not subject.has_history
     assert ended is None or (ended.status, ended.filled_lots) == (OrderStatus.CANCELLED, 0)
-    is_over = await subject.gateway.is_over(order.symbol, order.client_order_id)
-    assert is_over is (None if ended is None else True)
     assert not await subject.open_ids()
     assert await subject.gateway.cancel(order.symbol, order.client_order_id, answer.venue_order_id) is False
 
@@ -93,7 +90,6 @@ async def test_gateway_cancel_by_our_id_alone_works_before_the_venues_is_known(s
 
 async def test_gateway_unknown_order_is_none_and_not_cancelled(subject: Subject) -> None:
     assert await subject.gateway.order(subject.instrument.symbol, "mx-never-was") is None
-    assert await subject.gateway.is_over(subject.instrument.symbol, "mx-never-was") is None
     assert await subject.gateway.cancel(subject.instrument.symbol, "mx-never-was", "") is False
 
 

@@ -42,6 +42,15 @@ __all__ = ["database_url", "journal", "lease", "postgres_server", "reopen"]
 # The database's clock and ours are the same host's.
 CLOCK_STEP_MS = 1_000
 
+
+async def test_instruments_are_given_back_as_they_were_registered_last(journal: Journal, reopen: Reopen) -> None:
+    finer = replace(ODD, tick_size=ODD.tick_size / 10, exclusion="paused")
+    await journal.register_instruments([ODD, finer], 2)
+    stored = {item.symbol: item for item in (await reopen().load("main")).instruments}
+    assert stored[ODD.symbol] == finer
+    assert (await reopen().load("another")).instruments == ()
+
+
 # --- leases --------------------------------------------------------------------------------------------------------
 
 

@@ -67,12 +67,13 @@ def open_orders(account: LiveAccount) -> list[str]:
 async def test_order_that_was_being_committed_when_the_halt_came_is_found(account: Account, tmp_path: Path) -> None:
     live, journal = account
     lease = await journal.acquire_lease("executor:main", "an executor that lives", 30.0)
-    halting = asyncio.create_task(asyncio.to_thread(halt_direct, tmp_path, (), False, "api gone", 30.0))
-    while await journal.halts() == ():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
     gateway = live.gateway()
     await gateway.start(lambda event: None)
     record = a_resting(live, "mx-late-1", SYMBOL)
+    halting = asyncio.create_task(asyncio.to_thread(halt_direct, tmp_path, (), False, "api gone", 30.0))
+    while await journal.halts() == ():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    record = replace(record, signed_ms=gateway.now_ms())
     assert await journal.commit_intents(lease, [record]) == (record.client_order_id,)
     # As a commit whose statement began before the halt was stored: its row appears after the first look.
     await journal.commit_entries(lease, [JournalEntry(record, None)])
@@ -119,7 +120,8 @@ async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_gone_by_the
         assert isinstance(await placing.place(signed), PlaceAccepted)
     finally:
         await placing.close()
-    simulator, instruments = live.simulator, {OTHER: live.instruments[OTHER]}
+    simulator = live.simulator
+    instruments = {SYMBOL: live.instruments[SYMBOL].unlisted(), OTHER: live.instruments[OTHER]}
     settings = MexcGatewaySettings(simulator.rest, simulator.ws, "sim")
     gateway = MexcGateway(settings, Credentials(simulator.api_key, simulator.secret), instruments, live.clock)
 

@@ -139,11 +139,6 @@ class PaperGateway:
                 return item
         return None
 
-    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
-        """Tell whether an order has ended; None when the paper venue does not hold it. Raises: VenueUnavailable."""
-        found = await self.order(symbol, client_order_id)
-        return None if found is None else found.status.is_terminal
-
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Return the open orders of these symbols. Raises: VenueUnavailable when one of them does not answer."""
         found: list[VenueOrder] = []

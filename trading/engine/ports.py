@@ -127,6 +127,7 @@ class JournalState:
     clock), else the first of today, else None. peak_net_pnl: the highest `net_pnl` ever stored; None without points.
     departed_pnl: the unrealised P&L of coins that left by no order of ours.
     short: finished orders of the last 7 days of which the venue has told more executions than are booked.
+    instruments: what ticks and lots mean in all of this, as they were registered last.
     """
 
     unfinished: tuple[OrderRecord, ...]
@@ -146,6 +147,7 @@ class JournalState:
     has_opening: bool = False
     short: tuple[OrderRecord, ...] = ()
     departed_pnl: Decimal = Decimal(0)
+    instruments: tuple[Instrument, ...] = ()
 
 
 class Journal(Protocol):
@@ -308,9 +310,6 @@ class Gateway(Protocol):
     async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Query one order; None when the venue says that it does not exist."""
         ...
-
-    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
-        """Query whether an order has ended, also where its symbol is not listed; None when it does not exist."""
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Query the open orders of these symbols, foreign ones included."""

@@ -101,7 +101,7 @@ class Comparison:
     foreign: tuple[VenueOrder, ...]
 
 
-_LIVE_AT_VENUE = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCELLING})
+LIVE_AT_VENUE = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCELLING})
 
 
 def compare(
@@ -133,7 +133,7 @@ def compare(
         name
         for name, record in tracked.items()
         if record.symbol in asked
-        and record.status in _LIVE_AT_VENUE
+        and record.status in LIVE_AT_VENUE
         and name not in seen
         and record.updated_ns < asked_ns
     )

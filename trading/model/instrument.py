@@ -6,7 +6,7 @@ May import `trading.model` and the standard library. A price is `price_ticks * t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
@@ -16,6 +16,9 @@ from trading.model.units import plain
 MAGNITUDE_MAX: Final = 40
 """The largest power of ten of an amount or a step, and of its inverse: beyond it is nobody's money, and integers of a
 million digits."""
+
+
+NOT_LISTED: Final = "the venue does not list it"
 
 
 def _decimals(step: Decimal) -> int:
@@ -93,6 +96,15 @@ class Instrument:
         object.__setattr__(self, "_max_units", most)
         object.__setattr__(self, "_min_qty_lots", self.qty_lots_ceil(self.min_qty))
         object.__setattr__(self, "_unit_value", self.tick_size * self.lot_size)
+
+    @property
+    def is_listed(self) -> bool:
+        """False for one that `unlisted` gave."""
+        return self.exclusion != NOT_LISTED
+
+    def unlisted(self) -> Instrument:
+        """Return what it was before the venue took it from its list: orders and positions of it have to be ended."""
+        return replace(self, exclusion=NOT_LISTED)
 
     @property
     def filters(self) -> str:

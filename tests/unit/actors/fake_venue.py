@@ -57,8 +57,7 @@ class FakeVenue:
         free: the account's totals by asset; what open orders lock of them is told as locked.
         locked_otherwise: what the venue locks for no open order. asked: the symbols of each list of open orders.
         ends_on_list: orders that end when open orders are asked for next, right before the answer.
-        unlisted: symbols whose open orders the venue refuses to list. unseen: those that the gateway has no instrument
-            for: their orders are in no list, and cannot be read.
+        unlisted: symbols whose open orders the venue refuses to list.
         untold: orders that the venue refuses to tell, and how often it did.
         pushes_first: the push of an accepted order comes before the answer. is_mute: the stream tells nothing.
         asks: offers as (price_ticks, lots), best first, that buys match with; None (the default) is no market: a test
@@ -87,7 +86,6 @@ class FakeVenue:
         self.asked: list[tuple[str, ...]] = []
         self.ends_on_list: list[str] = []
         self.unlisted: set[str] = set()
-        self.unseen: set[str] = set()
         self.untold: dict[str, int] = {}
         self.skew_ms = 0
         self.fees: tuple[Decimal, Decimal] | None = None
@@ -257,18 +255,11 @@ class FakeVenue:
             await self.cancel(word.symbol, word.client_order_id, word.venue_order_id)
 
     async def order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
-        if symbol in self.unseen:
-            raise VenueUnavailable(f"{client_order_id} exists, and cannot be read")
         self._check_up()
         if client_order_id in self.untold:
             self.untold[client_order_id] += 1
             _refuse("order")
         return None if self.is_blind else self.book.get(client_order_id)
-
-    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
-        self._check_up()
-        found = None if self.is_blind else self.book.get(client_order_id)
-        return None if found is None else found.status.is_terminal
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         self._check_up()
@@ -279,8 +270,7 @@ class FakeVenue:
             _refuse("openOrders")
         if self.is_blind:
             return ()
-        seen = set(symbols) - self.unseen
-        return tuple(word for word in self.book.values() if word.symbol in seen and not word.status.is_terminal)
+        return tuple(word for word in self.book.values() if word.symbol in symbols and not word.status.is_terminal)
 
     async def recent_orders(self, symbol: str, since_ms: int) -> tuple[VenueOrder, ...]:
         self._check_up()

@@ -166,34 +166,3 @@ async def test_halt_ends_orphans_that_the_policy_leaves_alone_and_no_foreign_ord
     assert (report.confirmed, report.open_orders) == (True, 0)
     assert system.venue.cancelled == ["mx-another-life-1"]
     await system.executor.close()
-
-
-@pytest.mark.parametrize("answer", ["accept", "lose"])
-async def test_halt_ends_an_order_of_a_symbol_that_is_listed_no_more_and_waits_for_the_venues_word(answer: str) -> None:
-    system = System(ExecutorSettings("main", "one", is_paper=False, budget=UNLIMITED, halt_timeout_s=0.0))
-    await system.start()
-    attached = await system.executor.attach_symbol("ETHUSDT", "run-2", 2, "test")
-    await system.executor.mark("ETHUSDT", BID, system.clock.now_ns())
-    name, epoch = "mx-2-1-1", attached.owner_epoch
-    order = replace(system.intent(1), client_order_id=name, symbol="ETHUSDT", owner_epoch=epoch)
-    system.venue.answer = answer
-    await system.executor.submit(Submission("ETHUSDT", epoch, "run-2", (order,), ()))
-    await settle()
-    del system.instruments["ETHUSDT"]
-    system.venue.unseen.add("ETHUSDT")
-    await system.crash()
-    async with asyncio.timeout(10):
-        report = await system.executor.halt("account", None, False, "stop")
-    assert (report.confirmed, report.open_orders) == (False, 1)
-    assert f"ETHUSDT {name}" in report.reason
-    assert f"ETHUSDT {name}" in (await system.executor.halt_report()).reason
-    await settle()
-    assert system.venue.cancelled == [name]
-    for _ in range(2):
-        system.clock.advance(6 * NS_PER_S)
-        await system.executor.core.keeper.renew()
-        await system.executor.core.halts.poll()
-    report = await system.executor.halt_report()
-    assert (report.confirmed, report.open_orders, name in report.reason) == (True, 0, False)
-    assert system.venue.cancelled == [name]
-    await system.executor.close()

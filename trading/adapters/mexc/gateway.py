@@ -23,7 +23,6 @@ from trading.adapters.mexc.private_codec import (
     bid_from_rest,
     fee_rates_from_rest,
     order_from_rest,
-    status_from_rest,
     trade_from_rest,
 )
 from trading.adapters.mexc.rest import Params, RestCounters, RestSettings, SignedRest
@@ -102,7 +101,8 @@ class MexcGateway:
         """Make it; nothing is sent before `start`.
 
         Args:
-            instruments: by symbol, every listed one (tradable or not): orders of unlisted symbols are not seen.
+            instruments: by symbol, every listed one (tradable or not), and those of which orders may be left. What is
+                said of any other is not seen; the mapping may grow.
             on_limited: told the seconds to keep silent with each 429 or 403, of REST or of a connect. Never waits.
         Raises: ConfigError when the REST address is none.
         """
@@ -240,19 +240,14 @@ class MexcGateway:
         """Query one order by our id; None when the venue says that it does not exist.
 
         The venue's query lags its order entry: None right after a send proves nothing.
-        Raises: VenueUnavailable, also for the order of a symbol that is not listed: it exists, and cannot be read.
+        Raises: VenueUnavailable, also for the order of a symbol without instrument: it exists, and cannot be read.
         """
         answer = await self._unless_absent("GET", "order", [("symbol", symbol), ("origClientOrderId", client_order_id)])
         if answer is None:
             return None
         if (found := self._read(order_from_rest, answer)) is None:
-            raise VenueUnavailable(f"{client_order_id} exists, and cannot be read: {symbol} is not listed any more")
+            raise VenueUnavailable(f"{client_order_id} exists, and cannot be read: {symbol} is not known")
         return found
-
-    async def is_over(self, symbol: str, client_order_id: str) -> bool | None:
-        """Query whether an order has ended, listed or not; None as of `order`. Raises: VenueUnavailable."""
-        answer = await self._unless_absent("GET", "order", [("symbol", symbol), ("origClientOrderId", client_order_id)])
-        return None if answer is None else self._decoded(lambda: status_from_rest(answer)).is_terminal
 
     async def open_orders(self, symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
         """Query the open orders of these symbols, foreign ones included.

@@ -92,14 +92,6 @@ def decode_private(payload: bytes, instruments: Instruments, venue: str, recv_ts
     return _pushed_trade(frame.privateDeals, instrument, venue, sent_ns, recv_ts_ns)
 
 
-def status_from_rest(body: Any) -> OrderStatus:
-    """Read the status of an order object of a query, of whatever symbol. Raises: DecodeError when it has none."""
-    status = _REST_STATUS.get(text_of(body, "status"))
-    if status is None:
-        raise DecodeError(f"expected an order status, was {text_of(body, 'status')!r}")
-    return status
-
-
 def order_from_rest(body: Any, instruments: Instruments, recv_ts_ns: int) -> VenueOrder | None:
     """Read an order object of a query.
 
@@ -109,7 +101,9 @@ def order_from_rest(body: Any, instruments: Instruments, recv_ts_ns: int) -> Ven
     instrument = instruments.get(symbol)
     if instrument is None:
         return None
-    status = status_from_rest(body)
+    status = _REST_STATUS.get(text_of(body, "status"))
+    if status is None:
+        raise DecodeError(f"expected an order status, was {text_of(body, 'status')!r}")
     filled = amount_of(text_of(body, "executedQty"), "executedQty")
     filled_lots = _lots(instrument, text_of(body, "executedQty") or "0")
     kind, note = _order_type(_REST_TYPE.get(text_of(body, "type")), text_of(body, "type"))

@@ -269,6 +269,7 @@ class PostgresJournal:
         trips = await self._reads.read(sql.READ_RISK, {**key, "kind": "trips"})
         balances = await self._reads.read(sql.READ_BALANCES, key)
         ledger_totals = await self._reads.read(sql.READ_LEDGER_TOTALS, key)
+        instruments = await self._reads.read(sql.READ_INSTRUMENTS, key)
         symbol_epochs = await self._reads.read(sql.READ_SYMBOL_EPOCHS, {"prefix": f"symbol:{account}:"})
         ((realized_today, fees_today),) = await self._reads.read(sql.READ_TODAY, today)
         day_open = await self._reads.read(sql.READ_DAY_OPEN, today)
@@ -293,6 +294,7 @@ class PostgresJournal:
             has_opening=has_opening,
             short=tuple(order_from_row(row) for row in short),
             departed_pnl=next((Decimal(value) for name, value, _ in pnl if name == "departed"), Decimal(0)),
+            instruments=tuple(Instrument(*row) for row in instruments),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------

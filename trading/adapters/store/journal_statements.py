@@ -287,6 +287,12 @@ FROM known WHERE symbol IS NOT NULL"""
 READ_RISK: Final[LiteralString] = """
 SELECT name, value, reason FROM risk_state WHERE account = %(account)s AND kind = %(kind)s ORDER BY name"""
 
+READ_INSTRUMENTS: Final[LiteralString] = """
+SELECT
+    symbol, base, quote, tick_size, lot_size, min_qty, min_notional, max_notional, maker_fee_rate, taker_fee_rate,
+    exclusion
+FROM instruments WHERE account = %(account)s ORDER BY symbol"""
+
 READ_BALANCES: Final[LiteralString] = """
 SELECT asset, free, locked, exch_ts_ns, recv_ts_ns FROM balances WHERE account = %(account)s ORDER BY asset"""
 

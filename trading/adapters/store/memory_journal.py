@@ -43,6 +43,7 @@ class MemoryJournal:
         self._now_ns = now_ns
         self._leases: dict[str, tuple[int, str, int | None]] = {}
         self._instruments: dict[str, Instrument] = {}
+        self._stored_instruments: dict[str, Instrument] = {}
         self._orders: dict[str, OrderRecord] = {}
         self._tombstones: set[str] = set()
         self._events: dict[str, list[Delivery]] = {}
@@ -75,6 +76,7 @@ class MemoryJournal:
         """Keep the instruments."""
         self._check_up()
         self._instruments.update({item.symbol: item for item in instruments})
+        self._stored_instruments.update(self._instruments)
         self._answer()
 
     # --- leases ----------------------------------------------------------------------------------------------------
@@ -280,6 +282,7 @@ class MemoryJournal:
             has_opening=any(line.kind == "opening" for line in self._ledger),
             short=tuple(order for order in over if order.venue_filled_lots > order.filled_lots),
             departed_pnl=self._departed,
+            instruments=tuple(self._stored_instruments[symbol] for symbol in sorted(self._stored_instruments)),
         )
 
     # --- without a lease -------------------------------------------------------------------------------------------
@@ -382,19 +385,10 @@ class MemoryJournal:
 
 def _continued(old: OrderRecord, new: OrderRecord) -> OrderRecord:
     """Give the order after a step: its identity, terms and decision stay as first written."""
-    return replace(
-        old,
-        status=new.status,
-        reason=new.reason,
-        venue_order_id=new.venue_order_id,
-        executor_epoch=new.executor_epoch,
-        signed_ms=new.signed_ms,
-        recv_window_ms=new.recv_window_ms,
-        filled_lots=new.filled_lots,
-        filled_quote=new.filled_quote,
-        venue_filled_lots=new.venue_filled_lots,
-        committed_ns=new.committed_ns,
-        sent_ns=new.sent_ns,
-        acked_ns=new.acked_ns,
-        updated_ns=new.updated_ns,
-    )
+    return replace(old, **{name: getattr(new, name) for name in _MOVING})
+
+
+_MOVING = (
+    *("status", "reason", "venue_order_id", "executor_epoch", "signed_ms", "recv_window_ms", "filled_lots"),
+    *("filled_quote", "venue_filled_lots", "committed_ns", "sent_ns", "acked_ns", "updated_ns"),
+)

@@ -22,7 +22,7 @@ from trading.model.market import FeedConnected, FeedDisconnected, MarketEvent, S
 
 BATCH_EVENTS = 512
 """Events decoded at a time. Decoding and deciding in turns, event by event, push each other's code and tables out of
-the processor's caches: a replay of the sample took a sixth longer. From some hundreds on it makes no difference."""
+the processor's caches: a replay of the sample took a tenth longer. From some hundreds on it makes no difference."""
 
 
 def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> Iterator[tuple[int, MarketEvent]]:

@@ -6,7 +6,7 @@ halt that another process persisted (API, `mexcbot halt --direct`) is found by p
 
 from __future__ import annotations
 
-from asyncio import Task, gather, sleep
+from asyncio import Task, gather, sleep, wait
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -35,6 +35,8 @@ PATIENCE_TIMES = 4
 CALLER_PATIENCE_NS = 5 * NS_PER_S
 # A halt that was given up with orders open (the venue let nothing in, or did not answer) goes on so often.
 INSIST_NS = 5 * NS_PER_S
+# A commit takes milliseconds; one that hangs for longer goes on by itself, and holds back neither sale nor answer.
+SAVE_PATIENCE_S = 1.0
 log = structlog.get_logger("executor")
 
 
@@ -86,12 +88,16 @@ class HaltControl:
         named = None if only is None or len(only) > 1 else symbols[0]
         self._alerts.raise_alert("warning", "halt", f"{', '.join(keys)}: {reason}", named)
         if is_flatten:
-            await self._book.save()
+            await self._save()
             reason = await self._sell(keys, reason)
             return await self._enforce(only, reason)
         # A journal that hangs holds back no cancel.
-        _, report = await gather(self._book.save(), self._enforce(only, reason))
+        _, report = await gather(self._save(), self._enforce(only, reason))
         return report
+
+    async def _save(self) -> None:
+        """Store what is not stored, as far as that does not take long."""
+        await wait({self._spawn(self._book.save(), "halt-save")}, timeout=SAVE_PATIENCE_S)
 
     def _flag(self, key: str, reason: str, is_flatten: bool) -> None:
         if not is_flatten:
@@ -187,12 +193,12 @@ class HaltControl:
         except StoreError as error:
             self._state.on_journal(JournalWork.READS, False)
             log.error("halt_state_unreadable", reason=str(error))
-            return
-        self._state.on_journal(JournalWork.READS, True)
-        if unsold is None:
-            return  # a command was faster than this read
-        self._go_on_selling(unsold)
-        await self._go_on()
+        else:
+            self._state.on_journal(JournalWork.READS, True)
+            if unsold is None:
+                return  # a command was faster than this read
+            self._go_on_selling(unsold)
+        await self._go_on()  # whether or not the journal answers: a venue that is back ends what is open
 
     def _on_adopted(self, key: str, reason: str) -> None:
         self._spawn(self._adopt(key, reason), "halt")

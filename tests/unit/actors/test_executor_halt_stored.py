@@ -10,6 +10,7 @@ import pytest
 from tests.unit.actors.executor_fakes import System, settle, submit
 from trading.model.errors import StoreError
 from trading.model.session import HaltState
+from trading.model.units import NS_PER_S
 
 DIRECT = ("account", HaltState.HALTED, "halt --direct")
 
@@ -88,7 +89,8 @@ async def test_flatten_of_a_halted_account_sells_by_a_later_word(system: System)
     assert (report.state, report.confirmed, report.reason) == (HaltState.HALTED, True, "sell")
 
 
-async def test_halt_cancels_while_the_journal_hangs(system: System) -> None:
+@pytest.mark.parametrize("is_flatten", [False, True])
+async def test_halt_cancels_and_answers_while_the_journal_hangs(system: System, is_flatten: bool) -> None:
     await submit(system, system.intent(1))
     answers, original = asyncio.Event(), system.journal.save_halt
 
@@ -98,15 +100,36 @@ async def test_halt_cancels_while_the_journal_hangs(system: System) -> None:
             return await original(*args)
 
     system.executor.core.halts._book._journal = HangingJournal()  # type: ignore[assignment]
-    halting = asyncio.create_task(system.executor.halt("account", None, False, "stop"))
-    async with asyncio.timeout(5):
+    halting = asyncio.create_task(system.executor.halt("account", None, is_flatten, "stop"))
+    async with asyncio.timeout(10):
         while not system.venue.cancelled:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert await system.journal.halts() == ()
-    answers.set()
-    async with asyncio.timeout(5):
+        if not is_flatten:  # whose sale is over when that is stored
+            assert (await halting).confirmed
+        assert await system.journal.halts() == ()
+        answers.set()
         assert (await halting).confirmed
-    assert await system.journal.halts() == (("account", HaltState.HALTED, "stop"),)
+        while await system.journal.halts() != (("account", HaltState.HALTED, "stop"),):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_halt_goes_on_when_the_venue_is_back_though_the_journal_is_not(system: System) -> None:
+    await submit(system, system.intent(1))
+    system.venue.is_down = system.journal.is_down = True
+    halting = asyncio.create_task(system.executor.halt("account", None, False, "stop"))
+    await settle()
+    system.clock.advance(26 * NS_PER_S)
+    async with asyncio.timeout(5):
+        assert not (await halting).confirmed
+    system.venue.is_down = False
+    for _ in range(2):
+        system.clock.advance(6 * NS_PER_S)
+        await system.executor.core.halts.poll()
+        await settle()
+    report = await system.executor.halt_report()
+    assert (report.confirmed, system.venue.cancelled) == (True, [f"mx-1-{system.epoch}-1"])
+    system.journal.is_down = False
+    assert await system.journal.halts() == ()
 
 
 @pytest.mark.parametrize("is_down", [False, True])

@@ -187,7 +187,7 @@ class MexcGateway:
         Never raises for what venue or network do. PlaceRejected means certainly not held by the venue; a venue that
         wants a pause says so in `retry_after_s`.
         """
-        name, pushes = order.client_order_id, self._stream.pushes
+        name, mark = order.client_order_id, self._stream.mark
         instrument = self._instruments.get(order.symbol)
         if instrument is None:
             return PlaceRejected(name, 0, f"not sent: unknown symbol {order.symbol}", self._clock.now_ns(), True)
@@ -217,7 +217,7 @@ class MexcGateway:
         venue_order_id = answer.get("orderId") if isinstance(answer, dict) else None
         if not venue_order_id:
             return PlaceUnknown(name, "accepted without an order id", self._clock.now_ns())
-        self._stream.on_taken(pushes)
+        self._stream.on_taken(mark)
         return PlaceAccepted(name, str(venue_order_id), self._clock.now_ns())
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> bool:

@@ -187,16 +187,17 @@ class UserStream:
         )
 
     @property
-    def pushes(self) -> int:
-        """How many pushes have come that say something."""
-        return self._frames - self._empty
+    def mark(self) -> tuple[bool, int, int]:
+        """Whether the stream is up, which connection it is, and how many pushes have come that say something."""
+        return self._is_up, self._connections, self._frames - self._empty
 
-    def on_taken(self, pushes: int) -> None:
+    def on_taken(self, mark: tuple[bool, int, int]) -> None:
         """Take it that the venue took an order: it pushes that, or the stream is worth nothing any more.
 
-        Args: pushes: `pushes` before the order was sent; the push may be faster than the answer.
+        Args: mark: `mark` before the order was sent. The push may be faster than the answer, and what was sent while
+            no stream was up, or another one, may have been pushed to nobody.
         """
-        if self._is_up and self.pushes == pushes and self._unpushed_looks is None:
+        if self._is_up and self.mark == mark and self._unpushed_looks is None:
             self._unpushed_looks = 0
 
     # --- the loop ---------------------------------------------------------------------------------------------------

@@ -67,9 +67,8 @@ class HaltControl:
         self._reports: dict[Scope, HaltReport] = {}
         self._enforcing: Counter[Scope] = Counter()
         self._changes = 0  # of the halt states
-        self._insisted_ns = (
-            self._unanswered_ns
-        ) = -INSIST_NS  # when what is open, or only unverified, was last asked for
+        # When what is open, or what is only unverified, was last asked for.
+        self._insisted_ns = self._unanswered_ns = -INSIST_NS
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -195,9 +194,8 @@ class HaltControl:
             log.error("halt_state_unreadable", reason=str(error))
         else:
             self._state.on_journal(JournalWork.READS, True)
-            if unsold is None:
-                return  # a command was faster than this read
-            self._go_on_selling(unsold)
+            if unsold is not None:  # else a command was faster than this read
+                self._go_on_selling(unsold)
         await self._go_on()  # whether or not the journal answers: a venue that is back ends what is open
 
     def _on_adopted(self, key: str, reason: str) -> None:

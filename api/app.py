@@ -29,6 +29,7 @@ from api.ports import Dependencies
 from api.problems import INTERNAL, MEDIA_TYPE, install, problem
 from api.readiness import ReadinessCheck
 from api.schemas import Problem
+from api.store_patience import StorePatience
 from api.stream_feed import StreamFeed
 from api.stream_hub import StreamHub
 from trading.adapters.telemetry import logger
@@ -56,12 +57,13 @@ def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None, re
     """
     view = FleetView(deps, read_age_s)
     hub = StreamHub(deps.now_ns())
+    patience = StorePatience()
     context = Context(
         deps=deps,
         view=view,
         hub=hub,
         feed=StreamFeed(hub, view, deps.reads),
-        halts=HaltDesk(deps, view),
+        halts=HaltDesk(deps, view, patience),
         readiness=ReadinessCheck(deps, view, dashboard_url),
         metrics=ApiMetrics(),
         market=MarketDesk(deps),
@@ -82,7 +84,7 @@ def create_app(deps: Dependencies, tokens: Tokens, dashboard_url: str | None, re
     for module in (routes_system, routes_symbols, routes_market, routes_books, routes_risk):
         app.include_router(module.router)
     # Added last is passed first.
-    app.add_middleware(IdempotencyMiddleware, fleet=deps.fleet, now_ns=deps.now_ns)
+    app.add_middleware(IdempotencyMiddleware, fleet=deps.fleet, patience=patience, now_ns=deps.now_ns)
     app.add_middleware(AuthMiddleware, tokens=tokens)
     app.add_middleware(LastResort, metrics=context.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

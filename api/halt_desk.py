@@ -33,13 +33,13 @@ _log = logger("api")
 class HaltDesk:
     """Owned by the app, on its loop."""
 
-    def __init__(self, deps: Dependencies, view: FleetView, wait_s: float = WAIT_S) -> None:
+    def __init__(self, deps: Dependencies, view: FleetView, patience: StorePatience, wait_s: float = WAIT_S) -> None:
         self._deps = deps
         self._view = view
         self._wait_s = wait_s
         self._operations: OrderedDict[str, Row] = OrderedDict()
         self._tasks: set[asyncio.Task[Row]] = set()
-        self._patience = StorePatience()
+        self._patience = patience
 
     async def halt(self, symbols: tuple[str, ...], is_flatten: bool, reason: str) -> Row:
         """Halt the account (no symbols), or these; return where it stands after at most `wait_s`.

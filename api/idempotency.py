@@ -35,11 +35,11 @@ URGENT = frozenset({"/v1/halt"})
 class IdempotencyMiddleware:
     """ASGI: reads the body of each POST (bounded), and guards those with a key."""
 
-    def __init__(self, app: ASGIApp, fleet: FleetPort, now_ns: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, fleet: FleetPort, patience: StorePatience, now_ns: Callable[[], int]) -> None:
         self._app = app
         self._fleet = fleet
         self._now_ns = now_ns
-        self._patience = StorePatience()
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer it from the database."""

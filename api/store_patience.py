@@ -14,6 +14,8 @@ from trading.model.errors import StoreError
 
 # A commit takes milliseconds.
 PATIENCE_S = 1.0
+# The share of its patience that is left while a call before has not ended: one request may need the store thrice.
+HANGING_SHARE = 0.1
 T = TypeVar("T")
 
 
@@ -23,6 +25,7 @@ class StorePatience:
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._calls: set[asyncio.Task[Any]] = set()
+        self._given_up: set[asyncio.Task[Any]] = set()
 
     async def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what the call returns. Raises: what it raises; StoreError when it has not ended in time."""
@@ -30,12 +33,15 @@ class StorePatience:
         self._calls.add(task)
         task.add_done_callback(self._ended)
         # Not cancelled: the driver takes ten seconds to give up a connection whose server hangs.
-        done, _ = await asyncio.wait({task}, timeout=self._patience_s)
+        patience_s = self._patience_s * (HANGING_SHARE if self._given_up else 1)
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
         if not done:
-            raise StoreError(f"the database has not answered within {self._patience_s:g} s")
+            self._given_up.add(task)
+            raise StoreError(f"the database has not answered within {patience_s:g} s")
         return task.result()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
+        self._given_up.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited has it; who does not wait any more needs it no more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from api.config import read_config, read_token
 from api.metrics import ApiMetrics
 from api.problems import install
 from api.schemas import HaltRequest
-from trading.model.errors import ConfigError
+from api.store_patience import StorePatience
+from trading.model.errors import ConfigError, StoreError
 
 CONFIG: dict[str, Any] = {
     "port": 8000, "database_url": "postgresql://u:hidden-password@h/db", "ray_address": "127.0.0.1:6379",
@@ -123,3 +125,23 @@ def test_token_file_must_be_private_and_hold_a_token(tmp_path: Path) -> None:
         read_token(_write(tmp_path / "t", "short\n"))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_token(tmp_path / "none")
+
+
+async def test_store_that_hangs_is_waited_for_once_and_again_when_it_has_ended() -> None:
+    patience, end = StorePatience(0.5), asyncio.Event()
+
+    async def hang() -> None:
+        await end.wait()
+
+    async with asyncio.timeout(4):
+        for _ in range(10):
+            with pytest.raises(StoreError, match="has not answered"):
+                await patience.wait(hang())
+    end.set()
+    async with asyncio.timeout(30):
+        while patience._given_up:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    end.clear()
+    with pytest.raises(StoreError, match=r"within 0\.5 s"):
+        await patience.wait(hang())
+    end.set()

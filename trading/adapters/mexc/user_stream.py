@@ -194,8 +194,7 @@ class UserStream:
     def on_taken(self, mark: tuple[bool, int, int]) -> None:
         """Take it that the venue took an order: it pushes that, or the stream is worth nothing any more.
 
-        Args: mark: `mark` before the order was sent. The push may be faster than the answer, and what was sent while
-            no stream was up, or another one, may have been pushed to nobody.
+        Args: mark: `mark` before it was sent. Its push may have been faster than the answer, or have reached nobody.
         """
         if self._is_up and self.mark == mark and self._unpushed_looks is None:
             self._unpushed_looks = 0

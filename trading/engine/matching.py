@@ -394,7 +394,7 @@ class PaperVenue:
         return max(due_ns, self._reports[-1][0]) if self._reports else due_ns
 
     def _report(self, event: VenueEvent, due_ns: int, now_ns: int) -> None:
-        if due_ns > now_ns:
+        if due_ns > now_ns or self._reports:
             self._reports.append((due_ns, event))
         else:
             self._ready.append(event)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from trading.engine.account_commitments import buy_reserve
 from trading.engine.accounting import book_fill
 from trading.engine.book import Book
 from trading.engine.matching import PaperVenue
@@ -133,8 +134,9 @@ class Shadow:
         money = self._money + position.net_pnl - position.cost
         for order in self._working.values():
             if order.side is Side.BUY:
-                money -= instrument.notional(order.price_ticks, order.open_lots)
-        return instrument.qty_lots_floor(money / instrument.price(price_ticks)) if money > 0 < price_ticks else 0
+                money -= buy_reserve(instrument.notional(order.price_ticks, order.open_lots), instrument)
+        dear = buy_reserve(instrument.price(price_ticks), instrument)
+        return instrument.qty_lots_floor(money / dear) if money > 0 < dear else 0
 
     def _collect(self) -> None:
         for event in self._venue.drain_events():

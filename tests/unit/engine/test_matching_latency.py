@@ -94,3 +94,27 @@ def test_latency_is_read_from_text() -> None:
 def test_bad_latency_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ConfigError, match="paper latency"):
         parse_latency(text)
+
+
+class QuickEnds(LatencyModel):
+    """Fills are told 5 ms later, ends at once."""
+
+    def report_ns(self, key: str) -> int:
+        return 0 if "CANCELLED" in key else 5 * MS
+
+
+def test_end_that_is_told_sooner_than_a_fill_does_not_overtake_it() -> None:
+    venue = PaperVenue(instrument(), latency=QuickEnds(0, 6 * MS, 0))
+    venue.on_book(book([(9_990, 50)], [(10_010, 40)]), 0)
+    venue.place(intent("a", Side.BUY, 9_990, 100), 0)
+    venue.on_timer(100 * MS)
+    venue.drain_events()
+    venue.cancel("a", 100 * MS)
+    venue.on_trade(trade(9_990, 70, Side.SELL, 100 * MS), 100 * MS)
+    venue.on_timer(120 * MS)
+    told = venue.drain_events()
+    assert isinstance(told[0], VenueTrade)
+    assert [event.status for event in told if isinstance(event, VenueOrder)] == [
+        OrderStatus.PARTIALLY_FILLED,
+        OrderStatus.PARTIALLY_CANCELLED,
+    ]

@@ -20,7 +20,7 @@ IOC, POST = OrderType.IOC, OrderType.LIMIT_MAKER
 class Scene:
     """The driver's venue and its shadow, on one market whose ask is 1000 lots at 10010."""
 
-    def __init__(self, money: int = 10_000, latency: LatencyModel = NO_LATENCY) -> None:
+    def __init__(self, money: int | str = 10_000, latency: LatencyModel = NO_LATENCY) -> None:
         self.pair = instrument()
         self.shadow = Shadow(self.pair, QueueModel.PROBABILISTIC, latency, DEFAULT_RULES, Decimal(money))
         self.driver = PaperVenue(self.pair, QueueModel.PESSIMISTIC, latency)
@@ -116,3 +116,10 @@ def test_shadow_buys_with_no_more_money_than_it_has(money: int, held: int) -> No
     assert scene.held == held
     scene.place(replace(intent("again", Side.BUY, 10_010, 100, IOC, 2 * S)))
     assert scene.held == (held if money == 5 else 200)
+
+
+def test_shadow_keeps_the_fee_of_what_it_buys() -> None:
+    scene = Scene("10.01")  # what 100 lots are worth; they cost 0.005005 more
+    scene.place(intent("in", Side.BUY, 10_010, 100, IOC, S))
+    position = scene.shadow.books.position
+    assert (scene.held, Decimal("10.01") + position.net_pnl - position.cost > 0) == (99, True)

@@ -2,7 +2,8 @@
 
 May import starlette and the API. Keys are bound in the database, so a repeat after the API's own restart is known too.
 An answer of 5xx is not kept: the key is free again and the request may be retried. A halt is the same however often it
-is asked for, so that it does not wait for a database that does not answer: its key is then not bound.
+is asked for, so that it does not wait for a database that does not answer, nor for a first one that is still at work
+(or whose key was bound when nobody waited for it any more): it is carried out without its key then.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class IdempotencyMiddleware:
                 raise _UnboundError from None
             raise
         if bound is not None:
+            if is_urgent and bound.body_hash == body_hash and bound.status_code is None:
+                raise _UnboundError
             return _bound_answer(bound, body_hash)
         recorder = _Recorder()
         try:

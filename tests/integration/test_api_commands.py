@@ -295,6 +295,25 @@ async def test_halt_while_the_database_hangs_cancels_and_says_what_is_not_stored
     assert system.venue.cancelled == [order_id]
 
 
+async def test_halt_whose_key_was_bound_too_late_is_carried_out_again_under_it(system: ApiSystem) -> None:
+    """The claim is done, but nobody waits for its answer any more: that halt is not "in progress" for minutes then."""
+    await system.attach()
+
+    class LateFleet(HangingFleet):
+        async def claim_key(self, *arguments: Any) -> None:
+            await system.fleet.claim_key(*arguments)
+            await asyncio.Event().wait()
+
+    key = {"Idempotency-Key": "k1"}
+    async with client_of(replace(system, fleet=LateFleet()).app()) as client:  # type: ignore[arg-type]
+        assert (await client.post("/v1/halt", json={"reason": "frozen"}, headers=key)).status_code == 202
+    async with client_of(system.app()) as client:
+        again = await client.post("/v1/halt", json={"reason": "frozen"}, headers=key)
+        other = await client.post("/v1/halt", json={"reason": "another"}, headers=key)
+    assert (again.status_code, again.json()["state"], again.json()["open_orders"]) == (202, "HALTED", 0)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+
+
 async def test_halt_of_one_symbol_leaves_the_account_active(system: ApiSystem, client: httpx.AsyncClient) -> None:
     await system.spawn(client, "BTCUSDT")
     body = (await client.post("/v1/halt", json={"scope": "symbol", "symbol": "BTCUSDT", "reason": "odd"})).json()

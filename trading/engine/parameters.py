@@ -125,8 +125,9 @@ def _parse_one(name: str, text: str, declared: Mapping[str, Any]) -> Value:
         if declared["choices"] and text not in declared["choices"]:
             raise ConfigError(f"{name}: expected one of {', '.join(declared['choices'])}, was {text!r}")
         return text
+    is_plain = text.isascii() and "_" not in text  # Python also reads digits of other scripts, and 1_0 as 10
     try:
-        value = kind(text)
+        value = kind(text if is_plain else "")
     except (ValueError, InvalidOperation) as error:
         raise ConfigError(f"{name}: expected {_named(kind)}, was {text!r}") from error
     low, high = declared["low"], declared["high"]

@@ -57,6 +57,8 @@ def test_parameters_over_a_base_keep_what_is_not_named() -> None:
         ("spread_captur", {}, "known are: "),
         ("spread_capture", {"order_qoute": "1"}, "no parameter 'order_qoute'"),
         ("spread_capture", {"order_quote": "much"}, "order_quote: expected a number"),
+        ("spread_capture", {"order_quote": "\u0661\u0662"}, "order_quote: expected a number, was"),
+        ("spread_capture", {"order_quote": "1_2"}, "order_quote: expected a number, was '1_2'"),
         ("spread_capture", {"min_imbalance": "2"}, "from 0 to 1"),
         ("spread_capture", {"order_quote": "sNaN"}, "order_quote: expected a number from 0"),
         ("spread_capture", {"order_quote": "NaN"}, "order_quote: expected a number from 0"),

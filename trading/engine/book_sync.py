@@ -172,7 +172,8 @@ class BookSync:
         if not self._has_chain:
             self.quote_check.hold(quote, now_ns)
             return _IGNORED
-        return self._weigh(self.quote_check.take(quote, self.book, now_ns), now_ns) or _IGNORED
+        comparison = self.quote_check.take(quote, self.book, now_ns)  # of nearly all quotes NONE
+        return _IGNORED if comparison is Comparison.NONE else self._weigh(comparison, now_ns) or _IGNORED
 
     def on_timer(self, now_ns: int) -> SyncResult:
         """Judge silence, lasting crossings, a ticker that runs ahead, unanswered and unconfirmed snapshots."""

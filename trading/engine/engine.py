@@ -100,7 +100,8 @@ class SymbolEngine:
         Args: now_ns: the shell's clock; the same for everything decided in this step.
         Guarantee: never raises for anything a market, a venue or a strategy does.
         """
-        now_ns = max(now_ns, self._now_ns)
+        if now_ns < self._now_ns:  # noqa: PLR1730 — a call to max costs more than the comparison
+            now_ns = self._now_ns
         self._now_ns = now_ns
         if not self._started_ns:
             self._started_ns = now_ns

@@ -126,7 +126,7 @@ class Quoting:
             for slot, quote in wanted.items():
                 if slot[1] is not purpose or slot in busy or now_ns < self._pause_of(slot).until_ns:
                     continue
-                if met := _own_met(quote, orders, now_ns):
+                if met := _own_met(quote, orders, now_ns) if orders else None:
                     in_the_way |= met
                 elif any(_is_meeting(quote, placed.side, placed.price_ticks) for placed in places):
                     continue

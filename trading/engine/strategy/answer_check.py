@@ -47,7 +47,7 @@ def _check_quote(quote: object) -> None:
     # `type() is int`: a float, a Decimal or a numpy number would be no ticks, and True no quantity.
     if type(quote.price_ticks) is not int or type(quote.qty_lots) is not int:
         raise InvariantViolated(f"expected whole ticks and lots, was {quote.price_ticks!r}, {quote.qty_lots!r}")
-    if max(abs(quote.price_ticks), abs(quote.qty_lots)) > WHOLE_MAX:
+    if not (-WHOLE_MAX <= quote.price_ticks <= WHOLE_MAX and -WHOLE_MAX <= quote.qty_lots <= WHOLE_MAX):
         raise InvariantViolated(f"expected ticks and lots of at most {WHOLE_MAX}, was a larger number")
     if not (type(quote.side) is Side and type(quote.purpose) is Purpose and type(quote.type) is OrderType):
         kinds = ((quote.side, Side), (quote.purpose, Purpose), (quote.type, OrderType))

@@ -264,8 +264,7 @@ class SendPath:
         self._budget.on_place_dropped(job.priority)
 
     def _deny_committed(self, job: Waiting, denial: Denial) -> None:
-        at_ns = job.committed_ns
-        job.tracker.record = job.tracker.record.changed(committed_ns=at_ns, updated_ns=at_ns)
+        job.tracker.record = job.tracker.record.changed(committed_ns=job.committed_ns, updated_ns=job.committed_ns)
         self._finish_denied(job, denial)
 
     def _leave(self, job: Waiting) -> None:
@@ -358,8 +357,7 @@ class SendPath:
     def withdraw(self, client_order_id: str) -> bool:
         """Take back an order that is not at the venue yet; False when it may be open there, so that it needs a cancel.
 
-        What waits is denied, what is being committed will not be sent, and what is on the wire is cancelled after its
-        answer.
+        What waits is denied, what is being committed is not sent, what is on the wire is cancelled when it is answered.
         """
         tracker = self._state.orders.get(client_order_id)
         if tracker is None or tracker.record.status.is_terminal:
@@ -384,11 +382,13 @@ class SendPath:
         self._review_soon()
 
     def is_sending(self, symbol: str | None) -> bool:
-        """True while an order of the symbol (or any) is between its token and its answer."""
-        names = self._state.sending
-        if symbol is None:
-            return bool(names)
-        return any(tracker.record.client_order_id in names for tracker in self._state.orders.live(symbol))
+        """True while an order of the symbol (or any) is between its token and its answer, unless it is withheld."""
+        live = (item.record.client_order_id for item in self._state.orders.live(symbol))
+        return any(name in self._state.sending and not self.is_withheld(name) for name in live)
+
+    def is_withheld(self, client_order_id: str) -> bool:
+        """True while an order that is being committed, or waits for room, is certain not to be sent after that."""
+        return client_order_id in self._waiting and client_order_id in self._state.withdrawn
 
     def recancel_due(self) -> None:
         """Ask again for orders that we cancelled a while ago and that the venue has not ended."""

@@ -70,8 +70,12 @@ class Sweeper:
         self._is_lease_valid = is_lease_valid
 
     def live(self, scope: Scope) -> list[OrderTracker]:
-        """List the orders of a scope that are not over, oldest first."""
-        return [item for item in self._state.orders.live() if scope is None or item.record.symbol in scope]
+        """List the orders of a scope that are not over, oldest first, but those that will certainly not be sent.
+
+        A journal that hangs while it commits these holds back no proof that nothing is open.
+        """
+        own = (item for item in self._state.orders.live() if scope is None or item.record.symbol in scope)
+        return [item for item in own if not self._sends.is_withheld(item.record.client_order_id)]
 
     def unlisted_text(self, scope: Scope) -> str:
         """Name the unlisted orders that the venue does not call over; empty when there are none."""

@@ -43,7 +43,10 @@ async def test_halt_waits_for_sends_in_flight_and_ends_them(system: System) -> N
     assert system.venue.cancelled == [f"mx-1-{system.epoch}-1"]
 
 
-async def test_halt_between_commit_and_send_withholds_the_order(system: System) -> None:
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_halt_between_commit_and_send_withholds_the_order_and_waits_for_no_commit(
+    system: System, is_resumed: bool
+) -> None:
     commit = asyncio.Event()
     original = system.journal.commit_intents
 
@@ -56,12 +59,14 @@ async def test_halt_between_commit_and_send_withholds_the_order(system: System) 
     system.executor.core.intents._journal = SlowJournal()  # type: ignore[assignment]
     sending = asyncio.create_task(submit(system, system.intent(1)))
     await settle()
-    halting = asyncio.create_task(system.executor.halt("account", None, False, "test"))
-    await settle()
-    commit.set()
     async with asyncio.timeout(5):
+        assert (await system.executor.halt("account", None, False, "test")).confirmed
+        assert not sending.done()
+        if is_resumed:
+            await system.executor.resume("account", None)
+        system.executor.core.sends.recancel_due()
+        commit.set()
         assert await sending == ()
-        assert (await halting).confirmed
     assert system.venue.placed == []
     (record,) = await system.journal.orders_by_id((f"mx-1-{system.epoch}-1",))
     assert record.status is OrderStatus.DENIED

@@ -229,7 +229,7 @@ class HaltControl:
         return self._selling[key] > 0 or all(self._is_spared(item.record) for item in live)
 
     def _is_quiet(self, scope: Scope) -> bool:
-        return not self._sweeper.live(scope) and not self._sweeper.is_sending(scope)
+        return not self._sweeper.live(scope)  # what is on the wire lives
 
     async def _adopt(self, key: str, reason: str) -> None:
         symbol = _symbol_of(key)

@@ -381,10 +381,10 @@ class SendPath:
                 self._finish_denied(waiting, Denial(Refusal.FENCED, "the symbol has a new owner"))
         self._review_soon()
 
-    def is_sending(self, symbol: str | None) -> bool:
-        """True while an order of the symbol (or any) is between its token and its answer, unless it is withheld."""
-        live = (item.record.client_order_id for item in self._state.orders.live(symbol))
-        return any(name in self._state.sending and not self.is_withheld(name) for name in live)
+    def is_sending(self, symbol: str) -> bool:
+        """True while an order of the symbol is between its token and its answer."""
+        live = self._state.orders.live(symbol)
+        return any(item.record.client_order_id in self._state.sending for item in live)
 
     def is_withheld(self, client_order_id: str) -> bool:
         """True while an order that is being committed, or waits for room, is certain not to be sent after that."""

@@ -86,10 +86,6 @@ class Sweeper:
         more = f" and {len(left) - NAMED_MAX} more" if len(left) > NAMED_MAX else ""
         return f"of symbols that the venue lists no more, it has not said that these are over: {names}{more}"
 
-    def is_sending(self, scope: Scope) -> bool:
-        """True while an order of the scope is between its token and its answer."""
-        return any(self._sends.is_sending(symbol) for symbol in (scope if scope is not None else (None,)))
-
     async def round(self, scope: Scope, spares: Callable[[OrderRecord], bool], *, gives_up: bool = False) -> int | None:
         """Withdraw and cancel everything of ours but what `spares`; do not wait for the end.
 
@@ -109,8 +105,7 @@ class Sweeper:
         before, still = -1, 0
         while still < STILL_STEPS:
             now = len(self.live(scope))
-            is_on_its_way = self.is_sending(scope) or any(self._sends.cancels.is_sweeping(item) for item in scope or ())
-            if not now and not is_on_its_way:
+            if not now and not any(self._sends.cancels.is_sweeping(item) for item in scope or ()):
                 return
             still = still + 1 if now == before else 0
             before = now

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from actors.cli_api import data_dir_of
+from actors.cli_database import open_database
 from actors.cli_output import say, sentence
 from actors.data_dir import DataDir
 from actors.process_identity import is_certainly_dead
@@ -25,7 +26,6 @@ from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
 from trading.adapters.mexc.rest_public import PublicRest
 from trading.adapters.settings import Settings, load_settings
-from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.journal import PostgresJournal
 from trading.engine.account import ACCOUNT_SCOPE, symbol_scope
 from trading.engine.budget import BudgetSettings, RateBudget
@@ -45,6 +45,8 @@ SETTLE_S = 2.0
 TOKEN_WAIT_S = 0.02
 # openOrders takes at most five symbols a request (mexc-protocol §3.4).
 SYMBOLS_A_CALL = 5
+# Somebody who only reads is done in three seconds.
+DATABASE_PATIENCE_S = 10.0
 NOT_SETTLED = "what a living executor was committing"
 T = TypeVar("T")
 _UNANSWERED = frozenset({OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN})
@@ -74,18 +76,10 @@ def halt_direct(
     settings = load_settings({"data_dir": folder.path})
     if is_flatten:
         _check_flatten(read_note(folder), settings)
-    server: EmbeddedPostgres | None = None
-    url = settings.database_url or EmbeddedPostgres.running_url(folder.postgres)
-    if url is None:
-        if not (folder.postgres / "cluster").exists():
-            raise NotRunning(f"{folder.path} has no database: name another --data-dir, or set MEXCBOT_DATABASE_URL")
-        server = EmbeddedPostgres(folder.postgres)
-        url = server.start()
-    try:
+    if settings.database_url is None and not (folder.postgres / "cluster").exists():
+        raise NotRunning(f"{folder.path} has no database: name another --data-dir, or set MEXCBOT_DATABASE_URL")
+    with open_database(data_dir, None, is_made=False, patience_s=DATABASE_PATIENCE_S) as url:
         return asyncio.run(_halt(folder, settings, url, symbols, is_flatten, reason or "halt --direct", timeout_s))
-    finally:
-        if server is not None:
-            server.stop()
 
 
 def read_note(folder: DataDir) -> VenueNote:

@@ -17,7 +17,7 @@ from typing import Any
 
 from actors.cli_output import say
 from trading.adapters.plugins import load_strategies
-from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.events import collected_seldom, market_events, recording_instrument
 from trading.adapters.recording.parquet import read_recording
 from trading.adapters.report.replay_report import ReplayFacts
 from trading.adapters.settings import Settings
@@ -78,7 +78,8 @@ def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
     tape = ReplayTape(instrument)
     run = ReplayRun(instrument, market_events(read_recording(path), instrument), assumed, tape)
     began = time.monotonic()
-    result = run.run()
+    with collected_seldom():
+        result = run.run()
     facts = ReplayFacts(
         recording=path.name,
         data_sha256=data_sha256(path),

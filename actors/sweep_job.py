@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from trading.adapters.plugins import load_strategies
+from trading.adapters.recording.events import collected_seldom
 from trading.adapters.recording.pieces import Piece, piece_events
 from trading.engine.replay import ReplayRun, ReplaySettings
 from trading.engine.replay_tape import Mark, ReplayTape
@@ -59,7 +60,8 @@ def run_job(job: SweepJob) -> PieceResult | JobUnread:
         text = str(error) if isinstance(error, TradingError) else f"{type(error).__name__}: {error}"
         return JobUnread(job.trial, job.piece.number, " ".join(text.split()).rstrip("."))
     try:
-        result = replay.run()
+        with collected_seldom():
+            result = replay.run()
     except TradingError as error:
         return _failed(job, str(error))
     except Exception as error:  # noqa: BLE001 - one bad trial must not end a night's sweep; it is shown as failed

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.depth_frames import sample_path
 from bench.figures import Benchmark, CannotRunError, Effort, Figure, median
 from bench.virtual_exchange import VirtualExchange
-from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.events import collected_seldom, market_events, recording_instrument
 from trading.adapters.recording.importer import import_public
 from trading.adapters.recording.parquet import read_recording
 from trading.engine.replay import ReplayRun, ReplaySettings
@@ -38,7 +38,8 @@ def _measure(
         run = ReplayRun(instrument, events(), settings)
         gc.collect()
         began = time.process_time()
-        results.append(run.run())
+        with collected_seldom():  # as the command does
+            results.append(run.run())
         seconds.append(time.process_time() - began)
     first = results[0]
     if len({result.order_log_sha256 for result in results}) > 1:

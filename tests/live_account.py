@@ -133,7 +133,7 @@ class LiveAccount:
         """Trade on the account as a person would: at the market, under no id of ours."""
         now_ms = str(self.simulator.state()["now_ms"])
         params = [("symbol", SYMBOL), ("side", side), ("type", "MARKET"), ("quantity", quantity)]
-        query = signed_query(self.simulator.secret, [*params, ("timestamp", now_ms), ("recvWindow", "5000")])
+        query = signed_query(self.simulator.secret, [*params, ("timestamp", now_ms), ("recvWindow", "50000")])
         async with httpx.AsyncClient(trust_env=False) as client:
             headers = {"X-MEXC-APIKEY": self.simulator.api_key}
             answer = await client.post(f"{self.simulator.rest}/api/v3/order?{query}", headers=headers)

@@ -19,8 +19,8 @@ OUR_PREFIX = "mx-"
 ORDER_PATH = "/api/v3/order"
 OPEN = ("NEW", "PARTIALLY_FILLED")
 FAR_QUOTE = Decimal(20)
-# The account's operations are few, and shared with the executor's.
-PLACE_PATIENCE_S, PLACE_PAUSE_S = 30.0, 0.25
+# What a venue lets one address and one account do in a second is little, and shared with the system under test.
+PATIENCE_S, PAUSE_S = 60.0, 0.25
 
 
 class UpVenue:
@@ -33,8 +33,17 @@ class UpVenue:
         self._instruments = instruments_of(listed)
 
     def _get(self, path: str) -> Any:
-        answer = httpx.get(self._rest + path, timeout=30, trust_env=False)
+        """Return what a public path says; waits while that is too fast."""
+        answer = eventually(lambda: self._unless_too_fast("GET", path), PATIENCE_S, PAUSE_S)
+        assert answer is not None, f"{path}: too fast"
         return answer.raise_for_status().json()
+
+    def _unless_too_fast(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response | None:
+        answer = httpx.request(method, self._rest + path, headers=headers, timeout=30, trust_env=False)
+        return None if answer.status_code == 429 else answer
+
+    def _bid(self, symbol: str) -> Decimal:
+        return Decimal(self._get(f"/api/v3/ticker/bookTicker?symbol={symbol}")["bidPrice"])
 
     def account(self) -> Any:
         """Return orders, trades and balances of the account."""
@@ -67,7 +76,7 @@ class UpVenue:
 
     def worth(self, symbol: str) -> Decimal:
         """Return what that is worth at the bid."""
-        return self.held(symbol) * Decimal(self._get(f"/api/v3/ticker/bookTicker?symbol={symbol}")["bidPrice"])
+        return self.held(symbol) * self._bid(symbol)
 
     def injected(self, kind: str) -> int:
         """Return how often a fault of a kind has struck."""
@@ -86,20 +95,18 @@ class UpVenue:
     def place_far_buy(self, symbol: str, name: str) -> None:
         """Place a buy that nobody will meet, as another client of the account; waits while that is too fast."""
         instrument = self._instruments[symbol]
-        ticker = self._get(f"/api/v3/ticker/bookTicker?symbol={symbol}")
-        price = instrument.price_ticks_floor(Decimal(ticker["bidPrice"]) * Decimal("0.95"))
+        price = instrument.price_ticks_floor(self._bid(symbol) * Decimal("0.95"))
         lots = instrument.qty_lots_ceil(FAR_QUOTE / instrument.price(price))
         order = [("symbol", symbol), ("side", "BUY"), ("type", "LIMIT"), ("newClientOrderId", name)]
         order += [("price", instrument.price_text(price)), ("quantity", instrument.qty_text(lots))]
-        assert eventually(lambda: self._is_placed(order), PLACE_PATIENCE_S, PLACE_PAUSE_S), f"{name}: too fast"
+        assert eventually(lambda: self._is_placed(order), PATIENCE_S, PAUSE_S), f"{name}: too fast"
 
     def _is_placed(self, order: list[tuple[str, str]]) -> bool:
         now_ms = str(self._get("/sim/state")["now_ms"])
         query = signed_query(self._secret, [*order, ("timestamp", now_ms), ("recvWindow", "50000")])
-        headers = {"X-MEXC-APIKEY": self._key}
-        answer = httpx.post(f"{self._rest}{ORDER_PATH}?{query}", headers=headers, timeout=30, trust_env=False)
-        assert answer.status_code in (200, 429), answer.text
-        return answer.status_code == 200
+        answer = self._unless_too_fast("POST", f"{ORDER_PATH}?{query}", {"X-MEXC-APIKEY": self._key})
+        assert answer is None or answer.status_code == 200, answer.text
+        return answer is not None
 
     def differences(self, rows: list[dict[str, Any]], fills: list[dict[str, Any]], rowless: str) -> list[str]:
         """Say where the journal's orders and fills differ from the venue's after a halt, in words.

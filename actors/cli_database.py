@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from actors.cli_api import data_dir_of
 from actors.cli_output import without_none
 from actors.data_dir import DataDir
+from actors.runfile import try_lock
 from trading.model.errors import ConfigError, NotRunning
 
 TURN_TIMEOUT_S = 30.0
@@ -67,14 +68,6 @@ def _turn(place: Path, patience_s: float) -> Iterator[bool]:
         raise ConfigError(f"cannot use {place} for the database ({error.strerror}): choose another --data-dir")
     deadline = time.monotonic() + patience_s
     with lock:
-        while not (is_ours := _is_locked(lock)) and time.monotonic() < deadline:
+        while not (is_ours := try_lock(lock, fcntl.LOCK_EX)) and time.monotonic() < deadline:
             time.sleep(TURN_STEP_S)
         yield is_ours
-
-
-def _is_locked(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -113,7 +113,7 @@ def starting_pid(data_dir: Path) -> int | None:
     try:
         with (data_dir / "lock").open(encoding="utf-8") as lock:
             holder = lock.read().strip()
-            if not holder.isdigit() or not is_process_alive(int(holder)) or _is_lockable(lock):
+            if not holder.isdigit() or not is_process_alive(int(holder)) or try_lock(lock, fcntl.LOCK_SH):
                 return None
     except OSError:
         return None
@@ -121,9 +121,10 @@ def starting_pid(data_dir: Path) -> int | None:
     return None if is_published else int(holder)
 
 
-def _is_lockable(file: TextIO) -> bool:
+def try_lock(file: TextIO, kind: int) -> bool:
+    """Take a lock of a kind (`fcntl.LOCK_SH` or `LOCK_EX`) and return True, or False where another process stops it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

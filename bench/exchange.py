@@ -6,26 +6,21 @@ May import simulator and psutil.
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import psutil
 
 from bench.exchange_client import Timings, trading_client
 from bench.exchange_load import Heard, listening
+from bench.exchange_process import running_exchange
 from bench.figures import Benchmark, CannotRunError, Effort, Figure, percentile
 from bench.process_tree import weigh
-from bench.report import ROOT
 from bench.virtual_exchange import VirtualExchange
 
 SYMBOLS = 40
 SYMBOLS_ON_THE_WIRE = 200
 MESSAGES_PER_SYMBOL = 10
-STOP_TIMEOUT_S = 10.0
 # An order that rests far below the market of a pair everybody can afford.
 TRADED = "XRPUSDT"
 MIB = 2**20
@@ -46,34 +41,6 @@ def measure_virtual(effort: Effort) -> Iterator[Figure]:
     note = f"{SYMBOLS} symbols, depth + deals + ticker @{interval}, generated, no sockets; CPU time"
     yield Figure("pushes_virtual", "pushes/s", pushes / spent, note=note, is_more_better=True)
     yield Figure("market_virtual", "x real time", seconds / spent, note=note, is_more_better=True)
-
-
-@contextmanager
-def running_exchange(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run the simulator on a free port; give the process and its ready line. Raises: CannotRunError."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--json", *flags],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise CannotRunError(f"the simulator ended with exit code {process.wait(STOP_TIMEOUT_S)}")
-        yield process, json.loads(line)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -9,10 +9,7 @@ May import the actors, the adapters and httpx.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,8 +22,8 @@ import httpx
 
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
+from bench.exchange_process import running_exchange
 from bench.figures import Benchmark, CannotRunError, Effort, Figure, percentile
-from bench.report import ROOT
 from bench.system import temporary_folder
 from trading.adapters.clock import SystemClock
 from trading.adapters.credentials import Credentials
@@ -46,7 +43,6 @@ SYMBOLS, ORDERS_EACH = 100, 3
 ACCOUNT, SESSION = "main", "halt"
 BULK_TARGET_S, SINGLE_TARGET_S = 6.0, 35.0
 MANY = "1000000000"
-STOP_TIMEOUT_S = 12.0
 # A lively market may trade against a few of them before the halt.
 OPEN_SHARE_MIN = 0.95
 
@@ -75,30 +71,8 @@ class Venue:
 @contextmanager
 def venue(*flags: str) -> Iterator[Venue]:
     """Run a simulator of our own on a free port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--json", *flags],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise CannotRunError(f"the simulator ended with exit code {process.wait(STOP_TIMEOUT_S)}")
-        ready = json.loads(line)
+    with running_exchange(*flags) as (_, ready):
         yield Venue(ready["rest"], ready["ws"], ready["api_key"], ready["secret"])
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 class _Deaf:

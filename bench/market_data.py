@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 from actors.node_budget import SNAPSHOT_SHARE
-from bench.exchange import running_exchange
+from bench.exchange_process import running_exchange
 from bench.figures import Benchmark, CannotRunError, Effort, Figure, median, percentile
 from bench.follower import BookFollower, LocalPace, until
 from simulator.market.profiles import default_symbols

@@ -1,23 +1,19 @@
 """A real simulator process for a test: started on a free port, spoken to over its control routes, ended by its own id.
 
-Imported by the test modules that want it. May import httpx and the standard library.
+Imported by the test modules that want it. May import bench, httpx and the standard library.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).resolve().parent.parent
-STOP_PATIENCE_S = 30.0
+from bench.exchange_process import running_exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +60,5 @@ class SimulatorProcess:
 @contextmanager
 def running_simulator(*flags: str) -> Iterator[SimulatorProcess]:
     """Run `python -m simulator --port 0 --json` with further flags until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--json", *flags],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, f"the simulator ended before it was ready, exit code {process.wait(STOP_PATIENCE_S)}"
-        ready = json.loads(line)
+    with running_exchange(*flags) as (process, ready):
         yield SimulatorProcess(ready["rest"], ready["ws"], ready["api_key"], ready["secret"], process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()

@@ -22,11 +22,12 @@ from typing import Any
 import httpx
 import psycopg
 
+from bench.report import ROOT
 from tests.chaos.account_truth import Verdict, compare, report_of
 from tests.chaos.chaos_cases import FAULTS, Case
 from tests.chaos.executor_life import LifePlan
 from tests.embedded_database import TEMPLATE, plain_url, sibling
-from tests.simulator_process import ROOT, SimulatorProcess, running_simulator
+from tests.simulator_process import SimulatorProcess, running_simulator
 from trading.adapters.mexc.signing import signed_query
 
 SYMBOL = "BTCUSDT"

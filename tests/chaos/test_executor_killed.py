@@ -17,13 +17,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench.report import ROOT
 from tests.chaos.account_truth import Verdict, compare, report_of
 from tests.chaos.chaos_cases import FAULT_KINDS, case_of
 from tests.chaos.executor_life import CRASHED
 from tests.chaos.killed_executors import SYMBOL, KilledExecutors, Outcome, Zygote, account_key, killed_executors
 from tests.chaos.reliability_page import PauseRow, render, soak_table
 from tests.embedded_database import plain_url
-from tests.simulator_process import ROOT
 from trading.engine.ports import Crashpoint
 from trading.engine.reconcile import OrphanPolicy
 

@@ -9,6 +9,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ DEFAULT_DATA_DIR = ".mexcbot"
 # A halt is answered when it is verified or its time is over (30 s); reads are served from memory.
 READ_TIMEOUT_S = 10.0
 POLL_S = 0.2
+HALT_POLL_S = 0.5
 _BY_STATUS: dict[int, type[TradingError]] = {
     400: ConfigError,
     401: ConfigError,
@@ -134,6 +136,19 @@ class ApiClient:
         while body.get("status") in ("pending", "running") and time.monotonic() < deadline:
             self._sleep(POLL_S)
             body = self.get(f"/v1/operations/{quote(str(body['operation_id']), safe='')}")
+        return body
+
+    def await_halt(self, halted: Mapping[str, Any], symbol: str | None, timeout_s: float) -> dict[str, Any]:
+        """Ask where a halt stands until it is confirmed or the time is over; return the last body as it is.
+
+        It tells nothing of the operation that began the halt: that one may have failed, and the halt gone on.
+        """
+        deadline = time.monotonic() + timeout_s
+        body = dict(halted)
+        while not body["confirmed"] and time.monotonic() < deadline:
+            self._sleep(HALT_POLL_S)
+            with suppress(NotRunning):  # the API may be on its way back; what was known stands
+                body = self.get("/v1/halt", {"symbol": symbol}, timeout_s)
         return body
 
     def _send(

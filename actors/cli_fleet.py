@@ -158,10 +158,8 @@ def halt(
         wanted = {**_scope(symbols), "flatten": flatten, "reason": reason}
         with told_progress(client, symbols[0] if symbols else None):
             body = client.command("POST", "/v1/halt", wanted, timeout_s=timeout + HALT_SLACK_S)
-            query = {"symbol": symbols[0]} if symbols else None
-            while not body["confirmed"] and time.monotonic() < deadline and len(symbols) < 2:
-                time.sleep(0.5)
-                body = {**body, **client.get("/v1/halt", query, timeout_s=timeout)}
+            if len(symbols) < 2:
+                body = client.await_halt(body, symbols[0] if symbols else None, deadline - time.monotonic())
     return _halted(body, json)
 
 

@@ -231,6 +231,28 @@ def test_operation_is_followed_until_it_is_over() -> None:
         assert api.await_operation({"operation_id": "7", "status": "pending"}, 0.0)["status"] == "pending"
 
 
+def test_halt_that_is_confirmed_later_is_told_without_the_failure_of_its_first_call() -> None:
+    begun = {"confirmed": False, "state": "HALTED", "operation_id": "o", "status": "failed", "error": "executor died"}
+    looks = [
+        httpx.Response(503, json={"detail": "the executor is on its way back"}),
+        httpx.Response(200, json={"confirmed": False, "state": "HALTED"}),
+        httpx.Response(200, json={"confirmed": True, "state": "HALTED", "open_orders": 0}),
+    ]
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.raw_path.decode()}")
+        return looks.pop(0)
+
+    with client(answer) as api:
+        body = api.await_halt(begun, "BTCUSDT", 60.0)
+        assert body == {"confirmed": True, "state": "HALTED", "open_orders": 0}
+        assert asked == ["GET /v1/halt?symbol=BTCUSDT"] * 3
+        assert api.await_halt(body, None, 60.0) == body
+        assert api.await_halt(begun, None, 0.0) == begun
+    assert len(asked) == 3
+
+
 def test_api_is_found_by_flags_and_by_run_file(tmp_path: Path) -> None:
     token = tmp_path / "t"
     token.write_text("secret-token\n")

@@ -16,6 +16,8 @@ from trading.model.errors import StoreError
 PATIENCE_S = 1.0
 # The share of its patience that is left while a call before has not ended: one request may need the store thrice.
 HANGING_SHARE = 0.1
+# A call that hangs is kept until the driver gives it up (ten seconds); more than these do not begin.
+CALLS_MAX = 100
 T = TypeVar("T")
 
 
@@ -28,7 +30,13 @@ class StorePatience:
         self._given_up: set[asyncio.Task[Any]] = set()
 
     async def wait(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return what the call returns. Raises: what it raises; StoreError when it has not ended in time."""
+        """Return what the call returns.
+
+        Raises: what it raises; StoreError when it has not ended in time, or too many others have not.
+        """
+        if len(self._calls) >= CALLS_MAX:
+            call.close()
+            raise StoreError(f"the database has not answered {len(self._calls)} earlier calls yet")
         task = asyncio.create_task(call, name="store")
         self._calls.add(task)
         task.add_done_callback(self._ended)

@@ -18,7 +18,7 @@ from api.config import read_config, read_token
 from api.metrics import ApiMetrics
 from api.problems import install
 from api.schemas import HaltRequest
-from api.store_patience import StorePatience
+from api.store_patience import CALLS_MAX, StorePatience
 from trading.model.errors import ConfigError, StoreError
 
 CONFIG: dict[str, Any] = {
@@ -144,4 +144,27 @@ async def test_store_that_hangs_is_waited_for_once_and_again_when_it_has_ended()
     end.clear()
     with pytest.raises(StoreError, match=r"within 0\.5 s"):
         await patience.wait(hang())
+    end.set()
+
+
+async def test_store_that_hangs_is_asked_no_more_than_so_often() -> None:
+    patience, end, begun = StorePatience(0.0), asyncio.Event(), 0
+
+    async def hang() -> None:
+        nonlocal begun
+        begun += 1
+        await end.wait()
+
+    for _ in range(3 * CALLS_MAX):
+        with pytest.raises(StoreError, match="has not answered"):
+            await patience.wait(hang())
+    assert begun == CALLS_MAX
+    end.set()
+    async with asyncio.timeout(30):
+        while patience._calls:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    end.clear()
+    with pytest.raises(StoreError, match=r"within 0 s"):
+        await patience.wait(hang())
+    assert begun == CALLS_MAX + 1
     end.set()

@@ -1,16 +1,16 @@
 """Idempotency-Key on any POST: a repeat gets the first answer, another request under the same key a 409.
 
 May import starlette and the API. Keys are bound in the database, so a repeat after the API's own restart is known too.
-An answer of 5xx is not kept: the key is free again and the request may be retried. A halt is the same however often it
-is asked for, so that it does not wait for a database that does not answer, nor for a first one that is still at work
-(or whose key was bound when nobody waited for it any more): it is carried out without its key then.
+An answer of 5xx is not kept: the key is free again and the request may be retried, also where a database that broke
+down in the middle still holds it. A halt is the same however often it is asked for, so that it does not wait for a
+database that does not answer, nor for a first one that is still at work (or whose key was bound when nobody waited for
+it any more): it is carried out without its key then.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -28,6 +28,8 @@ KEY_LENGTH_MAX = 200
 BODY_BYTES_MAX = 256 * 1024
 # The longest command is a halt (60 s); a claim that is older belongs to an API process that died.
 ABANDONED_AFTER_NS = 120 * NS_PER_S
+# Keys that may be bound to a request that is certainly not at work any more; of more, the oldest wait as above.
+DOUBTFUL_MAX = 1_000
 REPLAYED = "Idempotency-Replayed"
 # Harmless to repeat, and never to be held back.
 URGENT = frozenset({"/v1/halt"})
@@ -41,6 +43,8 @@ class IdempotencyMiddleware:
         self._fleet = fleet
         self._now_ns = now_ns
         self._patience = patience
+        self._at_work: set[str] = set()
+        self._doubtful: dict[str, None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer it from the database."""
@@ -73,10 +77,13 @@ class IdempotencyMiddleware:
         is_urgent = scope["path"] in URGENT
         body_hash = request_hash(scope, body)
         now_ns = self._now_ns()
-        claim = self._fleet.claim_key(key, body_hash, now_ns, now_ns - ABANDONED_AFTER_NS)
+        is_free = key in self._doubtful
+        self._doubtful.pop(key, None)  # of two repeats at a time, one is at work
+        claim = self._fleet.claim_key(key, body_hash, now_ns, now_ns + 1 if is_free else now_ns - ABANDONED_AFTER_NS)
         try:
             bound = await (self._patience.wait(claim) if is_urgent else claim)
         except StoreError:
+            self._doubt(key)
             if is_urgent:
                 raise _UnboundError from None
             raise
@@ -85,19 +92,30 @@ class IdempotencyMiddleware:
                 raise _UnboundError
             return _bound_answer(bound, body_hash)
         recorder = _Recorder()
+        self._at_work.add(key)
         try:
             await self._app(scope, _replay(body, receive), recorder)
         finally:
+            self._at_work.discard(key)
             if recorder.is_final:
                 end = self._fleet.keep_response(key, recorder.status, recorder.json())
             else:
                 end = self._fleet.release_key(key)
-            if is_urgent:
-                with suppress(StoreError):
-                    await self._patience.wait(end)
-            else:
-                await end
+            try:
+                await (self._patience.wait(end) if is_urgent else end)
+            except StoreError:
+                if not recorder.is_final:
+                    self._doubt(key)
+                if not is_urgent:
+                    raise
         return recorder.response()
+
+    def _doubt(self, key: str) -> None:
+        """Take it that a key may be bound, or stay so, while nobody is at work: the database did not answer."""
+        if key not in self._at_work:
+            self._doubtful[key] = None
+        if len(self._doubtful) > DOUBTFUL_MAX:
+            del self._doubtful[next(iter(self._doubtful))]
 
 
 class _UnboundError(Exception):

@@ -11,6 +11,7 @@ import pytest
 
 from api.ports import ListQuery
 from tests.integration.api_system import READ, ApiSystem, client_of
+from trading.model.errors import StoreError
 from trading.model.session import HaltState
 
 
@@ -312,6 +313,41 @@ async def test_halt_whose_key_was_bound_too_late_is_carried_out_again_under_it(s
         other = await client.post("/v1/halt", json={"reason": "another"}, headers=key)
     assert (again.status_code, again.json()["state"], again.json()["open_orders"]) == (202, "HALTED", 0)
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+
+
+class BrokenFleet:
+    """The fleet's store over a line that breaks: a claim is done but for its answer, then no key is freed any more."""
+
+    def __init__(self, fleet: Any) -> None:
+        self._fleet = fleet
+        self.claims = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fleet, name)
+
+    async def claim_key(self, *arguments: Any) -> Any:
+        self.claims += 1
+        bound = await self._fleet.claim_key(*arguments)
+        if self.claims == 1:
+            raise StoreError("the connection broke")
+        return bound
+
+    async def release_key(self, key: str) -> None:
+        raise StoreError("the connection broke")
+
+
+async def test_command_that_a_database_outage_ended_is_carried_out_when_it_is_repeated(system: ApiSystem) -> None:
+    """Its key is bound by then, with nobody at work: that is not "in progress" for minutes."""
+    broken, key = BrokenFleet(system.fleet), {"Idempotency-Key": "k1"}
+    async with client_of(replace(system, fleet=broken).app()) as client:  # type: ignore[arg-type]
+        assert (await client.post("/v1/resume", json={}, headers=key)).status_code == 503
+        system.executor.is_away = True
+        assert (await client.post("/v1/resume", json={}, headers=key)).status_code == 503
+        system.executor.is_away = False
+        done = await client.post("/v1/resume", json={}, headers=key)
+        again = await client.post("/v1/resume", json={}, headers=key)
+    assert (done.status_code, broken.claims) == (202, 4)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (done.json(), "true")
 
 
 async def test_halt_of_one_symbol_leaves_the_account_active(system: ApiSystem, client: httpx.AsyncClient) -> None:

@@ -18,7 +18,7 @@ from trading.engine.budget import RateBudget
 from trading.engine.order_tracker import OrderTracker
 from trading.engine.ports import Crashpoint, Crashpoints, Gateway
 from trading.model.errors import RateLimited, VenueError
-from trading.model.orders import OrderStatus
+from trading.model.orders import CancelIntent, OrderStatus
 from trading.model.session import HaltState
 from trading.model.units import NS_PER_S
 
@@ -74,6 +74,14 @@ class CancelPath:
         self._sent_ns: dict[str, int] = {}  # monotonic
 
     # --- asking -----------------------------------------------------------------------------------------------------
+
+    def note(self, wish: CancelIntent) -> bool:
+        """Keep with an order why its end is wanted, and since when; True when it is over."""
+        tracker = self._state.orders.get(wish.client_order_id)
+        if tracker is None or tracker.record.status.is_terminal:
+            return True
+        tracker.wish_cancel(wish.reason, wish.created_ns)
+        return False
 
     def queue(self, client_order_id: str, symbol: str, venue_order_id: str = "") -> None:
         """Let the cancel of one order wait for its token; once, however often it is asked."""
@@ -212,8 +220,12 @@ class CancelPath:
             self._sweeping.difference_update(job.symbols)
 
     def _begin(self, tracker: OrderTracker) -> None:
-        self._sent_ns[tracker.record.client_order_id] = self._clock.monotonic_ns()
-        step = tracker.request_cancel(self._clock.now_ns())
+        record, now_ns = tracker.record, self._clock.now_ns()
+        self._sent_ns[record.client_order_id] = self._clock.monotonic_ns()
+        halt, reason = self._state.account.halt_state(record.symbol)
+        if halt is not HaltState.ACTIVE:
+            tracker.wish_cancel(f"{halt.value.lower()}: {reason}", now_ns)
+        step = tracker.request_cancel(now_ns)
         if step is not None:
             self._desk.apply(tracker, (step,))
         self._state.counters["cancels"] += 1

@@ -1,8 +1,8 @@
 """The way of an order out: judge, wait for a token, commit, wait for room, judge again, send, book the answer.
 
 May import `trading.model`, `trading.engine` and the executor's pieces. One pump gives out tokens and room: cancels
-first, then exits, then entries, by turns among the symbols; it is woken by what comes and by what has landed. Between
-the last check and the call of the gateway there is no await. Nothing is ever sent twice.
+first, then exits, then entries, by turns among the symbols; woken by what comes and by what has landed. Between the
+last check and the call of the gateway there is no await. Nothing is ever sent twice.
 """
 
 from __future__ import annotations
@@ -351,7 +351,7 @@ class SendPath:
 
     def request_cancel(self, intent: CancelIntent) -> None:
         """Let a cancel go its way; harmless for an order that is over. Allowed in every state, also without journal."""
-        if not self.withdraw(intent.client_order_id):
+        if not (self.cancels.note(intent) or self.withdraw(intent.client_order_id)):
             self.cancels.queue(intent.client_order_id, intent.symbol)
 
     def withdraw(self, client_order_id: str) -> bool:

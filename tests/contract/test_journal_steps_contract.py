@@ -60,6 +60,7 @@ EVENTS: tuple[OrderEvent, ...] = (
     OrderFilled(SYMBOL, "o1", a_fill("o1", "t1"), OrderStatus.FILLED, 8),
     OrderFilled(SYMBOL, "o1", replace(a_fill("o1", "t2"), fee_rate_quote=None), OrderStatus.FILLED, 8),
     OrderCancelled(SYMBOL, "o1", 3, "asked", 9),
+    OrderCancelled(SYMBOL, "o1", 3, "", 9, "not wanted", 7, 8),
     OrderOutcomeUnknown(SYMBOL, "o1", "timeout", 10),
     OrderNotSent(SYMBOL, "o1", "absent at the venue", 11),
 )

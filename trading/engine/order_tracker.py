@@ -92,6 +92,7 @@ class OrderTracker:
         self._alike: dict[tuple[int, int, bool], _Alike] = {}
         self._told_lots: dict[str, int] = {}
         self._ended: VenueOrder | None = None
+        self._cancel: tuple[str, int, int] = ("", 0, 0)  # why and when it was first wanted, when first sent
         self._waiting: dict[str, VenueTrade] = {}  # executions beyond what the venue says has traded, by id
         for fill in fills:
             self._note(fill, fill.source)
@@ -119,8 +120,16 @@ class OrderTracker:
         event = OrderDenied(self.record.symbol, self.record.client_order_id, reason, text, now_ns)
         return self._move(OrderEventKind.DENIED, now_ns, event, reason=f"{reason}: {text}"[:300])
 
+    def wish_cancel(self, why: str, asked_ns: int) -> None:
+        """Note why and when its end is wanted; the first wish counts."""
+        if not self._cancel[1]:
+            self._cancel = (why, asked_ns, 0)
+
     def request_cancel(self, now_ns: int) -> Step | None:
-        """Note that a cancel was asked for; None when that changes nothing."""
+        """Note that a cancel is sent; None when that changes nothing."""
+        self.wish_cancel("", now_ns)
+        why, asked_ns, sent_ns = self._cancel
+        self._cancel = (why, asked_ns, sent_ns or now_ns)
         step = self._move(OrderEventKind.CANCEL_REQUESTED, now_ns, None)
         return step if step.order.status is OrderStatus.CANCELLING else None
 
@@ -287,11 +296,12 @@ class OrderTracker:
             rejected = OrderRejected(self.record.symbol, name, 0, report.reason, now_ns)
             return (self._move(OrderEventKind.REJECTED, now_ns, rejected, reason=report.reason[:300]),)
         kind = OrderEventKind.ENDED_PARTLY if filled else OrderEventKind.ENDED_UNFILLED
-        event = OrderCancelled(self.record.symbol, name, filled, report.reason, now_ns)
+        event = OrderCancelled(self.record.symbol, name, filled, report.reason, now_ns, *self._cancel)
         if next_status(self.record.status, kind) is self.record.status:
             return ()
         venue_order_id = self.record.venue_order_id or report.venue_order_id
-        return (self._move(kind, now_ns, event, reason=report.reason[:300], venue_order_id=venue_order_id),)
+        reason = (report.reason or self._cancel[0])[:300]
+        return (self._move(kind, now_ns, event, reason=reason, venue_order_id=venue_order_id),)
 
     def _move(self, kind: OrderEventKind, now_ns: int, event: OrderEvent | None, **changes: Any) -> Step:
         before = self.record.status

@@ -315,10 +315,7 @@ class OrderAccepted(Message):
 
 @dataclass(frozen=True, slots=True)
 class OrderAdopted(Message):
-    """The venue holds an order under our prefix that no row explained: it is ours from now on, and no decision made it.
-
-    What it executed before is told as fills after this.
-    """
+    """The venue holds an order under our prefix that no row explained: ours from now on. Its fills follow."""
 
     symbol: str
     client_order_id: str
@@ -356,13 +353,16 @@ class OrderFilled(Message):
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled(Message):
-    """The order is over at the venue; `filled_lots` in all have traded. Terminal."""
+    """The order is over at the venue; `filled_lots` in all have traded. Terminal. `why`, `asked_ns`: our first wish."""
 
     symbol: str
     client_order_id: str
     filled_lots: int
     reason: str
     at_ns: int
+    why: str = ""
+    asked_ns: int = 0
+    sent_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 from tests.unit.actors.executor_fakes import System, settle, submit
 from trading.engine.ports import Submission
-from trading.model.orders import OrderStatus
+from trading.model.orders import OrderCancelled, OrderStatus
 
 
 async def test_cancel_answered_with_new_leaves_the_order_open_until_its_end_is_told(system: System) -> None:
@@ -34,3 +35,23 @@ async def test_cancel_answered_with_new_leaves_the_order_open_until_its_end_is_t
     async with asyncio.timeout(5):
         assert (await halting).confirmed
     assert (tracker.record.status, core.account.commitments.reserved("USDT")) == (OrderStatus.CANCELLED, Decimal(0))
+
+
+async def test_end_of_an_order_keeps_why_its_cancel_was_wanted_since_when_and_when_it_was_sent(system: System) -> None:
+    first, second = (f"mx-1-{system.epoch}-{number}" for number in (1, 2))
+    await submit(system, system.intent(1), system.intent(2))
+    asked_ns = system.clock.now_ns()
+    wish = replace(system.cancel(first), reason="stop loss")
+    system.clock.advance(5_000)
+    await system.executor.submit(Submission("BTCUSDT", system.epoch, "run-1", (), (wish,)))
+    await settle()
+    report = await system.executor.halt("account", None, False, "lunch")
+    assert report.confirmed
+    await settle()
+    told = [item.event for item in system.symbol.deliveries]
+    ends = {event.client_order_id: event for event in told if isinstance(event, OrderCancelled)}
+    assert (ends[first].why, ends[first].asked_ns, ends[first].sent_ns) == ("stop loss", asked_ns, asked_ns + 5_000)
+    assert (ends[second].why, ends[second].asked_ns) == ("halted: lunch", asked_ns + 5_000)
+    trackers = (system.executor.core.state.orders.get(name) for name in (first, second))
+    reasons = [tracker.record.reason for tracker in trackers if tracker is not None]
+    assert reasons == ["stop loss", "halted: lunch"]

@@ -103,6 +103,17 @@ def test_denied_order_shows_who_said_no_and_why() -> None:
     }  # fmt: skip
 
 
+def test_cancelled_order_shows_why_and_when_its_end_was_wanted_and_asked_of_the_venue() -> None:
+    row = found()
+    wish = {"filled_lots": 0, "reason": "", "why": "spread too wide", "asked_ns": 11_000, "sent_ns": 11_500}
+    row["fills"], row["events"] = [], [{"seq": 2, "kind": "cancelled", "at_ns": 20_000, "body": wish}]
+    assert [(point["at_ns"], point["what"]) for point in explained(row)["timeline"][-3:]] == [
+        (11_000, "its cancel was wanted: spread too wide"),
+        (11_500, "cancel sent"),
+        (20_000, "journaled: cancelled"),
+    ]
+
+
 def test_order_of_an_older_version_is_explained_as_far_as_it_goes() -> None:
     row = found()
     row["decision"] = {"reason": "entry"}

@@ -43,7 +43,8 @@ def encode_event(event: OrderEvent) -> tuple[str, dict[str, Any]]:
         case OrderFilled():
             return "filled", {**body, "status": event.status.value, "fill": encode_fill(event.fill)}
         case OrderCancelled():
-            return "cancelled", {**body, "filled_lots": event.filled_lots, "reason": event.reason}
+            wish = {"why": event.why, "asked_ns": event.asked_ns, "sent_ns": event.sent_ns}
+            return "cancelled", {**body, "filled_lots": event.filled_lots, "reason": event.reason, **wish}
         case OrderOutcomeUnknown():
             return "outcome_unknown", {**body, "text": event.text}
         case OrderNotSent():
@@ -85,7 +86,8 @@ def _decode(kind: str, body: dict[str, Any]) -> OrderEvent:
         case "filled":
             return OrderFilled(symbol, order_id, _decode_fill(body["fill"]), OrderStatus(body["status"]), at_ns)
         case "cancelled":
-            return OrderCancelled(symbol, order_id, int(body["filled_lots"]), body["reason"], at_ns)
+            wish = (str(body.get("why", "")), int(body.get("asked_ns", 0)), int(body.get("sent_ns", 0)))
+            return OrderCancelled(symbol, order_id, int(body["filled_lots"]), body["reason"], at_ns, *wish)
         case "outcome_unknown":
             return OrderOutcomeUnknown(symbol, order_id, body["text"], at_ns)
         case "not_sent":

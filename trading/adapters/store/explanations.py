@@ -91,7 +91,11 @@ def _timeline(found: Row) -> list[dict[str, Any]]:
         (order["sent_ns"], "sent"),
         (order["acked_ns"], "answered by the venue"),
     ]
-    points += [(event["at_ns"], f"journaled: {event['kind']}") for event in found["events"]]
+    for event in found["events"]:
+        points.append((event["at_ns"], f"journaled: {event['kind']}"))
+        wish = event["body"]
+        points.append((wish.get("asked_ns", 0), f"its cancel was wanted: {wish.get('why') or 'asked anew'}"))
+        points.append((wish.get("sent_ns", 0), "cancel sent"))
     for fill in found["fills"]:
         points.append((fill["exch_ts_ns"], f"traded at the venue ({fill['qty']} @ {fill['price']})"))
         points.append((fill["recv_ts_ns"], f"fill received ({fill['trade_id']})"))

@@ -184,11 +184,11 @@ class Comparer:
 
     async def _compare(self, symbols: tuple[str, ...]) -> tuple[VenueOrder, ...]:
         """Compare the open orders of some symbols, at most five; return all that the venue shows."""
-        asked_ns = self._clock.now_ns()
         await self._token()
+        before, asked_ns = self._state.orders.live_records(), self._clock.monotonic_ns()
         venue_open = await self._gateway.open_orders(symbols)
         self._crashpoints.reach(Crashpoint.RECONCILE_AFTER_QUERY)
-        found = compare(self._state.orders.live_records(), venue_open, symbols, asked_ns)
+        found = compare(self._state.orders.live_records(), venue_open, symbols, before)
         for report in found.reports:
             self._desk.take(report)
         for name in found.missing:
@@ -209,7 +209,7 @@ class Comparer:
         """Deal with open orders under our prefix that memory does not hold as live; count them by symbol."""
         # The venue's list lags: what ended here a moment ago is no orphan.
         behind_ns = asked_ns - self._settings.patience.query_lag_ms * NS_PER_MS
-        orphans = tuple(order for order in orphans if not self._ended_after(order.client_order_id, behind_ns))
+        orphans = tuple(order for order in orphans if not self._desk.has_ended_after(order.client_order_id, behind_ns))
         if not orphans:
             return Counter()
         await self._adopter.finish()
@@ -256,10 +256,6 @@ class Comparer:
             del self._reported_orphans[next(iter(self._reported_orphans))]
         self._state.counters["orphans"] += not is_known
         self._alerts.raise_alert("alert", "orphan_order", f"{name}: known to the venue, {what}", symbol)
-
-    def _ended_after(self, client_order_id: str, at_ns: int) -> bool:
-        tracker = self._state.orders.get(client_order_id)
-        return tracker is not None and tracker.record.updated_ns >= at_ns
 
     async def apply_strays(self) -> None:
         """Take the words about orders that only the journal knows, or that are adopted for them."""

@@ -38,6 +38,8 @@ from trading.model.orders import (
 from trading.model.position import Position
 
 STRAYS_MAX = 1_000
+# Of so many orders that were the last to end it is known when; many more than end while the venue's lists lag.
+ENDED_MAX = 1_000
 
 
 class OrderDesk:
@@ -55,6 +57,7 @@ class OrderDesk:
         self.strays: deque[VenueOrder | VenueTrade] = deque(maxlen=STRAYS_MAX)
         self.is_reconcile_wanted = True
         self._uncounted: set[str] = set()
+        self._ended_ns: dict[str, int] = {}  # monotonic
 
     # --- the venue's words ----------------------------------------------------------------------------------------
 
@@ -112,7 +115,16 @@ class OrderDesk:
                 if step.event is None and step.fill is None:
                     continue
             self._enter(step)
+        name, was_live = tracker.record.client_order_id, self._state.orders.is_live(tracker.record.client_order_id)
         self._state.orders.put(tracker)
+        if was_live and not self._state.orders.is_live(name):
+            self._ended_ns[name] = self._clock.monotonic_ns()
+            if len(self._ended_ns) > ENDED_MAX:
+                del self._ended_ns[next(iter(self._ended_ns))]
+
+    def has_ended_after(self, client_order_id: str, at_ns: int) -> bool:
+        """Tell whether an order ended here at or after a moment of the monotonic clock."""
+        return self._ended_ns.get(client_order_id, at_ns - 1) >= at_ns
 
     def deny(self, tracker: OrderTracker, reason: Refusal, text: str) -> None:
         """End an order that was never sent, with our own reason."""

@@ -108,14 +108,14 @@ def compare(
     tracked: Mapping[str, OrderRecord],
     venue_open: Iterable[VenueOrder],
     symbols: Iterable[str],
-    asked_ns: int,
+    before: Mapping[str, OrderRecord],
     prefix: str = OUR_PREFIX,
 ) -> Comparison:
     """Compare what we track with the venue's open orders of some symbols.
 
     Args:
         tracked: by client order id. symbols: those the venue was asked about.
-        asked_ns: our time when it was asked; what changed here since then is not called missing.
+        before: what we tracked when it was asked; what changed here since then is not called missing.
     """
     reports, orphans, foreign = [], [], []
     seen = set()
@@ -132,10 +132,7 @@ def compare(
     missing = tuple(
         name
         for name, record in tracked.items()
-        if record.symbol in asked
-        and record.status in LIVE_AT_VENUE
-        and name not in seen
-        and record.updated_ns < asked_ns
+        if record.symbol in asked and record.status in LIVE_AT_VENUE and name not in seen and record == before.get(name)
     )
     return Comparison(tuple(reports), missing, tuple(orphans), tuple(foreign))
 

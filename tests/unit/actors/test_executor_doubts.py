@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -114,3 +115,55 @@ async def test_signed_window_begins_when_the_token_is_there_not_when_the_order_w
     (placed,) = system.venue.placed
     assert placed.signed_ms == made_ms + wait_ms + 200
     await system.executor.close()
+
+
+# How an administrator may set the host's clock.
+STEPS_NS = [0, 3_600 * NS_PER_S, -3_600 * NS_PER_S]
+
+
+@pytest.mark.parametrize("step_ns", STEPS_NS)
+async def test_order_that_has_just_ended_and_is_still_listed_becomes_an_orphan_after_the_lag_only(
+    system: System, step_ns: int
+) -> None:
+    await submit(system, system.intent(1))
+    name = f"mx-1-{system.epoch}-1"
+    listed = system.venue.book[name]
+    system.venue.end(name)
+    system.venue.book[name] = listed  # its list lags
+    system.clock.step(step_ns)
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, NS_PER_S)
+    assert (system.venue.cancelled, system.executor.core.state.counters["orphans"]) == ([], 0)
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, NS_PER_S + 1)
+    await rounds(system, 0)
+    assert (set(system.venue.cancelled), system.executor.core.state.counters["orphans"]) == ({name}, 1)
+
+
+@pytest.mark.parametrize("step_ns", STEPS_NS)
+async def test_order_that_is_listed_no_more_is_asked_about_whatever_the_clock_says(
+    system: System, step_ns: int
+) -> None:
+    await submit(system, system.intent(1))
+    name = f"mx-1-{system.epoch}-1"
+    system.venue.end(name, pushes=False)
+    system.clock.step(step_ns)
+    system.executor.core.desk.is_reconcile_wanted = True
+    await rounds(system, 1)
+    assert status(system, name) is OrderStatus.CANCELLED
+
+
+async def test_order_that_changed_after_the_venue_was_asked_is_not_missed(system: System) -> None:
+    await submit(system, system.intent(1))
+    core, name = system.executor.core, f"mx-1-{system.epoch}-1"
+    system.venue.is_blind, listing = True, system.venue.open_orders
+
+    async def meanwhile(symbols: Sequence[str]) -> tuple[VenueOrder, ...]:
+        shown = await listing(symbols)
+        system.venue.fill(name, 400)
+        return shown
+
+    system.venue.open_orders = meanwhile  # type: ignore[method-assign]
+    core.desk.is_reconcile_wanted = True
+    await rounds(system, 1)
+    assert (status(system, name), core.reconciler._suspects) == (OrderStatus.PARTIALLY_FILLED, {})

@@ -53,14 +53,16 @@ async def test_replaced_owner_is_told_so(system: System) -> None:
         await system.executor.paper_reports("BTCUSDT", old, ())
 
 
-async def test_sweep_under_a_lapsed_lease_ends_only_what_is_known_as_ours() -> None:
+@pytest.mark.parametrize("foreign", [(), ("placed-by-hand",)])
+async def test_sweep_under_a_lapsed_lease_ends_only_what_is_known_as_ours(foreign: tuple[str, ...]) -> None:
     system = System()
     await system.start()
     await submit(system, system.intent(1))
     lapse(system)
     successor = system.make("two")
     await successor.start(with_loops=False)
-    system.venue.hold("mx-of-the-successor")  # it trades on: people have resumed there
+    for name in ("mx-of-the-successor", *foreign):  # it trades on: people have resumed there
+        system.venue.hold(name)
     halting = asyncio.create_task(system.executor.halt("account", None, False, "late"))
     async with asyncio.timeout(5):
         while not system.venue.cancelled:  # noqa: ASYNC110

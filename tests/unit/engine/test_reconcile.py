@@ -65,12 +65,15 @@ def test_one_place_that_knows_it_is_enough(evidence: Evidence) -> None:
 def test_compare_sorts_ours_missing_orphans_and_foreign() -> None:
     ours = replace(ORDER, status=OrderStatus.OPEN)
     gone = replace(ours, client_order_id="mx-1-1-2")
-    fresh = replace(ours, client_order_id="mx-1-1-3", updated_ns=100)
+    new, fresh = replace(ours, client_order_id="mx-1-1-6"), replace(ours, client_order_id="mx-1-1-3", filled_lots=1)
     sent = replace(ours, client_order_id="mx-1-1-4", status=OrderStatus.SENT)
     elsewhere = replace(ours, client_order_id="mx-1-1-5", symbol="ETHUSDT")
-    tracked = {item.client_order_id: item for item in (ours, gone, fresh, sent, elsewhere)}
+    tracked = {item.client_order_id: item for item in (ours, gone, new, fresh, sent, elsewhere)}
+    before = {name: item for name, item in tracked.items() if item is not new} | {
+        "mx-1-1-3": replace(fresh, filled_lots=0)
+    }
     venue = [at_venue("mx-1-1-1"), at_venue("mx-9-9-9"), at_venue("someone"), at_venue("")]
-    found = compare(tracked, venue, ["BTCUSDT"], asked_ns=50)
+    found = compare(tracked, venue, ["BTCUSDT"], before)
     assert [item.client_order_id for item in found.reports] == ["mx-1-1-1"]
     assert found.missing == ("mx-1-1-2",)
     assert [item.client_order_id for item in found.orphans] == ["mx-9-9-9"]

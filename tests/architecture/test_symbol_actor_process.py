@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Each costs memory times the size of the fleet: 18 MiB for sqlalchemy with psycopg, 27 MiB for fastapi with httpx.
 UNWANTED = frozenset(
-    {"fastapi", "starlette", "sqlalchemy", "alembic", "psycopg", "streamlit", "pandas", "pyarrow", "ccxt"}
+    {"fastapi", "starlette", "sqlalchemy", "alembic", "psycopg", "streamlit", "pandas", "numpy", "pyarrow", "ccxt"}
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from trading.model.errors import ConfigError
 from trading.model.units import plain
@@ -43,6 +43,13 @@ def _scaled(text: str, decimals: int) -> int:
             raise ValueError(f"expected at most {decimals} decimals, was {text!r}")
         digits = digits[:missing]
     return int(digits + "0" * missing) if missing > 0 else int(digits)
+
+
+class Grid(NamedTuple):
+    """A step as integers: a number's digits, counted in 10^-decimals, are a multiple of `unit`, or off the grid."""
+
+    decimals: int
+    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,16 @@ class Instrument:
         bounds = (self.min_qty, self.min_notional, self.max_notional)
         steps = f"tick {plain(self.tick_size)}, lot {plain(self.lot_size)}"
         return f"{steps}, quantity from {plain(bounds[0])}, value {plain(bounds[1])} to {plain(bounds[2])}"
+
+    @property
+    def price_grid(self) -> Grid:
+        """The tick, for who reads prices by the column; `price_ticks` reads one."""
+        return Grid(self._price_decimals, self._price_unit)
+
+    @property
+    def qty_grid(self) -> Grid:
+        """The lot, as `price_grid`."""
+        return Grid(self._qty_decimals, self._qty_unit)
 
     def price_ticks(self, text: str) -> int:
         """Read a venue's decimal string as ticks, exactly.

@@ -17,14 +17,15 @@ import orjson
 from trading.adapters.mexc.codec import PublicCodec
 from trading.adapters.mexc.rest_codec import instruments_of, snapshot_of
 from trading.adapters.mexc.topics import is_depth, symbol_of
+from trading.adapters.recording.frame_columns import FrameColumns
 from trading.adapters.recording.rows import EVENT_DISCONNECTED, REST_DEPTH, REST_EXCHANGE_INFO, Row
 from trading.model.errors import ConfigError, DecodeError
 from trading.model.instrument import Instrument
 from trading.model.market import FeedConnected, FeedDisconnected, MarketEvent, SnapshotFailed
 
-BATCH_EVENTS = 512
-"""Events decoded at a time. Decoding and deciding in turns, event by event, push each other's code and tables out of
-the processor's caches: a replay of the sample took a tenth longer. From some hundreds on it makes no difference."""
+BATCH_ROWS = 2_048
+"""Rows decoded at a time: what is done once a batch (`frame_columns`) costs an event the less the more there are, and
+decoding and deciding in turns, event by event, push each other's code and tables out of the processor's caches."""
 
 COLLECT_AFTER = 50_000
 """New objects after which Python looks for cycles while a recording is played."""
@@ -50,46 +51,62 @@ def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> 
 
     The first depth frame or snapshot of a connection is preceded by FeedConnected: on a quiet symbol the snapshot comes
     first. `event:disconnected` becomes FeedDisconnected; an undecodable frame costs the proof, as it does live.
-    Rows are read up to `BATCH_EVENTS` events ahead, so that where they break off, that many may be missing.
+    Rows are read up to `BATCH_ROWS` ahead, so that where they break off, the events of that many may be missing.
 
     Args:
         instrument: whose events are wanted, and its scale. None: that of the first rest:exchangeInfo row.
     Raises: ConfigError when no instrument is given and market data comes before any rest:exchangeInfo row.
     """
-    events = _decoded(rows, instrument)
-    while batch := list(islice(events, BATCH_EVENTS)):
-        yield from batch
+    rows = iter(rows)
+    if instrument is None:
+        first = next(rows, None)
+        if first is None:
+            return
+        if first.stream != REST_EXCHANGE_INFO:
+            text = f"expected a {REST_EXCHANGE_INFO} row first, was {first.stream}: the recording has no scale"
+            raise ConfigError(text)
+        instrument = _listed(first)
+    player = _Player(instrument)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        yield from player.play(batch)
 
 
-def _decoded(rows: Iterable[Row], instrument: Instrument | None) -> Iterator[tuple[int, MarketEvent]]:
-    codec = PublicCodec(instrument) if instrument else None
-    is_connected = False
-    symbol = instrument.symbol if instrument else ""
-    for row in rows:
+class _Player:
+    """Decodes one symbol's rows, in batches; what is to be known of the batches before is whether there was a line."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._symbol = instrument.symbol
+        self._codec = PublicCodec(instrument)
+        self._columns = FrameColumns(instrument)
+        self._is_connected = False
+
+    def play(self, rows: list[Row]) -> list[tuple[int, MarketEvent]]:
+        """Return the events of these rows with their times of receipt."""
+        played: list[tuple[int, MarketEvent]] = []
+        for row, events in zip(rows, self._columns.read(rows), strict=True):
+            now_ns = row.recv_ts_ns
+            if events is None:
+                events = self._other(row)
+            if events and not self._is_connected and (is_depth(row.stream) or row.stream == REST_DEPTH):
+                self._is_connected = True
+                played.append((now_ns, FeedConnected(self._symbol, now_ns)))
+            for event in events:
+                played.append((now_ns, event))
+        return played
+
+    def _other(self, row: Row) -> tuple[MarketEvent, ...]:
+        """Decode a row by itself: a frame that the columns leave to the codec, or what is no frame."""
         now_ns, stream, payload = row
-        if codec is not None and _is_frame(stream, symbol):
-            if not is_connected and is_depth(stream):
-                is_connected = True
-                yield now_ns, FeedConnected(symbol, now_ns)
-            for item in codec.read(payload, now_ns):
-                yield now_ns, item
-        elif stream == REST_EXCHANGE_INFO:
-            if codec is None:
-                codec = PublicCodec(_listed(row))
-                symbol = codec.instrument.symbol
-        elif codec is None:
-            raise ConfigError(f"expected a {REST_EXCHANGE_INFO} row first, was {stream}: the recording has no scale")
-        elif stream == EVENT_DISCONNECTED:
-            if is_connected:
-                yield now_ns, FeedDisconnected(symbol, payload.decode(errors="replace"), now_ns)
-            is_connected = False
-        elif stream == REST_DEPTH:
-            event = _snapshot(row, codec.instrument)
-            if event is not None:
-                if not is_connected:
-                    is_connected = True
-                    yield now_ns, FeedConnected(symbol, now_ns)
-                yield now_ns, event
+        if _is_frame(stream, self._symbol):
+            return self._codec.read(payload, now_ns)
+        if stream == REST_DEPTH:
+            event = _snapshot(row, self._instrument)
+            return () if event is None else (event,)
+        if stream == EVENT_DISCONNECTED and self._is_connected:
+            self._is_connected = False
+            return (FeedDisconnected(self._symbol, payload.decode(errors="replace"), now_ns),)
+        return ()
 
 
 def recording_instrument(path: Path | str) -> Instrument:

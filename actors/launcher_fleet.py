@@ -19,11 +19,12 @@ from actors import handles
 from actors.clients import ExecutorHandle, SupervisorHandle
 from actors.executor_values import ExecutorStatus
 from actors.fleet import FleetCommand, ShutdownReport
+from actors.process_identity import is_certainly_dead
 from actors.recipes import ExecutorRecipe, SupervisorRecipe, SystemConfig
 from actors.workflow import TERMINAL_STATES, CommandKind
 from trading.adapters.settings import Settings
 from trading.adapters.store.fleet import FleetStore
-from trading.model.errors import NotRunning, OutcomeUnknown, TradingError
+from trading.model.errors import ConfigError, NotRunning, OutcomeUnknown, TradingError
 
 START_TIMEOUT_S = 90.0
 CHECK_INTERVAL_S = 5.0
@@ -87,13 +88,15 @@ class LauncherFleet:
     async def start(self, pid: int) -> None:
         """Begin the session and start executor and supervisor; join those that outlived an earlier `up`.
 
-        They come up by themselves: see `await_up`. Raises: NotRunning, StoreError.
+        They come up by themselves: see `await_up`. Raises: NotRunning, StoreError, ConfigError.
         """
         if handles.SUPERVISOR in handles.actor_names(self.config.namespace):
             await self._join()
             return
         store = FleetStore.open(self.config.database_url, self.config.account, self.config.session)
         try:
+            if handles.executor_name(self.config.account) not in handles.actor_names(self.config.namespace):
+                await await_free_account(store, self.config.account)
             await store.begin_session(
                 self.config.mode.value, self.config.venue.value, self._settings.masked(), pid, time.time_ns()
             )
@@ -172,6 +175,30 @@ class LauncherFleet:
                 said = str(error)
             await asyncio.sleep(0.1)
         raise NotRunning(f"executor and supervisor did not come up within {START_TIMEOUT_S:g} s: {said}")
+
+
+class LeaseSource(Protocol):
+    """Who knows the account's lease: the fleet's store."""
+
+    async def executor_lease(self) -> tuple[str, int] | None:
+        """Return who may send orders for the account now, and until when; None: nobody. Raises: StoreError."""
+        ...
+
+
+async def await_free_account(store: LeaseSource, account: str, step_s: float = 0.25) -> None:
+    """Wait for the end of a lease that nobody renews, whose owner may be dead: one life of a lease at the longest.
+
+    Raises: ConfigError when it is renewed: somebody else trades this account; StoreError.
+    """
+    first = held = await store.executor_lease()
+    while held is not None and not is_certainly_dead(held[0]):
+        if held != first:
+            raise ConfigError(
+                f"another mexcbot trades the account {account} in this database (session {held[0].partition(':')[0]}): "
+                "stop it first (mexcbot down with its --data-dir)"
+            )
+        await asyncio.sleep(step_s)
+        held = await store.executor_lease()
 
 
 class StatusSource(Protocol):

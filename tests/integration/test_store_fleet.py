@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -12,11 +13,12 @@ import pytest
 from tests.embedded_database import plain_url
 from trading.adapters.store.fleet import FleetStore
 from trading.adapters.store.fleet_rows import OperationRow, WantedRow
+from trading.adapters.store.journal import PostgresJournal
 from trading.adapters.store.pages import ListQuery, StoredResponse
 from trading.adapters.store.reads import Reads
 from trading.model.errors import StoreError
 from trading.model.session import DesiredState, HaltState, RunState
-from trading.model.units import NS_PER_DAY
+from trading.model.units import NS_PER_DAY, NS_PER_S
 
 PARAMS = (("zeta", "1"), ("alpha", "2"))
 SPAWN = OperationRow("op1", "spawn", ("BTCUSDT", "牛市USDT"), "pending", None, 5, 5)
@@ -154,6 +156,26 @@ async def test_alerts_and_audit_are_listed_newest_first(store: FleetStore, reads
     assert await reads.alert_count("s2") == 0
     (row,) = (await reads.audit(ListQuery(status="halt"))).items
     assert row["detail"] == {"reason": "牛\ufffd"}
+
+
+async def test_lease_of_the_accounts_executor_is_told_while_it_lasts(store: FleetStore, database_url: str) -> None:
+    assert await store.executor_lease() is None
+    journal = PostgresJournal(database_url, "main", "s1")
+    await journal.open()
+    try:
+        lease = await journal.acquire_lease("executor:main", "s1:me", 60.0)
+        await journal.acquire_lease("executor:other", "s1:another", 60.0)
+        first = await store.executor_lease()
+        await journal.renew_lease(lease, 60.0)
+        second = await store.executor_lease()
+        assert first is not None
+        assert second is not None
+        assert (first[0], second[0], first[1] < second[1]) == ("s1:me", "s1:me", True)
+        assert 0 < second[1] / NS_PER_S - time.time() <= 60
+        await journal.release_lease(lease)
+        assert await store.executor_lease() is None
+    finally:
+        await journal.close()
 
 
 async def test_key_is_bound_to_its_first_request(store: FleetStore) -> None:

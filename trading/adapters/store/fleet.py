@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, literal, select, text, update
+from sqlalchemy import delete, func, literal, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from trading.adapters.store.database import Database
@@ -30,6 +30,7 @@ from trading.adapters.store.tables import (
     audit,
     desired_symbols,
     idempotency_keys,
+    leases,
     operations,
     risk_state,
     run_events,
@@ -81,6 +82,14 @@ class FleetStore:
         change = update(sessions).where(sessions.c.session_id == self._session, sessions.c.ended_ns.is_(None))
         async with self._database.transaction() as link:
             await link.execute(change.values(ended_ns=now_ns, end_reason=storable_text(report)))
+
+    async def executor_lease(self) -> tuple[str, int] | None:
+        """Read who may send orders for this account now, and until when (ns, the database's clock); None: nobody."""
+        held = select(leases.c.owner, literal_column("(extract(epoch FROM expires_at) * 1000000000)::bigint"))
+        held = held.where(leases.c.name == f"executor:{self._account}", leases.c.owner != "")
+        async with self._database.transaction() as link:
+            row = (await link.execute(held.where(leases.c.expires_at > func.clock_timestamp()))).first()
+        return None if row is None else (row[0], row[1])
 
     # --- wishes and commands ---------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dashboard.ladder import ladder_html
 from dashboard.markup import Column, Html, facts, join, pill, section, table, tag, toned
 from dashboard.order_table import order_table
 from dashboard.reading import TICK_S, SharedReads, warn_of
+from dashboard.twin_table import twin_html
 
 OPEN = frozenset({"PENDING", "SENT", "UNKNOWN", "OPEN", "PARTIALLY_FILLED", "CANCELLING"})
 EVENT_COLUMNS = (Column("At UTC"), Column("Event"), Column("State"), Column("Detail", is_wide=True))
@@ -51,6 +52,8 @@ def _live(reads: SharedReads, symbol: str, depth: int) -> None:
         left.html(tag("p", f"No book: {book.error or 'not read yet'}.", "mx-empty"))
     middle.html(_state(item))
     right.html(_waiting(item))
+    if item.twin is not None:
+        st.html(twin_html(item.twin))
     # What was not read shows no table: an empty one would say that there is nothing.
     if orders.body is not None:
         st.html(section("Orders", order_table(shown, f"Orders of {symbol}")))
@@ -86,7 +89,7 @@ def _state(item: SymbolItem) -> Html:
 
 
 def _waiting(item: SymbolItem) -> Html:
-    counted = sorted(item.refusals.items(), key=lambda pair: -pair[1])[:12]
+    counted = sorted(item.refusals.items(), key=lambda pair: -pair[1])
     rows = [(reason.replace("_", " "), f"{count:,}") for reason, count in counted]
     columns = (Column("What it waited for"), Column("Times", True))
     return section(

@@ -32,7 +32,16 @@ from api.schemas.risk import (
     RiskUsage,
     ScopedRequest,
 )
-from api.schemas.symbols import Book, BookSummary, OperationBody, RunEventItem, SetRequest, SpawnRequest, SymbolItem
+from api.schemas.symbols import (
+    Book,
+    BookSummary,
+    OperationBody,
+    RunEventItem,
+    SetRequest,
+    SpawnRequest,
+    SymbolItem,
+    TwinBody,
+)
 from api.schemas.system import Liveness, Readiness, Snapshot, StreamMessage
 
 __all__ = [
@@ -74,4 +83,5 @@ __all__ = [
     "SpawnRequest",
     "StreamMessage",
     "SymbolItem",
+    "TwinBody",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.schemas import Book, HaltBody, OrderItem, Snapshot
+from api.schemas import Book, HaltBody, OrderItem, Snapshot, TwinBody
 from dashboard.figures import (
     amount,
     clock_time,
@@ -23,6 +23,7 @@ from dashboard.ladder import ladder_html
 from dashboard.markup import Column, Html, html, table, tag
 from dashboard.order_table import order_table
 from dashboard.reading import Reading
+from dashboard.twin_table import twin_html
 from dashboard.view_fleet import fleet_html
 
 NS = 1_000_000_000
@@ -191,3 +192,18 @@ def test_head_says_when_nothing_or_nothing_new_can_be_read() -> None:
     assert Reading(_snapshot(), 1.0, "one slow answer").warning == Reading(_snapshot(), 0.5, "").warning == ""
     assert "no longer the present" not in head_html(Reading(_snapshot(), 1.0, "one slow answer"))
     assert "Some of this is old: x" in head_html(Reading(_snapshot(is_stale=True, stale_reason="x"), 0.1, ""))
+
+
+def test_shadow_twin_shows_each_side_and_what_the_queue_is_like() -> None:
+    side = {"fill_rate": 0.25, "filled_orders": 3, "time_to_fill_ms": 446.4, "markout_bps": -0.374, "markouts": 3}
+    body: dict[str, Any] = {"orders": 12, "pessimistic": side, "probabilistic": {}, "queue": {"telling": 4}}
+    paper = twin_html(TwinBody.model_validate(body))
+    assert "25.0%" in paper
+    assert "-0.37 bps (3)" in paper
+    assert "live" not in paper
+    assert "queue is" not in paper
+    live = twin_html(TwinBody.model_validate({**body, "live": side}))
+    assert "4 of them tell one queue from another: too few" in live
+    body["queue"] = {"telling": 40, "power": 1.5, "low": 1.0, "high": 2.25}
+    told = twin_html(TwinBody.model_validate({**body, "live": side}))
+    assert "n = 1.5 (95 %: 1 to 2.25), by 40 of them" in told

@@ -20,7 +20,8 @@ import pytest
 from actors import cli_verbs
 from actors.cli_replay import run_replay
 from actors.launcher_venue import best_by_edge
-from tests.simulator_process import ROOT, SimulatorProcess, running_simulator
+from tests.simulator_process import SimulatorProcess, running_simulator
+from tests.up_process import ROOT
 from trading.adapters.recording.events import market_events, recording_instrument
 from trading.adapters.recording.parquet import read_recording
 from trading.adapters.recording.rows import REST_DEPTH, REST_EXCHANGE_INFO

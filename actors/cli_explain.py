@@ -72,7 +72,8 @@ def _asked(client_order_id: str, data_dir: DataDir, api: Api, token_file: TokenF
 def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Derive an order's decision again and compare; `status` is same, different or unavailable (with the reason)."""
     from actors.cli_replay import load_plugins
-    from trading.adapters.recording.rederive import rederive, session_rows
+    from trading.adapters.recording.findings import findings
+    from trading.adapters.recording.rederive import PARQUET_SUFFIX, rederive, session_rows, session_segments
 
     order = body["order"]
     if _adopted(body):
@@ -80,10 +81,20 @@ def derivation(body: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         return _unavailable("the session was not recorded (mexcbot up --record)")
     load_plugins()
+    differing: list[str] = []
     try:
-        for item in rederive(session_rows(folder, order["symbol"], order["created_ns"])):
+        asked = (folder, order["symbol"], order["created_ns"])
+        for item in rederive(session_rows(*asked)):
             if item.recorded.client_order_id == order["client_order_id"]:
-                return compared(body, item)
+                sealed = [path for path in session_segments(*asked) if path.suffix == PARQUET_SUFFIX]
+                notes = [note for path in sealed for note in findings(path)]
+                if differing:
+                    notes.append(
+                        f"{len(differing)} decisions before it were not derived the same, first {differing[0]}"
+                    )
+                return {**compared(body, item), "notes": notes}
+            if not item.is_equal:
+                differing.append(item.recorded.client_order_id)
     except (ConfigError, DecodeError) as error:
         return _unavailable(" ".join(str(error).split()))
     return _unavailable("the recording of that time does not hold this order (yet: it is flushed once a second)")
@@ -193,11 +204,12 @@ def _derivation_view(found: dict[str, Any]) -> list[RenderableType]:
 
     if found["status"] == "same":
         text = f"derived again from the recorded session ({found['steps']} steps, by {found['trigger']}): the same"
-        return [Text(text, style="green")]
+        return [Text(text, style="green"), *(Text(f"but {note}", style="yellow") for note in found.get("notes", ()))]
     if found["status"] == "unavailable":
         return [Text(f"not derived again: {found['reason']}", style="dim")]
     lines: list[RenderableType] = [Text(f"derived again: DIFFERENT. {found['reason']}", style="bold red")]
     lines += [Text(f"  {item['field']}: was {item['was']}, derived {item['derived']}") for item in found["differences"]]
+    lines += [Text(f"  {note}", style="yellow") for note in found.get("notes", ())]
     return lines
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from actors.cli_output import say
 from trading.adapters.plugins import load_strategies
 from trading.adapters.recording.events import collected_seldom, market_events, recording_instrument
+from trading.adapters.recording.findings import findings
 from trading.adapters.recording.parquet import read_recording
 from trading.adapters.report.replay_report import ReplayFacts
 from trading.adapters.settings import Settings
@@ -77,6 +78,9 @@ def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
     assumed = replay_settings(settings, instrument)
     tape = ReplayTape(instrument)
     run = ReplayRun(instrument, market_events(read_recording(path), instrument), assumed, tape)
+    found = findings(path)
+    for note in found:
+        say(f"mexcbot: {note}")
     began = time.monotonic()
     with collected_seldom():
         result = run.run()
@@ -93,7 +97,7 @@ def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
         wall_s=time.monotonic() - began,
         version=version("mexcbot"),
     )
-    body = {**result.as_dict(), **_more(tape, facts)}
+    body = {**result.as_dict(), **_more(tape, facts), "findings": list(found)}
     return ReplayOutcome(body, result, tape, facts)
 
 

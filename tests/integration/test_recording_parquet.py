@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trading.adapters.recording.events import market_events, recording_instrument
+from trading.adapters.recording.findings import DIGEST_KEY, findings
 from trading.adapters.recording.parquet import GROUP_ROWS, read_recording, write_recording
 from trading.adapters.recording.rows import Row, depth_payload
 from trading.model.errors import ConfigError
@@ -62,6 +63,42 @@ def test_recording_parquet_with_damaged_pages_is_one_sentence(tmp_path: Path) ->
     path.write_bytes(damaged)
     with pytest.raises(ConfigError, match=r"a\.parquet is broken"):
         list(read_recording(path))
+
+
+def test_sealed_recording_that_was_changed_since_says_so_whatever_the_rows_are_cut_into(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    write_recording(path, rows(GROUP_ROWS + 17))
+    assert findings(path) == ()
+    table = pq.read_table(path)
+    pq.write_table(table, other, row_group_size=999)
+    assert findings(other) == (
+        "b.parquet was written anew by another program: nothing tells whether its rows are those sealed",
+    )
+    sealed = {DIGEST_KEY: pq.ParquetFile(path).metadata.metadata[DIGEST_KEY]}
+
+    def again(*parts: pa.Table) -> tuple[str, ...]:
+        with pq.ParquetWriter(other, table.schema) as writer:
+            writer.write_table(pa.concat_tables(parts), row_group_size=999)
+            writer.add_key_value_metadata(sealed)
+        return findings(other)
+
+    assert again(table) == ()
+    count = GROUP_ROWS + 17
+    text = f"it was sealed with {count} rows and has {count - 1}"
+    assert again(table.slice(0, 5), table.slice(6)) == (f"b.parquet was changed since: {text}",)
+    text = "its rows are not those that were sealed"
+    swapped = (table.slice(0, 5), table.slice(6, 1), table.slice(5, 1), table.slice(7))
+    assert again(*swapped) == (f"b.parquet was changed since: {text}",)
+
+
+def test_recording_that_runs_backwards_or_holds_unknown_kinds_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    odd = [Row(10**18 + 3 * 10**9, "event:weather", b""), Row(10**18 + 10**9, "spot@some.later.topic@AB", b"")]
+    write_recording(path, [*rows(3), *odd, Row(10**18 + 10**9 - 5, "stream@0", b"")])
+    assert findings(path) == (
+        "the time in a.parquet runs backwards 1 times, by up to 2,000 ms",
+        "a.parquet holds rows of a kind that this version does not know, which were left out: 'event:weather' 1",
+    )
 
 
 def test_recording_without_a_listing_has_no_scale(tmp_path: Path) -> None:

@@ -178,7 +178,8 @@ def test_sealed_session_gives_the_same_as_its_segments(session: tuple[Path, int]
 def test_decision_that_was_not_the_engines_is_found_out(session: tuple[Path, int]) -> None:
     rows = list(rows_of(session[0]))
     place = next(number for number, row in enumerate(rows) if row.stream == ENGINE_INTENT)
-    forged = replace(loads(rows[place].payload), price_ticks=1)
+    intent, steps = loads(rows[place].payload)
+    forged = (replace(intent, price_ticks=1), steps)
     changed = [*rows[:place], Row(rows[place].recv_ts_ns, ENGINE_INTENT, dumps(forged)), *rows[place + 1 :]]
     first = next(rederive(changed))
     assert not first.is_equal
@@ -204,6 +205,33 @@ def test_lost_frame_is_said_and_not_derived_over(session: tuple[Path, int]) -> N
     frame = next(number for number, row in enumerate(rows) if row.stream == ENGINE_STEP) - 1
     with pytest.raises(DecodeError, match="has no frame"):
         list(rederive([*rows[:frame], *rows[frame + 1 :]]))
+
+
+def test_intent_that_was_taken_out_is_said_and_named(session: tuple[Path, int]) -> None:
+    rows = list(rows_of(session[0]))
+    places = [number for number, row in enumerate(rows) if row.stream == ENGINE_INTENT]
+    gone, _ = loads(rows[places[2]].payload)
+    found = list(rederive([*rows[: places[2]], *rows[places[2] + 1 :]]))
+    assert [item.recorded.client_order_id for item in found if not item.is_equal] == [gone.client_order_id]
+    assert found[2].differences == (("intent", "(not recorded)", gone.client_order_id),)
+    older = [row._replace(payload=dumps(loads(row.payload)[0])) if row.stream == ENGINE_INTENT else row for row in rows]
+    assert all(item.is_equal for item in rederive(older))
+
+
+@pytest.mark.parametrize("stream", [ENGINE_STEP, ENGINE_EVENT])
+def test_step_that_was_taken_out_is_said_though_it_decided_nothing(session: tuple[Path, int], stream: str) -> None:
+    rows = list(rows_of(session[0]))
+    last = max(number for number, row in enumerate(rows) if row.stream == ENGINE_INTENT)
+    place = max(number for number, row in enumerate(rows[: last - 5]) if row.stream == stream)
+    with pytest.raises(DecodeError, match=r"not whole: \d+ steps were taken before mx-7-3-"):
+        list(rederive([*rows[:place], *rows[place + 1 :]]))
+
+
+def test_row_of_a_kind_that_no_version_wrote_is_said(session: tuple[Path, int]) -> None:
+    rows = list(rows_of(session[0]))
+    middle = len(rows) // 2
+    with pytest.raises(DecodeError, match="not whole: this version knows no row 'engine:verdict'"):
+        list(rederive([*rows[:middle], Row(rows[middle].recv_ts_ns, "engine:verdict", b"1"), *rows[middle:]]))
 
 
 @pytest.mark.parametrize("stream", [ENGINE_START, ENGINE_STEP, ENGINE_EVENT, ENGINE_INTENT])

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trading.adapters.recording.findings import DIGEST_KEY, FORMAT_KEY, SEALED_FORMAT, RowsDigest
 from trading.adapters.recording.rows import Row
 from trading.model.errors import ConfigError
 
@@ -23,7 +24,7 @@ SCHEMA = pa.schema(
         pa.field("stream", pa.string(), nullable=False),
         pa.field("payload", pa.binary(), nullable=False),
     ],
-    metadata={b"mexcbot.recording": b"1"},
+    metadata={FORMAT_KEY: SEALED_FORMAT},
 )
 
 _KINDS = {
@@ -101,18 +102,15 @@ def write_recording(path: Path | str, rows: Iterable[Row]) -> int:
 
 
 def _write(partial: Path, rows: Iterable[Row]) -> int:
-    count = 0
+    count, waiting, digest = 0, iter(rows), RowsDigest()
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        group: list[Row] = []
-        for row in rows:
-            group.append(row)
-            if len(group) == GROUP_ROWS:
-                writer.write_batch(_batch(group))
-                count += len(group)
-                group.clear()
-        if group:
-            writer.write_batch(_batch(group))
-    return count + len(group)
+        while group := list(islice(waiting, GROUP_ROWS)):
+            batch = _batch(group)
+            writer.write_batch(batch)
+            digest.take(batch)
+            count += len(group)
+        writer.add_key_value_metadata({DIGEST_KEY: digest.text().encode()})
+    return count
 
 
 def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:

@@ -7,7 +7,8 @@ Rows, in the segments of the market recording, in the order of the steps:
     engine:start     [SymbolConfig, SymbolBootstrap]: a new life of the engine
     engine:step      int64 little endian: `now_ns` of a step whose event is the next one of the frame recorded before
     engine:event     [now_ns, event]: a step by anything else: timers, order events, verdicts, parameters, snapshots, …
-    engine:intent    OrderIntent: what such a step wanted to have placed (an output: to compare with)
+    engine:intent    [OrderIntent, steps]: what such a step wanted to have placed (an output: to compare with), and
+                     the steps since the start, so that one that is missing is noticed (older recordings: OrderIntent)
 """
 
 from __future__ import annotations
@@ -46,10 +47,12 @@ class InputRecorder:
     def __init__(self, config: SymbolConfig, bootstrap: SymbolBootstrap, tap: InputTap) -> None:
         """Begin a life: config and bootstrap are those the engine is built with."""
         self._tap = tap
+        self._steps = 0
         tap.on_input(ENGINE_START, dumps((config, bootstrap)))
 
     def before(self, event: EngineEvent, now_ns: int) -> None:
         """Record the input of a step."""
+        self._steps += 1
         if isinstance(event, FROM_FRAMES):
             self._tap.on_input(ENGINE_STEP, NOW.pack(now_ns))
         else:
@@ -59,4 +62,4 @@ class InputRecorder:
         """Record the intents it made."""
         for action in actions:
             if isinstance(action, PlaceOrder):
-                self._tap.on_input(ENGINE_INTENT, dumps(action.intent))
+                self._tap.on_input(ENGINE_INTENT, dumps((action.intent, self._steps)))

@@ -33,6 +33,7 @@ from trading.model.orders import OrderIntent
 
 PARQUET_SUFFIX = ".parquet"
 EVENTS = get_args(EngineEvent)
+NOT_RECORDED = "(not recorded)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Derived:
 
     Attributes:
         now_ns: of its step. steps: engine steps since the life began. trigger: kind of the event that led to it.
+        recorded: the derived one again where the recording holds none.
         derived: None when the fresh engine did not want it. differences: (field, recorded, derived); empty when equal.
         params: all parameter values at that step.
     """
@@ -72,16 +74,27 @@ def rederive(rows: Iterable[Row]) -> Iterator[Derived]:
         elif life is None:
             continue  # before the first whole life
         elif row.stream == ENGINE_STEP:
+            yield from life.unrecorded()
             if len(row.payload) != NOW.size:
                 raise _foreign(row)
             life.step_frame(NOW.unpack(row.payload)[0])
         elif row.stream == ENGINE_EVENT:
+            yield from life.unrecorded()
             now_ns, event = _values(row, int, EVENTS)
             life.step(event, now_ns)
         elif row.stream == ENGINE_INTENT:
-            yield life.compare(*_values(row, OrderIntent))
-        elif not row.stream.startswith(("rest:", "event:", "engine:")):
+            yield _compared(life, row)
+        elif row.stream.startswith("engine:"):
+            raise DecodeError(f"the recording is not whole: this version knows no row {row.stream!r}")
+        elif not row.stream.startswith(("rest:", "event:")):
             life.on_frame(row)
+
+
+def _compared(life: _Life, row: Row) -> Derived:
+    intent, steps = found if isinstance(found := loads(row.payload), tuple) and len(found) == 2 else (found, None)
+    if not isinstance(intent, OrderIntent) or not isinstance(steps, int | None):
+        raise _foreign(row)
+    return life.compare(intent, steps)
 
 
 def _values(row: Row, *kinds: type[Any] | tuple[type[Any], ...]) -> tuple[Any, ...]:
@@ -122,16 +135,30 @@ class _Life:
         self.step(self._events.popleft(), now_ns)
 
     def step(self, event: EngineEvent, now_ns: int) -> None:
+        self._intents.clear()
         self._steps += 1
         self._now_ns = now_ns
         self._trigger = type(event).__name__
-        self._intents.clear()
         for action in self._engine.step(event, now_ns):
             if isinstance(action, PlaceOrder):
                 self._intents.append(action.intent)
 
-    def compare(self, recorded: OrderIntent) -> Derived:
+    def compare(self, recorded: OrderIntent, steps: int | None) -> Derived:
+        if steps not in (None, self._steps):
+            text = f"{steps} steps were taken before {recorded.client_order_id}, and it holds {self._steps}"
+            raise DecodeError(f"the recording is not whole: {text}")
         derived = self._intents.popleft() if self._intents else None
+        return self._found(recorded, derived, _differences(recorded, derived) if derived is not None else ())
+
+    def unrecorded(self) -> Iterator[Derived]:
+        """Give what the last step wanted, and the recording does not hold."""
+        while self._intents:
+            wanted = self._intents.popleft()
+            yield self._found(wanted, wanted, (("intent", NOT_RECORDED, wanted.client_order_id),))
+
+    def _found(
+        self, recorded: OrderIntent, derived: OrderIntent | None, differences: tuple[tuple[str, str, str], ...]
+    ) -> Derived:
         return Derived(
             recorded=recorded,
             derived=derived,
@@ -140,7 +167,7 @@ class _Life:
             trigger=self._trigger,
             config=self.config,
             params=self._engine.view().params,
-            differences=_differences(recorded, derived) if derived is not None else (),
+            differences=differences,
         )
 
 
@@ -166,6 +193,15 @@ def _differences(recorded: OrderIntent, derived: OrderIntent) -> tuple[tuple[str
 def session_rows(directory: Path, symbol: str, at_ns: int) -> Iterator[Row]:
     """Read the rows of the life of a symbol's engine that was running at `at_ns`: segments, open or sealed, in order.
 
+    Raises: as `session_segments`.
+    """
+    for path in session_segments(directory, symbol, at_ns):
+        yield from _rows(path)
+
+
+def session_segments(directory: Path, symbol: str, at_ns: int) -> tuple[Path, ...]:
+    """List the segments of the life of a symbol's engine that was running at `at_ns`, in order.
+
     Raises: ConfigError when the folder holds no recording of this symbol that began before.
     """
     lives: dict[str, dict[tuple[int, str], Path]] = {}
@@ -182,8 +218,7 @@ def session_rows(directory: Path, symbol: str, at_ns: int) -> Iterator[Row]:
         raise ConfigError(f"{directory} holds no recording of {symbol} from that time")
     # A life is one process: the one that began last before the moment, and all its segments up to it.
     segments = max(lives.values(), key=max)
-    for _, path in sorted(segments.items()):
-        yield from _rows(path)
+    return tuple(path for _, path in sorted(segments.items()))
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -18,6 +18,8 @@ REST_DEPTH = "rest:depth"
 REST_EXCHANGE_INFO = "rest:exchangeInfo"
 RAW_FRAME = "raw:frame"
 EVENT_DISCONNECTED = "event:disconnected"
+OWN_STREAMS = ("rest", "event", "engine")
+"""What stands before the colon of streams that are no frames of the venue."""
 
 
 class Row(NamedTuple):

@@ -33,6 +33,8 @@ FOREIGN_SHOWN_MAX = 100
 ORPHANS_TOLD_MAX = 10_000
 # Symbols that are not traded here and in which a search found open orders.
 OTHERS_MAX = 100
+# So long after the start (clocks differ) an order under our prefix that no row explains is another instance's.
+RIVAL_AFTER_NS = 5 * NS_PER_S
 # A stray that the venue refuses to tell is asked about so often, after pauses that double: for half a minute.
 UNTOLD_MAX, UNTOLD_FIRST_NS = 7, NS_PER_S // 2
 log = structlog.get_logger("executor")
@@ -79,6 +81,7 @@ class Comparer:
         self._locked = LockedSearch(state, desk, alerts, clock, self._look_elsewhere)
         self.suspects: dict[str, int] = {}  # acknowledged orders that the venue does not show, since when (monotonic)
         self._reported_orphans: dict[str, None] = {}
+        self._is_rival_told = False
         self._unlisted: set[str] = set()
         self._untold: dict[str, tuple[int, int]] = {}  # by stray: how often it was refused, and when it is asked next
 
@@ -220,13 +223,26 @@ class Comparer:
             if self._state.orders.get(name) is None and name in rows:
                 await self._adopter.recall(name)
             is_known = self._state.orders.get(name) is not None
-            if is_known:
+            if not is_known:
+                self._tell_rival(order)
+            else:
                 # Over in our books, open at the venue: its word is taken, with an alert where it contradicts.
                 self._desk.take(order)
             fate = await self._apply_policy(order)
             why = "over in our books" if is_known else "without a journal row"
             self._report_orphan(name, f"{why}: {fate}", order.symbol)
         return Counter(order.symbol for order in orphans)
+
+    def _tell_rival(self, order: VenueOrder) -> None:
+        """Say once what to do where somebody else places orders under our prefix: with us, a row comes before them."""
+        if order.created_ts_ns <= self._started_ns + RIVAL_AFTER_NS or self._is_rival_told:
+            return
+        self._is_rival_told = True
+        text = (
+            f"another mexcbot with another database trades this account too ({order.client_order_id} was placed after "
+            "this start and has no row here): stop one of them, each takes the other's orders for orphans"
+        )
+        self._alerts.raise_alert("alert", "another_instance", text)
 
     async def _apply_policy(self, order: VenueOrder) -> str:
         """Do with an open orphan what the policy says, and tell it in words. Raises: StoreError."""

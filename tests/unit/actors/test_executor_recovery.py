@@ -294,6 +294,18 @@ async def test_order_of_ours_without_a_row_is_an_orphan_cancelled_and_reported(s
     assert [name for _, name, *_ in system.journal.alerts] == ["orphan_order", "foreign_orders"]
 
 
+async def test_orphan_placed_after_the_start_is_another_instances_and_people_are_told_once(system: System) -> None:
+    for number, pause_s in enumerate((4, 2, 1)):
+        system.clock.advance(pause_s * NS_PER_S)
+        system.venue.book[f"mx-9-9-{number}"] = system.venue._word(_record(system, f"mx-9-9-{number}"))
+        system.executor.core.desk.is_reconcile_wanted = True
+        await rounds(system, 0)
+        told = [text for _, name, text, *_ in system.journal.alerts if name == "another_instance"]
+        assert len(told) == min(number, 1)
+    assert "mx-9-9-1" in told[0]
+    assert "stop one of them" in told[0]
+
+
 async def test_orphan_is_left_alone_when_the_policy_says_so() -> None:
     settings = ExecutorSettings("main", "one", False, budget=UNLIMITED, orphan_policy=OrphanPolicy.LEAVE)
     system = System(settings)

@@ -154,7 +154,7 @@ class Scene:
             case "quote":
                 quoted = ((price - 1, step.qty_lots), (price + 1, step.qty_lots))
                 self.quote = BestQuote(SYMBOL, 0, *quoted, self.now_ns - FEED_NS, self.now_ns)
-                self.venue.on_quote(self.quote)
+                self.venue.quote = self.quote
                 self.ledger.on_quote(self.quote)
             case "cancel" if self.types:
                 self.venue.cancel(f"o{1 + step.qty_lots % len(self.types)}", self.now_ns)

@@ -122,9 +122,7 @@ class BookSync:
         if self.book.is_outrun:
             return self._outrun(now_ns)
         self._judge(now_ns)
-        result: SyncResult | None = None
-        if self.quote_check.pending:
-            result = self._weigh(self.quote_check.follow(self.book), now_ns)
+        result = self._weigh(self.quote_check.follow(self.book), now_ns) if self.quote_check.pending else None
         if self.audit.is_open:
             result = result or self._after_audit(self.audit.on_push(delta, self.book), now_ns)
         return result or _APPLIED
@@ -160,7 +158,9 @@ class BookSync:
 
     def on_best_quote(self, quote: BestQuote, now_ns: int) -> SyncResult:
         """Compare a book-ticker push with the book: at the same version they must agree, and the book must follow."""
-        self._heard(now_ns)
+        self._heard_ns = now_ns
+        if self.state is BookState.STALE:
+            self._heard(now_ns)
         if not quote.version or not self.quote_check.is_trusted:
             # It compares with no state of the book; where no push comes, prices that stay different are worth a look.
             if self._is_confirmed and not is_same_best(quote, self.book):

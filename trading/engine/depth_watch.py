@@ -98,7 +98,7 @@ class DepthWatch:
 
     def on_shown(self, now_ns: int) -> None:
         """Take note that another source shows a version beyond all that was pushed."""
-        if not self.is_missing:
+        if self._missing_since_ns <= self.pushed_ns:  # nothing is missing so far
             self._missing_since_ns = now_ns
 
     def on_hint(self, now_ns: int) -> None:

@@ -79,18 +79,18 @@ class SymbolEngine:
         self._config = config
         self._instrument = config.instrument
         self._symbol = config.instrument.symbol
-        self._sync = BookSync(self._symbol, config.book_sync)
-        self._decider = Decider(config, bootstrap, self._sync.book)
+        self.sync = BookSync(self._symbol, config.book_sync)  # for reading only
+        self._decider = Decider(config, bootstrap, self.sync.book)
         self._last_seq = bootstrap.last_seq
         self._now_ns = 0
         self._started_ns = 0
-        self._venue: PaperVenue | None = None
+        self.paper: PaperVenue | None = None  # for reading only; None where a real one fills
         if config.is_paper:
-            self._venue = PaperVenue(
+            self.paper = PaperVenue(
                 config.instrument, config.queue_model, config.latency, config.owner_epoch, rules=config.matching
             )
             for record in bootstrap.open_orders:
-                self._requeue(self._venue, record)
+                self._requeue(self.paper, record)
 
     # --- the door ---------------------------------------------------------------------------------------------------
 
@@ -106,8 +106,8 @@ class SymbolEngine:
         if not self._started_ns:
             self._started_ns = now_ns
         actions: list[Action] = []
-        sync, venue = self._sync, self._venue
-        if venue is not None:
+        sync, venue = self.sync, self.paper
+        if venue is not None and venue.next_due_ns is not None:
             venue.on_timer(now_ns)
         state = sync.state
         is_decision_due = self._route(event, now_ns, actions)
@@ -116,10 +116,8 @@ class SymbolEngine:
             is_decision_due = True
         if is_decision_due:
             self._decider.decide(sync, now_ns, actions)
-        if venue is not None:
-            reports = venue.drain_events()
-            if reports:
-                actions.append(ReportPaper(reports))
+        if venue is not None and venue.ready:
+            actions.append(ReportPaper(venue.drain_events()))
         return actions
 
     def _route(self, event: EngineEvent, now_ns: int, actions: list[Action]) -> bool:
@@ -127,24 +125,24 @@ class SymbolEngine:
         match event:
             case BestQuote():
                 self._decider.last_quote = event
-                if self._venue is not None:
-                    self._venue.on_quote(event)
-                result = self._sync.on_best_quote(event, now_ns)
+                if self.paper is not None:
+                    self.paper.quote = event
+                result = self.sync.on_best_quote(event, now_ns)
                 if result.fetch_not_before_ns is not None:
                     self._after_sync(result, actions)
                 return False
             case MarketTrade():
-                self._sync.on_trade(now_ns)
+                self.sync.on_trade(now_ns)
                 self._decider.measures.on_trade(event, now_ns)
-                if self._venue is not None:
-                    self._venue.on_trade(event, now_ns)
+                if self.paper is not None:
+                    self.paper.on_trade(event, now_ns)
                 return False
             case BookDelta() | BookSnapshot():
                 self._on_book_event(event, now_ns, actions)
                 return True
             case TimerFired():
                 self._decider.measures.before_book(now_ns)
-                self._after_sync(self._sync.on_timer(now_ns), actions)
+                self._after_sync(self.sync.on_timer(now_ns), actions)
                 self._look()
                 return True
             case Delivery():
@@ -153,12 +151,12 @@ class SymbolEngine:
                 self._on_line_event(event, now_ns, actions)
                 return False
             case PaperOrderPlaced():
-                if self._venue is not None:
-                    self._venue.place(event.intent, now_ns)
+                if self.paper is not None:
+                    self.paper.place(event.intent, now_ns)
                 return False
             case PaperCancelRequested():
-                if self._venue is not None:
-                    self._venue.cancel(event.client_order_id, now_ns)
+                if self.paper is not None:
+                    self.paper.cancel(event.client_order_id, now_ns)
                 return False
             case ParametersChanged() | TradingSwitched() | DrainRequested():
                 self._on_command(event, now_ns, actions)
@@ -174,7 +172,7 @@ class SymbolEngine:
     def _on_book_event(self, event: BookDelta | BookSnapshot, now_ns: int, actions: list[Action]) -> None:
         measures = self._decider.measures
         measures.before_book(now_ns)
-        sync = self._sync
+        sync = self.sync
         if isinstance(event, BookDelta):
             result = sync.on_delta(event, now_ns)
         else:
@@ -186,21 +184,21 @@ class SymbolEngine:
             bid, ask = others.best_bid, others.best_ask
             if bid is not None and ask is not None:
                 measures.on_book(bid, ask, now_ns, sync.book.exch_ts_ns)
-            if self._venue is not None:
-                self._venue.on_book(sync.book, now_ns)
+            if self.paper is not None:
+                self.paper.on_book(sync.book, now_ns)
 
     def _on_line_event(
         self, event: FeedConnected | FeedDisconnected | FeedAlive | SnapshotFailed, now_ns: int, actions: list[Action]
     ) -> None:
         match event:
             case FeedConnected():
-                result = self._sync.on_connected(now_ns)
+                result = self.sync.on_connected(now_ns)
             case FeedDisconnected():
-                result = self._sync.on_disconnected(event.reason, now_ns)
+                result = self.sync.on_disconnected(event.reason, now_ns)
             case FeedAlive():
-                result = self._sync.on_alive(now_ns)
+                result = self.sync.on_alive(now_ns)
             case SnapshotFailed():
-                result = self._sync.on_snapshot_failed(now_ns)
+                result = self.sync.on_snapshot_failed(now_ns)
             case _:
                 assert_never(event)
         self._after_sync(result, actions)
@@ -213,21 +211,21 @@ class SymbolEngine:
 
     def _look(self) -> None:
         """Find what of a proven book is ours; call whenever book, orders or time have changed."""
-        if self._sync.state is BookState.PROVEN:
+        if self.sync.state is BookState.PROVEN:
             self._decider.look(self._now_ns)
 
     def _note_book(self, before: BookState, actions: list[Action]) -> None:
         """Tell venue, measures and people that the proof came or went."""
-        sync = self._sync
+        sync = self.sync
         if sync.state is BookState.PROVEN:
             self._look()
-            if self._venue is not None:
-                self._venue.on_book(sync.book, self._now_ns)
+            if self.paper is not None:
+                self.paper.on_book(sync.book, self._now_ns)
             actions.append(NoteRaised("info", "book_proven", (("version", str(sync.book.version)),)))
         elif before is BookState.PROVEN:
             self._decider.measures.on_unproven()
-            if self._venue is not None:
-                self._venue.on_book_lost(self._now_ns)
+            if self.paper is not None:
+                self.paper.on_book_lost(self._now_ns)
             fields = (("state", sync.state.value), ("reason", sync.reason))
             actions.append(NoteRaised("warning", "book_unproven", fields))
 
@@ -312,14 +310,9 @@ class SymbolEngine:
         return self._last_seq
 
     @property
-    def next_due_ns(self) -> int | None:
-        """When the paper venue has something to do before any event; a shell may fire a timer then (replay does)."""
-        return self._venue.next_due_ns if self._venue is not None else None
-
-    @property
     def book(self) -> Book:
         """The local book, for reading only; worth nothing unless `book_state` is PROVEN."""
-        return self._sync.book
+        return self.sync.book
 
     @property
     def own_orders(self) -> tuple[OwnOrder, ...]:
@@ -334,27 +327,27 @@ class SymbolEngine:
     @property
     def book_state(self) -> BookState:
         """What is known of the book."""
-        return self._sync.state
+        return self.sync.state
 
     def paper_answer(self, client_order_id: str) -> PlaceAnswer | None:
         """Return the paper venue's answer to a placement; None when it never saw the order."""
-        return self._venue.answer(client_order_id, self._now_ns) if self._venue is not None else None
+        return self.paper.answer(client_order_id, self._now_ns) if self.paper is not None else None
 
     def paper_order(self, client_order_id: str) -> VenueOrder | None:
         """Return a paper order's state; None when the venue does not know it."""
-        return self._venue.order(client_order_id) if self._venue is not None else None
+        return self.paper.order(client_order_id) if self.paper is not None else None
 
     def paper_orders(self) -> tuple[VenueOrder, ...]:
         """Return the paper venue's open orders, oldest first."""
-        return self._venue.open_orders() if self._venue is not None else ()
+        return self.paper.open_orders() if self.paper is not None else ()
 
     def book_levels(self, depth: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return up to `depth` levels a side, (price_ticks, qty_lots), best first: bids, asks."""
-        return self._sync.book.bids(depth), self._sync.book.asks(depth)
+        return self.sync.book.bids(depth), self.sync.book.asks(depth)
 
     def view(self) -> EngineView:
         """Return the state as of the last step. Cheap enough for once a second, not for every frame."""
-        sync, decider, now_ns = self._sync, self._decider, self._now_ns
+        sync, decider, now_ns = self.sync, self._decider, self._now_ns
         lived_ns = max(1, now_ns - self._started_ns)
         orders = decider.orders.active
         return EngineView(

@@ -64,13 +64,17 @@ class PaperVenue:
         self._venue = venue
         self._rules = rules
         self._book: MatchedBook | None = None  # None while nobody vouches for it
-        self._quote: BestQuote | None = None  # what a taker exit may meet then
+        self.quote: BestQuote | None = None
+        """The book ticker's last, set by who hears it: at most `QUOTE_MAX_AGE_NS` old, what an exit may meet then."""
         self._orders: dict[str, PaperOrder] = {}  # not over, oldest first
         self._done: dict[str, VenueOrder] = {}
         self._refused: dict[str, PlaceRejected] = {}
         self._under_way: deque[tuple[int, str, bool]] = deque()  # (arrives at, client_order_id, is_cancel)
         self._reports: deque[tuple[int, VenueEvent]] = deque()
-        self._ready: list[VenueEvent] = []
+        self.ready: list[VenueEvent] = []
+        """Reports that have arrived; `drain_events` takes them."""
+        self.next_due_ns: int | None = None
+        """When `on_timer` next has something to do; None when nothing is under way. Arrivals may wait for a book."""
         self._consumption = Consumption(rules.is_consumption_shared)
         self._clock = MarketClock()
 
@@ -147,8 +151,7 @@ class PaperVenue:
 
     def on_timer(self, now_ns: int) -> None:
         """Let orders and cancels arrive whose time has come, and release reports."""
-        if self._under_way or self._reports:
-            self._advance(now_ns)
+        self._advance(now_ns)
 
     def on_book(self, book: MatchedBook, now_ns: int) -> None:
         """Take the book after a change. It must be proven; it is kept by reference and read until the next call."""
@@ -179,10 +182,6 @@ class PaperVenue:
         self._advance(now_ns)
         self._book = None
 
-    def on_quote(self, quote: BestQuote) -> None:
-        """Take a book-ticker quote: one level a side, at most `QUOTE_MAX_AGE_NS` old, for exits without a book."""
-        self._quote = quote
-
     def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
         """Take a public trade: it fills orders at its price behind their queue, and those at better prices at once.
 
@@ -191,7 +190,7 @@ class PaperVenue:
         self._clock.observe(trade.exch_ts_ns, now_ns)
         if self._orders:
             self._advance(now_ns)
-        shown = self._book if self._book is not None else self._quote
+        shown = self._book if self._book is not None else self.quote
         if shown is not None:
             self._consumption.on_trade(shown.exch_ts_ns, trade, now_ns)
         if not self._orders:
@@ -215,19 +214,9 @@ class PaperVenue:
                 left -= lots if is_shared else 0
                 self._fill(order, order.intent.price_ticks, lots, True, now_ns)
 
-    @property
-    def next_due_ns(self) -> int | None:
-        """When `on_timer` next has something to do; None when nothing is under way. Arrivals may wait for a book."""
-        under_way, reports = self._under_way, self._reports
-        if not reports:
-            return under_way[0][0] if under_way else None
-        return min(under_way[0][0], reports[0][0]) if under_way else reports[0][0]
-
     def drain_events(self) -> tuple[VenueEvent, ...]:
         """Return and forget the reports that have arrived: a VenueOrder per state change, a VenueTrade per fill."""
-        if not self._ready:
-            return ()
-        ready, self._ready = tuple(self._ready), []
+        ready, self.ready = tuple(self.ready), []
         return ready
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -246,8 +235,11 @@ class PaperVenue:
         while index and under_way[index - 1][0] > message[0]:
             index -= 1
         under_way.insert(index, message)
+        self._look_ahead()
 
     def _advance(self, now_ns: int) -> None:
+        if self.next_due_ns is None or now_ns < self.next_due_ns:
+            return
         under_way = self._under_way
         while under_way and under_way[0][0] <= now_ns:
             arrives_ns, client_order_id, is_cancel = under_way.popleft()
@@ -265,11 +257,16 @@ class PaperVenue:
                     self._end(order, "no proven book to take from", max(arrives_ns, 0))
         reports = self._reports
         while reports and reports[0][0] <= now_ns:
-            self._ready.append(reports.popleft()[1])
+            self.ready.append(reports.popleft()[1])
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        dues = [messages[0][0] for messages in (self._under_way, self._reports) if messages]
+        self.next_due_ns = min(dues, default=None)
 
     def _quoted(self, order: PaperOrder) -> MatchedBook | None:
         """Return what an order without a book may meet: a taker exit the last quote, if that is fresh."""
-        quote = self._quote
+        quote = self.quote
         if quote is None or not order.is_taker or order.intent.purpose is not Purpose.EXIT:
             return None
         return QuotedBook(quote) if 0 <= order.arrives_ns - quote.recv_ts_ns <= QUOTE_MAX_AGE_NS else None
@@ -396,5 +393,6 @@ class PaperVenue:
     def _report(self, event: VenueEvent, due_ns: int, now_ns: int) -> None:
         if due_ns > now_ns or self._reports:
             self._reports.append((due_ns, event))
+            self._look_ahead()
         else:
-            self._ready.append(event)
+            self.ready.append(event)

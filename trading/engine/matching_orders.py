@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from trading.engine.matching_queue import QueuePlace
 from trading.model.instrument import Instrument
@@ -163,13 +163,6 @@ class QuotedBook:
         return self.qty_at(side, price_ticks) > 0
 
 
-class _Print(NamedTuple):
-    exch_ts_ns: int
-    told_ns: int
-    place: tuple[Side, int]
-    lots: int
-
-
 class Consumption:
     """Displayed size that is gone: our own orders or trades that the depth does not show yet have taken it.
 
@@ -182,7 +175,8 @@ class Consumption:
     def __init__(self, is_shared: bool) -> None:
         self._is_shared = is_shared
         self._used: dict[tuple[Side, int], int] = {}  # (book side, price) -> lots that ours took of what it shows
-        self._prints: deque[_Print] = deque(maxlen=PRINTED_MAX)  # trades younger than the book, as they were told
+        # Trades younger than the book, in the order and at the times in which they were told.
+        self._prints: deque[tuple[MarketTrade, int]] = deque(maxlen=PRINTED_MAX)
 
     def offered(self, book: MatchedBook, taker: Side, limit_ticks: int) -> list[Level]:
         """Return what a taker may still take up to its limit, best level first.
@@ -210,14 +204,13 @@ class Consumption:
     def on_trade(self, shown_ns: int, trade: MarketTrade, now_ns: int) -> None:
         """Take a trade. Args: shown_ns: venue time of the book (or quote) that is there; it lacks younger trades."""
         if self._is_shared and trade.exch_ts_ns > shown_ns > 0:
-            place = (trade.taker_side.opposite, trade.price_ticks)
-            self._prints.append(_Print(trade.exch_ts_ns, now_ns, place, trade.qty_lots))
+            self._prints.append((trade, now_ns))
 
     def on_book(self, book: MatchedBook, now_ns: int) -> None:
         """Follow a change of the book: it shows the trades up to its time, and no more can be gone than it shows."""
         if self._prints:
             exch_ts_ns, since_ns = book.exch_ts_ns, now_ns - PRINTED_SHOWN_NS
-            kept = (item for item in self._prints if item.exch_ts_ns > exch_ts_ns and item.told_ns > since_ns)
+            kept = (item for item in self._prints if item[0].exch_ts_ns > exch_ts_ns and item[1] > since_ns)
             self._prints = deque(kept, PRINTED_MAX)
         if self._used:
             shown = ((key, min(used, book.qty_at(*key))) for key, used in self._used.items())
@@ -226,9 +219,10 @@ class Consumption:
     def _printed_after(self, exch_ts_ns: int) -> dict[tuple[Side, int], int]:
         printed: dict[tuple[Side, int], int] = {}
         if exch_ts_ns > 0:
-            for item in self._prints:
-                if item.exch_ts_ns > exch_ts_ns:
-                    printed[item.place] = printed.get(item.place, 0) + item.lots
+            for trade, _ in self._prints:
+                if trade.exch_ts_ns > exch_ts_ns:
+                    place = (trade.taker_side.opposite, trade.price_ticks)
+                    printed[place] = printed.get(place, 0) + trade.qty_lots
         return printed
 
     def _used_of(self, side: Side, price_ticks: int, displayed: int) -> int:

@@ -41,11 +41,8 @@ class QuoteCheck:
         self._pending: deque[tuple[BestQuote, int]] = deque()
         self._misses = 0
         self._losses = 0
-
-    @property
-    def is_trusted(self) -> bool:
+        self.is_trusted = True
         """False once the ticker's versions have proven to be of another kind."""
-        return self._losses < LOSSES_MAX
 
     @property
     def pending(self) -> int:
@@ -94,6 +91,7 @@ class QuoteCheck:
     def note_loss(self) -> None:
         """Take note that the book was thrown away on the ticker's word."""
         self._losses += 1
+        self.is_trusted = self._losses < LOSSES_MAX
 
     def reset(self) -> None:
         """Forget the quotes: the book was thrown away, or the line was."""
@@ -105,6 +103,7 @@ class QuoteCheck:
         if is_same_best(quote, book):
             self._misses = 0
             self._losses = 0
+            self.is_trusted = True
             return Comparison.AGREES
         self.mismatches += 1
         self._misses += 1

@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     is_held_back: bool
 
 
-NOTHING = Plan((), (), False)
+NOTHING, HELD_BACK = Plan((), (), False), Plan((), (), True)
 
 
 @dataclass(slots=True)
@@ -139,6 +139,8 @@ class Quoting:
                     is_held_back = True
             if purpose is Purpose.EXIT:
                 kept = self._limits.risk_order_ops_burst if is_held_back else self._successors(wanted, orders, cancels)
+        if not cancels and not places:
+            return HELD_BACK if is_held_back else NOTHING
         return Plan(tuple(cancels), tuple(places), is_held_back)
 
     def on_change(self, before: OwnOrder, after: OwnOrder, now_ns: int) -> None:
@@ -166,7 +168,10 @@ class Quoting:
         self._pauses.clear()
 
     def _pause_of(self, slot: Slot) -> _SlotPause:
-        return self._pauses.setdefault(slot, _SlotPause())
+        pause = self._pauses.get(slot)
+        if pause is None:
+            pause = self._pauses[slot] = _SlotPause()
+        return pause
 
     def _successors(
         self, wanted: dict[Slot, DesiredQuote], orders: tuple[OwnOrder, ...], cancels: list[tuple[OwnOrder, str]]

@@ -69,7 +69,7 @@ MARK_NS = NS_PER_S
 SILENCE_NS = 3_600 * NS_PER_S
 RUN_NUMBER = 0
 OWNER_EPOCH = 1
-_BOOK_EVENTS = (BookDelta, BookSnapshot, FeedDisconnected)
+_BOOK_EVENTS = frozenset((BookDelta, BookSnapshot, FeedDisconnected))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,13 @@ class ReplayRun:
         self._seq = self._count = self._orders = self._denied = 0
         self._first_ns = self._now_ns = self._timer_ns = self._mark_ns = 0
         self._last_bid = 0
-        self._state = self._engine.book_state
+        assert self._engine.paper is not None  # as configured
+        self._sync, self._paper = self._engine.sync, self._engine.paper
+        self._state = self._sync.state
 
     def run(self) -> ReplayResult:
         """Play everything and sum up."""
-        engine, shadow = self._engine, self._shadow
+        paper, shadow = self._paper, self._shadow
         for recv_ts_ns, event in self._events:
             if not self._count:
                 self._first_ns = self._now_ns = recv_ts_ns
@@ -162,7 +164,7 @@ class ReplayRun:
                 if recv_ts_ns < self._trade_from_ns:
                     self._feed(TradingSwitched(False, "warming up", recv_ts_ns))
             self._count += 1
-            venue_ns = engine.next_due_ns
+            venue_ns = paper.next_due_ns
             if recv_ts_ns >= self._timer_ns or (venue_ns is not None and recv_ts_ns >= venue_ns):
                 self._let_pass(recv_ts_ns)
             if recv_ts_ns > self._now_ns:  # noqa: PLR1730 — a call to max costs more than the comparison
@@ -170,9 +172,9 @@ class ReplayRun:
             if 0 < self._trade_from_ns <= recv_ts_ns:
                 self._trade_from_ns = 0
                 self._feed(TradingSwitched(True, "", self._now_ns))
-            if isinstance(event, BestQuote):
-                shadow.on_quote(event)
-            elif isinstance(event, MarketTrade):
+            if type(event) is BestQuote:
+                shadow.venue.quote = event
+            elif type(event) is MarketTrade:
                 shadow.on_trade(event, self._now_ns)
             self._feed(event)
         return self._result()
@@ -189,7 +191,7 @@ class ReplayRun:
             self._timer_ns = max(self._timer_ns, until_ns)
         while True:
             due_ns = self._timer_ns
-            venue_ns = self._engine.next_due_ns
+            venue_ns = self._paper.next_due_ns
             if venue_ns is not None and self._now_ns < venue_ns < due_ns:
                 due_ns = venue_ns
             if due_ns > until_ns:
@@ -197,23 +199,24 @@ class ReplayRun:
             self._now_ns = due_ns
             if due_ns == self._timer_ns:
                 self._timer_ns += TIMER_NS
-            self._shadow.before(due_ns)
+            if self._shadow.venue.next_due_ns is not None:
+                self._shadow.before(due_ns)
             self._feed(TimerFired(due_ns))
 
     def _feed(self, event: EngineEvent) -> None:
         """Step the engine, and everything that follows at the same instant."""
-        now_ns, engine = self._now_ns, self._engine
-        if self._tape is not None:
-            self._tape.on_time(now_ns)
-        self._shadow.before(now_ns)
+        now_ns, engine, sync, tape = self._now_ns, self._engine, self._sync, self._tape
+        if tape is not None and tape.next_due_ns is not None:
+            tape.on_time(now_ns)
+        if self._shadow.venue.next_due_ns is not None:
+            self._shadow.before(now_ns)
         actions = engine.step(event, now_ns)
-        state = engine.book_state
-        if state is not self._state or isinstance(event, _BOOK_EVENTS):
+        state = sync.state
+        if state is not self._state or type(event) in _BOOK_EVENTS:
             self._state = state
-            self._shadow.on_book(engine.book, engine.book_state, now_ns)
-            if self._tape is not None:
-                is_proven = engine.book_state is BookState.PROVEN
-                self._tape.on_book(engine.book.best_bid if is_proven else None, engine.book.best_ask)
+            self._shadow.on_book(sync.book, state, now_ns)
+            if tape is not None:
+                tape.on_book(sync.book.best_bid if state is BookState.PROVEN else None, sync.book.best_ask)
         if actions:  # after the shadow has the book: an order without latency meets the same one in both
             self._carry_out(actions)
         if now_ns - self._mark_ns >= MARK_NS:
@@ -222,8 +225,8 @@ class ReplayRun:
             self._carry_out(engine.step(self._queue.popleft(), now_ns))
 
     def _mark(self) -> None:
-        bid = self._engine.book.best_bid
-        if bid is not None and self._engine.book_state is BookState.PROVEN:
+        bid = self._sync.book.best_bid
+        if bid is not None and self._sync.state is BookState.PROVEN:
             self._mark_ns = self._now_ns
             self._last_bid = bid[0]
             self._account.on_mark(self._symbol, bid[0], self._now_ns)

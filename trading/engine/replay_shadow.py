@@ -20,7 +20,7 @@ from trading.engine.matching_models import LatencyModel, MatchingRules, QueueMod
 from trading.engine.replay_result import ModelResult
 from trading.engine.replay_tape import ReplayTape
 from trading.model.instrument import Instrument
-from trading.model.market import BestQuote, BookState, MarketTrade, Side
+from trading.model.market import BookState, MarketTrade, Side
 from trading.model.orders import Fill, OrderIntent, PlaceRejected, Purpose, VenueOrder, VenueTrade
 from trading.model.position import Position
 from trading.model.units import ZERO
@@ -78,52 +78,47 @@ class Shadow:
         self._instrument = instrument
         self._money = money
         self._working: dict[str, _Working] = {}
-        self._venue = PaperVenue(instrument, model, latency, venue=f"paper-{model}", rules=rules)
+        self.venue = PaperVenue(instrument, model, latency, venue=f"paper-{model}", rules=rules)
         self.books = Books(instrument)
         self._model = model
         self._tape = tape
-        self._now_ns = 0
         self._reasons: dict[str, tuple[Purpose, str]] = {}
 
     def before(self, now_ns: int) -> None:
-        """Let time pass, while the book is as it was."""
-        self._now_ns = now_ns
-        due_ns = self._venue.next_due_ns
-        if due_ns is not None and due_ns <= now_ns:
-            self._venue.on_timer(now_ns)
-            self._collect()
+        """Let time pass, while the book is as it was; worth a call while the venue has something due."""
+        self.venue.on_timer(now_ns)
+        if self.venue.ready:
+            self._collect(now_ns)
 
     def on_trade(self, trade: MarketTrade, now_ns: int) -> None:
         """Take a public trade."""
-        self._venue.on_trade(trade, now_ns)
-        self._collect()
-
-    def on_quote(self, quote: BestQuote) -> None:
-        """Take a book-ticker quote."""
-        self._venue.on_quote(quote)
+        self.venue.on_trade(trade, now_ns)
+        if self.venue.ready:
+            self._collect(now_ns)
 
     def on_book(self, book: Book, state: BookState, now_ns: int) -> None:
         """Take the book after a change of it or of its state."""
         if state is BookState.PROVEN:
-            self._venue.on_book(book, now_ns)
+            self.venue.on_book(book, now_ns)
         else:
-            self._venue.on_book_lost(now_ns)
-        self._collect()
+            self.venue.on_book_lost(now_ns)
+        if self.venue.ready:
+            self._collect(now_ns)
 
     def place(self, intent: OrderIntent, now_ns: int) -> None:
         """Place what the driver places, as much of it as its own coins or money allow."""
         name, lots = intent.client_order_id, min(intent.qty_lots, self._free_lots(intent))
         self._reasons[name] = (intent.purpose, dict(intent.decision).get("reason", ""))
         self._working[name] = _Working(intent.side, intent.price_ticks, lots)
-        answer = self._venue.place(replace(intent, qty_lots=lots), now_ns)
+        answer = self.venue.place(replace(intent, qty_lots=lots), now_ns)
         if isinstance(answer, PlaceRejected):  # nothing, or less than the venue takes
             del self._working[name]
-        self._collect()
+        self._collect(now_ns)
 
     def cancel(self, client_order_id: str, now_ns: int) -> None:
         """Cancel what the driver cancels."""
-        self._venue.cancel(client_order_id, now_ns)
-        self._collect()
+        self.venue.cancel(client_order_id, now_ns)
+        self._collect(now_ns)
 
     def _free_lots(self, intent: OrderIntent) -> int:
         """Return how many lots can be sold, or bought at the order's price, beside what is open already."""
@@ -138,8 +133,8 @@ class Shadow:
         dear = buy_reserve(instrument.price(price_ticks), instrument)
         return instrument.qty_lots_floor(money / dear) if money > 0 < dear else 0
 
-    def _collect(self) -> None:
-        for event in self._venue.drain_events():
+    def _collect(self, now_ns: int) -> None:
+        for event in self.venue.drain_events():
             if isinstance(event, VenueOrder) and event.status.is_terminal:
                 self._working.pop(event.client_order_id, None)
             if not isinstance(event, VenueTrade):
@@ -149,4 +144,4 @@ class Shadow:
             self.books.book(event.fill)
             if self._tape is not None:
                 reason = self._reasons[event.fill.client_order_id]
-                self._tape.on_fill(self._model, event.fill, *reason, before, self.books.position, self._now_ns)
+                self._tape.on_fill(self._model, event.fill, *reason, before, self.books.position, now_ns)

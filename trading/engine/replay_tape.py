@@ -93,7 +93,8 @@ class ReplayTape:
         self._step_ns = 0
         self._pending: tuple[deque[TapeFill], ...] = tuple(deque() for _ in HORIZONS_NS)
         self._mid: float | None = None
-        self._next_due_ns: int | None = None
+        self.next_due_ns: int | None = None
+        """When `on_time` next has something to look at; None for never."""
         self._entry_fees = ZERO
         self._opened_ns = 0
         self._trip_ns = -1
@@ -110,7 +111,7 @@ class ReplayTape:
 
     def on_time(self, now_ns: int) -> None:
         """Look at the mid for every fill whose horizon is reached; call before the book changes."""
-        if self._next_due_ns is None or now_ns < self._next_due_ns:
+        if self.next_due_ns is None or now_ns < self.next_due_ns:
             return
         due: int | None = None
         for horizon_ns, pending in zip(HORIZONS_NS, self._pending, strict=True):
@@ -119,7 +120,7 @@ class ReplayTape:
             if pending:
                 at_ns = pending[0].now_ns + horizon_ns
                 due = at_ns if due is None or at_ns < due else due
-        self._next_due_ns = due
+        self.next_due_ns = due
 
     def on_book(self, bid: Level | None, ask: Level | None) -> None:
         """Take the best levels after a change; None for a side, or a book, that is not known."""
@@ -169,7 +170,7 @@ class ReplayTape:
         self.fills.append(taken)
         for pending in self._pending:
             pending.append(taken)
-        self._next_due_ns = taken.now_ns if self._next_due_ns is None else min(self._next_due_ns, taken.now_ns)
+        self.next_due_ns = taken.now_ns if self.next_due_ns is None else min(self.next_due_ns, taken.now_ns)
 
     def finish(self, now_ns: int) -> None:
         """Close: horizons that were reached are looked at, the others stay open and do not count."""

@@ -21,15 +21,15 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def opposite(self) -> Side:
-        """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
+    opposite: Side
+    """The other side."""
+    sign: int
+    """+1 for BUY, -1 for SELL."""
 
-    @property
-    def sign(self) -> int:
-        """+1 for BUY, -1 for SELL."""
-        return 1 if self is Side.BUY else -1
+
+# Asked for several times a trade: plain attributes of the two members, not properties.
+Side.BUY.opposite, Side.SELL.opposite = Side.SELL, Side.BUY
+Side.BUY.sign, Side.SELL.sign = 1, -1
 
 
 class BookState(StrEnum):

@@ -67,13 +67,13 @@ def quote(bid: tuple[int, int] | None, at_ns: int) -> BestQuote:
 def test_exit_without_a_proven_book_takes_what_a_fresh_quote_shows_and_no_more(type: OrderType) -> None:
     venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
     venue.on_book_lost(S)
-    venue.on_quote(quote((9_970, 30), 2 * S))
+    venue.quote = quote((9_970, 30), 2 * S)
     venue.place(intent("a", SELL, 9_930, 50 if type is not OrderType.FOK else 30, type), 3 * S)
     assert fills(venue.drain_events()) == [(9_970, 30, False)]
-    venue.on_quote(quote((9_970, 30), 4 * S))  # the same lots, which are gone for us
+    venue.quote = quote((9_970, 30), 4 * S)  # the same lots, which are gone for us
     venue.place(intent("b", SELL, 9_930, 20, type), 4 * S)
     assert fills(venue.drain_events()) == []
-    venue.on_quote(quote((9_969, 30), 5 * S))
+    venue.quote = quote((9_969, 30), 5 * S)
     venue.place(intent("c", SELL, 9_930, 20, type), 5 * S)
     assert fills(venue.drain_events()) == [(9_969, 20, False)]
 
@@ -94,7 +94,7 @@ def test_quote_fills_nothing_but_a_bounded_exit(
 ) -> None:
     venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
     venue.on_book_lost(S)
-    venue.on_quote(quote(shown, 2 * S))
+    venue.quote = quote(shown, 2 * S)
     venue.place(intent("a", side, price_ticks, 50, type), at_ns)
     assert fills(venue.drain_events()) == []
 
@@ -103,7 +103,7 @@ def test_quote_fills_nothing_but_a_bounded_exit(
 def test_exit_finds_gone_what_was_printed_after_the_quote(stamp_ns: int, left: int) -> None:
     venue = venue_on(book([(9_999, 100)], [(10_001, 100)]))
     venue.on_book_lost(S)
-    venue.on_quote(quote((9_970, 30), 2 * S))
+    venue.quote = quote((9_970, 30), 2 * S)
     venue.on_trade(trade(9_970, 20, SELL, 2 * S + MS, stamp_ns), 2 * S + MS)
     venue.place(intent("a", SELL, 9_930, 50, OrderType.IOC), 2 * S + 2 * MS)
     assert fills(venue.drain_events()) == [(9_970, left, False)]
@@ -115,7 +115,7 @@ def test_prints_of_before_the_hole_take_nothing_from_quotes_without_a_stamp() ->
     venue = venue_on(market)
     venue.on_trade(trade(9_990, 900, SELL, S + MS, S + MS), S + MS)
     venue.on_book_lost(S + 2 * MS)
-    venue.on_quote(BestQuote(SYMBOL, 0, (9_990, 800), (10_010, 5), 0, 2 * S))
+    venue.quote = BestQuote(SYMBOL, 0, (9_990, 800), (10_010, 5), 0, 2 * S)
     venue.place(intent("a", SELL, 9_950, 500, OrderType.IOC), 2 * S)
     assert fills(venue.drain_events()) == [(9_990, 500, False)]
 

@@ -17,7 +17,7 @@ WHOLE_MAX = 2**63 - 1
 """Largest whole number that travels on: orders are kept in 64 bits."""
 
 # Sound answers, nearly all of them, are seen at a look; what is left is asked field by field, for the message.
-_WHOLE, _FLOAT = frozenset((int,)), frozenset((float,))
+_FLOAT = frozenset((float,))
 
 
 def check_desires(desires: object) -> None:
@@ -73,7 +73,8 @@ def _check_requote(requote: object) -> None:
     if type(requote) is not Requote:
         raise InvariantViolated(f"expected Requote, was {requote!r}")
     values: tuple[object, ...] = requote
-    if _WHOLE.issuperset(map(type, values)) and min(requote) >= 0 and max(requote) <= WHOLE_MAX:
+    age, move, most = requote
+    if type(age) is type(move) is type(most) is int and 0 <= age <= WHOLE_MAX >= move >= 0 <= most <= WHOLE_MAX:
         return
     for name, value in zip(Requote._fields, values, strict=True):
         if type(value) is not int or not 0 <= value <= WHOLE_MAX:

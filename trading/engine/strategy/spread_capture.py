@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
-from trading.engine.edge import BPS_PER_ONE, EdgeTerms, Markout, RoundTrip, entry_edge, taker_exit_share
+from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge, taker_exit_share
 from trading.engine.strategy.protocol import DesiredQuote, Desires, OwnOrder, Requote, StrategyView
 from trading.engine.strategy.schedule import is_in_window
 from trading.engine.strategy.spread_capture_exits import (
@@ -87,7 +87,7 @@ class SpreadCapture:
         refusals = self._entry_refusals(view, spread_bps)
         if refusals:
             return Desires((), refusals, self._flat_state(view, entry_order).value)
-        quote, refusal = self._entry_quote(view, entry_order)
+        quote, refusal = self._entry_quote(view, entry_order, spread_bps)
         if quote is None:
             return Desires((), (refusal,), self._flat_state(view, entry_order).value)
         return Desires((quote,), (), MachineState.ENTERING.value)
@@ -118,7 +118,7 @@ class SpreadCapture:
             and view.now_ns - self._since_ns < parameters.entry_linger_s * NS_PER_S
         )
         if is_lingering and entry_order is not None and not self._entry_refusals(view, spread_bps):
-            quote, _ = self._entry_quote(view, entry_order)
+            quote, _ = self._entry_quote(view, entry_order, spread_bps)
             if quote is not None:
                 return Desires((quote,), (), MachineState.ENTERING.value)
         quote = exit_quote(parameters, view, holding, reason, self._requote(view), exit_order is None)
@@ -209,14 +209,16 @@ class SpreadCapture:
             self._units_for = parameters
         return self._units
 
-    def _entry_quote(self, view: StrategyView, order: OwnOrder | None) -> tuple[DesiredQuote | None, Refusal]:
+    def _entry_quote(
+        self, view: StrategyView, order: OwnOrder | None, spread_bps: float
+    ) -> tuple[DesiredQuote | None, Refusal]:
         """Make the entry at the best price whose edge clears the floor, or say why there is none.
 
         order: the entry that works already; then the quantity wanted is what is left of it.
         """
         parameters, instrument = self.parameters, self._instrument
         floor_bps = parameters.min_edge_bps - (parameters.edge_hysteresis_bps if order is not None else 0.0)
-        entry = self._best_entry(view, floor_bps)
+        entry = self._best_entry(view, spread_bps, floor_bps)
         if entry is None:
             return None, Refusal.EDGE_BELOW_FLOOR
         if order is not None:
@@ -242,7 +244,7 @@ class SpreadCapture:
         )
         return quote, Refusal.EDGE_BELOW_FLOOR
 
-    def _best_entry(self, view: StrategyView, floor_bps: float) -> _Entry | None:
+    def _best_entry(self, view: StrategyView, spread_bps: float, floor_bps: float) -> _Entry | None:
         """Return the most aggressive price, inside or at the bid, whose net edge clears the floor."""
         parameters = self.parameters
         bid_ticks, ask_ticks = view.bid[0], view.ask[0]
@@ -250,8 +252,10 @@ class SpreadCapture:
         improve = min(parameters.entry_improve_ticks, room)
         exit_ticks = ask_ticks - min(parameters.exit_improve_ticks, room)
         passive = self._maker_exit_ratio(view)
-        adverse_bps, samples = self._adverse(view, Side.BUY)
-        exit_adverse_bps, _ = self._adverse(view, Side.SELL)
+        horizon, weight = parameters.adverse_horizon, parameters.adverse_prior_weight
+        prior_bps = parameters.adverse_prior_spreads * spread_bps
+        adverse_bps, samples = view.measures.markouts.expected(Side.BUY, horizon, prior_bps, weight)
+        exit_adverse_bps, _ = view.measures.markouts.expected(Side.SELL, horizon, prior_bps, weight)
         for entry_ticks in (bid_ticks + improve, bid_ticks) if improve else (bid_ticks,):
             edge = entry_edge(
                 RoundTrip(bid_ticks, ask_ticks, entry_ticks, exit_ticks),
@@ -278,15 +282,6 @@ class SpreadCapture:
             parameters.timeout_s,
         )
         return measures.exit_mix.maker_ratio(1.0 - taker, parameters.maker_exit_weight)
-
-    def _adverse(self, view: StrategyView, side: Side) -> Markout:
-        """Return the expected adverse selection of a passive order, bps, and the evidence behind it."""
-        parameters = self.parameters
-        spread_bps = (view.ask[0] - view.bid[0]) * 2.0 / (view.bid[0] + view.ask[0]) * BPS_PER_ONE
-        prior_bps = parameters.adverse_prior_spreads * spread_bps
-        return view.measures.markouts.expected(
-            side, parameters.adverse_horizon, prior_bps, parameters.adverse_prior_weight
-        )
 
     def _is_sellable(self, view: StrategyView) -> bool:
         return view.held_lots >= view.instrument.min_lots(taker_bound_ticks(self.parameters, view.bid[0]))

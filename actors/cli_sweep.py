@@ -7,6 +7,7 @@ decided in `trading.engine.sweep`; this file fans out, shows progress and keeps 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -96,15 +97,17 @@ def sweep(
     assumed = replay_settings(settings, instrument)
     space = Space(parse_grid(grid or []), parse_ranges(range_ or []))
     plan = _plan(file, space, random, assumed, folds, int(warmup_s * 1e9))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from here on there is something to keep
     store = SweepStore(out, plan.digest, fresh)
     try:
         kept = len(store.results)
         try:
             unread = _run(plan, store, instrument, jobs or os.cpu_count() or 1, settings.ray_address)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as end:  # Ray makes a SystemExit of a SIGTERM while it starts
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             store.seal(plan.trials, plan.pieces)
             say(f"mexcbot: stopped after {len(store.results)} replays; the same command goes on from there")
-            raise
+            raise KeyboardInterrupt from end
         store.seal(plan.trials, plan.pieces)
     finally:
         store.close()
@@ -164,6 +167,7 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
             handles.start_local(Path(folder), NAMESPACE, slots=0, cores=min(jobs, todo))
         else:
             handles.connect(ray_address, NAMESPACE)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
         try:
             with stdout_for_answers_only(), _progress(len(store.results), len(store.results) + todo) as advance:
                 for result in handles.run_jobs(run_job, plan.jobs(dict(store.results), instrument), 2 * jobs):

@@ -69,6 +69,28 @@ def test_sets_that_say_the_same_twice_are_tried_once(recording: Path, capsys: py
     assert "4 of 6 sets repeat" in capsys.readouterr().err
 
 
+def test_sweep_that_is_told_to_end_keeps_what_it_has_and_says_how_to_go_on(recording: Path, tmp_path: Path) -> None:
+    """By SIGTERM, which Ray takes for itself while it starts; Ctrl-C takes the same way."""
+    out = tmp_path / "s.parquet"
+    with subprocess.Popen(
+        command(recording, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (tmp_path / "s.parquet.journal").exists():
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            answer, said = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert (process.returncode, answer) == (130, ""), said
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert pq.read_table(out).num_rows < 9
+
+
 def test_sweep_killed_half_way_goes_on_and_answers_as_if_nothing_had_happened(recording: Path, tmp_path: Path) -> None:
     out = tmp_path / "s.parquet"
     journal = tmp_path / "s.parquet.journal"

@@ -80,6 +80,12 @@ def test_report_holds_every_part_and_the_figures_of_the_result() -> None:
     assert "feed 10 ms" in texts
 
 
+def test_marks_of_the_report_name_the_very_event_they_were_taken_at() -> None:
+    at_ns = 5 * S + 12_345
+    data = data_of(page_of([*MARKET, (at_ns, delta(4, at_ns=at_ns))])[0])
+    assert round(data["marks"]["t"][-1] * 1e9) == at_ns - S
+
+
 def test_report_names_no_address_and_loads_nothing() -> None:
     page, _ = page_of(MARKET)
     assert "://" not in page

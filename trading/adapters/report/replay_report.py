@@ -86,7 +86,7 @@ def _data(result: ReplayResult, tape: ReplayTape, facts: ReplayFacts) -> dict[st
     seconds = (result.last_ns - result.first_ns) / NS_PER_S
 
     def at(now_ns: int) -> float:
-        return round((now_ns - result.first_ns) / NS_PER_S, 4)
+        return round((now_ns - result.first_ns) / NS_PER_S, 9)  # to the ns: less would move it past an event
 
     tick = float(instrument.tick_size)
     return {

@@ -90,7 +90,9 @@ def replay(
     report: Annotated[Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML report.")] = None,
     queue_power: Annotated[
         float | None,
-        typer.Option("--queue-power", help="The probabilistic queue's n, as measured live (mexcbot shadow)."),
+        typer.Option(
+            "--queue-power", min=0.01, max=64, help="The probabilistic queue's n, as measured live (mexcbot shadow)."
+        ),
     ] = None,
     json: Json = False,
 ) -> int:

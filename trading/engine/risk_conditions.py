@@ -24,7 +24,8 @@ class EntryConditions:
     """Judges the market and the symbol's own record. Owned by `Decider`.
 
     A round trip ends as `accounting.is_trip_over` says; it is judged once, net of fees, and what follows belongs to the
-    next one. Memory: the running round trip, the losses in a row, and until when they forbid entries.
+    next one. Memory: the running round trip, the losses in a row, and since when they forbid entries: for how long is
+    what the limits say now.
     """
 
     def __init__(self, trips: TripRecord, limits: SymbolRiskLimits) -> None:
@@ -32,7 +33,7 @@ class EntryConditions:
         self._start_net = trips.start_net
         self._sale_ticks = 0  # price of the running trip's last sale; 0 while nothing of it was sold
         self._losses = 0
-        self._pause_until_ns = 0
+        self._paused_ns: int | None = None
         self._pause_reason = Refusal.COOLDOWN
         if trips.ended_ns:
             # Every full streak paused once and was counted anew.
@@ -63,7 +64,7 @@ class EntryConditions:
         normal_bps = measures.normal_spread_bps if measures.spread_seconds > 0 else spread_bps
         gone_bps = max(limits.risk_gone_spread_bps, limits.risk_gone_spread_ratio * normal_bps)
         found = []
-        if now_ns < self._pause_until_ns:
+        if self._is_paused(limits, now_ns):
             found.append(self._pause_reason)
         if not is_in_window(limits.risk_window_start_min, limits.risk_window_end_min, now_ns):
             found.append(Refusal.SCHEDULE)
@@ -80,12 +81,21 @@ class EntryConditions:
     def forget_pause(self) -> None:
         """A person switched trading on: what the losses forbade is forgiven."""
         self._losses = 0
-        self._pause_until_ns = 0
+        self._paused_ns = None
 
     def _end_trip(self, gained: Decimal, limits: SymbolRiskLimits, now_ns: int) -> None:
         self._losses = self._losses + 1 if gained < 0 else 0
-        pause_s, self._pause_reason = limits.risk_cooldown_s, Refusal.COOLDOWN
+        self._paused_ns, self._pause_reason = now_ns, Refusal.COOLDOWN
         if limits.risk_loss_streak and self._losses >= limits.risk_loss_streak:
             self._losses = 0
-            pause_s, self._pause_reason = limits.risk_streak_pause_s, Refusal.LOSS_STREAK
-        self._pause_until_ns = now_ns + int(pause_s * NS_PER_S)
+            self._pause_reason = Refusal.LOSS_STREAK
+
+    def _is_paused(self, limits: SymbolRiskLimits, now_ns: int) -> bool:
+        if self._paused_ns is None:
+            return False
+        is_streak = self._pause_reason is Refusal.LOSS_STREAK
+        pause_s = limits.risk_streak_pause_s if is_streak else limits.risk_cooldown_s
+        if now_ns >= self._paused_ns + int(pause_s * NS_PER_S):
+            self._paused_ns = None  # over: what is set later begins with the next round trip
+            return False
+        return True

@@ -139,6 +139,18 @@ def test_pause_after_losses_outlives_the_process(losses: int, until_s: int, reas
     assert restarted.refusals(limits, measures(), BID, ASK, until_s * S) == ()
 
 
+@pytest.mark.parametrize(("losses", "name"), [(0, "risk_cooldown_s"), (2, "risk_streak_pause_s")])
+def test_pause_is_as_long_as_the_limits_say_now(losses: int, name: str) -> None:
+    limits = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100, risk_cooldown_s=100)
+    conditions = EntryConditions(TripRecord(losses, 10 * S), limits)
+
+    def refused(seconds: float) -> int:
+        changed = replace(limits, **{name: seconds})  # type: ignore[arg-type]
+        return len(conditions.refusals(changed, measures(), BID, ASK, 15 * S))
+
+    assert [refused(seconds) for seconds in (100.0, 6.0, 5.0, 100.0)] == [1, 1, 0, 0]
+
+
 def test_loss_before_a_restart_counts_into_the_streak_after_it() -> None:
     limits, made = SymbolRiskLimits(risk_loss_streak=2, risk_streak_pause_s=100), instrument()
     # 0.5 lost by the running round trip, which began at 2; what it gains after the restart does not make up for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -296,6 +297,18 @@ def test_cooldown_after_a_round_trip_is_longer_after_a_loss() -> None:
         before, after = end + int(pause_s * S) - MS, end + int(pause_s * S)
         assert machine.decide(view(now_ns=before, realized=realized)).refusals == (Refusal.COOLDOWN,)
         assert machine.decide(view(now_ns=after, realized=realized)).quotes
+
+
+def test_pause_that_is_made_shorter_or_longer_while_it_runs_is_so_at_once_and_one_that_is_over_stays_over() -> None:
+    machine = strategy()
+    machine.decide(view())
+    machine.decide(view(250))
+    machine.decide(view(now_ns=START, realized="-0.05"))
+    later = view(now_ns=START + 5 * S, realized="-0.05")
+    assert machine.decide(later).refusals == (Refusal.COOLDOWN,)
+    for seconds, refusals in ((6.0, (Refusal.COOLDOWN,)), (4.0, ()), (60.0, ())):
+        machine.parameters = replace(machine.parameters, loss_cooldown_s=seconds)
+        assert machine.decide(later).refusals == refusals, seconds
 
 
 def test_losses_in_a_row_start_the_long_pause() -> None:

@@ -53,7 +53,7 @@ class _Model:
 
 
 class MarketMaker:
-    """The strategy of one symbol; see the module's docstring. Memory: until when a stop forbids bids."""
+    """The strategy of one symbol; see the module's docstring. Memory: the last stop, which forbids bids for a while."""
 
     name: ClassVar[str] = "market_maker"
     summary: ClassVar[str] = "quote both sides around an inventory-skewed price, within size and inventory limits"
@@ -62,7 +62,7 @@ class MarketMaker:
     def __init__(self, instrument: Instrument, parameters: MarketMakerParameters) -> None:
         self.parameters = parameters
         self._instrument = instrument
-        self._pause_until_ns = 0
+        self._paused_ns: int | None = None  # the last stop, while it pauses entries
         self._is_stopping = False
 
     def decide(self, view: StrategyView) -> Desires:
@@ -70,7 +70,7 @@ class MarketMaker:
         is_sellable = view.held_lots >= view.instrument.min_lots(self._bound_ticks(view))  # a stop is no less than that
         self._is_stopping = is_sellable and (self._is_stopping or self._is_stop_hit(view))
         if self._is_stopping:
-            self._pause_until_ns = view.now_ns + int(self.parameters.stop_pause_s * NS_PER_S)
+            self._paused_ns = view.now_ns
             return Desires((self._stop_quote(view),), (Refusal.COOLDOWN,), MakerState.STOPPING.value)
         refusals = self._bid_refusals(view)
         model = self._model(view)
@@ -90,8 +90,14 @@ class MarketMaker:
         if wanted:
             state = MakerState.QUOTING
         else:
-            state = MakerState.COOLDOWN if view.now_ns < self._pause_until_ns else MakerState.WAITING
+            state = MakerState.COOLDOWN if self._is_paused(view.now_ns) else MakerState.WAITING
         return Desires(tuple(wanted), refusals, state.value)
+
+    def _is_paused(self, now_ns: int) -> bool:
+        """Tell whether the last stop still forbids bids, for as long as the parameter says now."""
+        if self._paused_ns is not None and now_ns >= self._paused_ns + int(self.parameters.stop_pause_s * NS_PER_S):
+            self._paused_ns = None  # over: what is set later begins with the next stop
+        return self._paused_ns is not None
 
     # --- the model --------------------------------------------------------------------------------------------------
 
@@ -134,7 +140,7 @@ class MarketMaker:
         gone_bps = max(parameters.gone_spread_bps, parameters.gone_spread_ratio * normal_bps)
         imbalance = view.bid[1] / (view.bid[1] + view.ask[1])
         checks = (
-            (view.now_ns < self._pause_until_ns, Refusal.COOLDOWN),
+            (self._is_paused(view.now_ns), Refusal.COOLDOWN),
             (measures.spread_seconds < parameters.warmup_s, Refusal.NOT_READY),
             (spread_bps > parameters.max_spread_bps, Refusal.SPREAD_TOO_WIDE),
             (spread_bps > gone_bps, Refusal.MAKER_GONE),

@@ -11,7 +11,7 @@ fill, rejects and restarts need no cases of their own: whatever happened, the lo
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
 from trading.engine.edge import BPS_PER_ONE, EdgeTerms, RoundTrip, entry_edge, taker_exit_share
@@ -48,6 +48,14 @@ class MachineState(StrEnum):
     DUST = "DUST"
 
 
+class _Pause(IntEnum):
+    """Why entries pause after a round trip."""
+
+    COOLDOWN = 0
+    LOSS = 1
+    STREAK = 2
+
+
 class _Entry(NamedTuple):
     """A candidate entry: its price and what it is expected to earn."""
 
@@ -69,8 +77,8 @@ class SpreadCapture:
         self._best_mark_bps = 0.0
         self._most_lots = 0  # most held in it
         self._flat_net: Decimal | None = None  # realised less fees when last flat
-        self._cooldown_until_ns = 0
-        self._pause_reason = Refusal.COOLDOWN
+        self._paused_ns: int | None = None  # end of the last round trip while it pauses entries
+        self._pause = _Pause.COOLDOWN
         self._losses = 0
         self._units: tuple[int, int] = (0, 0)
         self._units_for: SpreadCaptureParameters | None = None
@@ -143,24 +151,34 @@ class SpreadCapture:
         if self._since_ns is not None:
             gained = net - (self._flat_net if self._flat_net is not None else net)
             parameters = self.parameters
-            pause_s, self._pause_reason = parameters.cooldown_s, Refusal.COOLDOWN
+            self._paused_ns, self._pause = view.now_ns, _Pause.COOLDOWN
             if gained < 0:
                 self._losses += 1
-                pause_s = parameters.loss_cooldown_s
+                self._pause = _Pause.LOSS
                 if parameters.loss_streak and self._losses >= parameters.loss_streak:
                     self._losses = 0
-                    pause_s, self._pause_reason = parameters.streak_pause_s, Refusal.LOSS_STREAK
+                    self._pause = _Pause.STREAK
             elif gained > 0:
                 self._losses = 0
-            self._cooldown_until_ns = view.now_ns + int(pause_s * NS_PER_S)
             self._since_ns = None
         self._most_lots = 0
         self._flat_net = net
 
+    def _is_paused(self, now_ns: int) -> bool:
+        """Tell whether the last round trip still pauses entries, for as long as the parameters say now."""
+        if self._paused_ns is None:
+            return False
+        parameters = self.parameters
+        pauses_s = (parameters.cooldown_s, parameters.loss_cooldown_s, parameters.streak_pause_s)
+        if now_ns >= self._paused_ns + int(pauses_s[self._pause] * NS_PER_S):
+            self._paused_ns = None  # over: what is set later begins with the next round trip
+            return False
+        return True
+
     def _flat_state(self, view: StrategyView, entry_order: OwnOrder | None) -> MachineState:
         if entry_order is not None:
             return MachineState.ENTERING
-        if view.now_ns < self._cooldown_until_ns:
+        if self._is_paused(view.now_ns):
             return MachineState.COOLDOWN
         return MachineState.DUST if view.position.qty else MachineState.FLAT
 
@@ -168,8 +186,8 @@ class SpreadCapture:
         """Say why not to enter; all reasons that hold, cheapest first."""
         parameters, measures = self.parameters, view.measures
         refusals = []
-        if view.now_ns < self._cooldown_until_ns:
-            refusals.append(self._pause_reason)
+        if self._is_paused(view.now_ns):
+            refusals.append(Refusal.LOSS_STREAK if self._pause is _Pause.STREAK else Refusal.COOLDOWN)
         if not is_in_window(parameters.window_start_min, parameters.window_end_min, view.now_ns):
             refusals.append(Refusal.SCHEDULE)
         if measures.spread_seconds < parameters.warmup_s:

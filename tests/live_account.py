@@ -15,7 +15,7 @@ import psycopg
 from actors.executor import ExecutorActor
 from actors.executor_values import ExecutorSettings
 from tests.embedded_database import plain_url
-from tests.mexc_account import QUICK
+from tests.mexc_account import PATIENT
 from tests.simulator_process import SimulatorProcess
 from tests.unit.actors.executor_fakes import UNLIMITED, FakeSymbol
 from trading.adapters.clock import SystemClock
@@ -40,14 +40,16 @@ SETTINGS = ExecutorSettings(
     budget=UNLIMITED,
     patience=Patience(clock_bound_ms=200, query_lag_ms=500),
     allocation_quote=Decimal(100_000),
-    recv_window_ms=500,
+    recv_window_ms=30_000,
     lease_ttl_s=6.0,
     resolve_interval_s=0.05,
     reconcile_interval_s=1.0,
     halt_timeout_s=20.0,
 )
+# Where outcomes become unknown, and nobody wants to wait for long until the venue can have them no more.
+SHORT_WINDOW = replace(SETTINGS, recv_window_ms=500)
 # Where a successor waits for the lease. No shorter: on a busy machine it would lapse under a healthy executor.
-HANDED_OVER = replace(SETTINGS, lease_ttl_s=2.0)
+HANDED_OVER = replace(SHORT_WINDOW, lease_ttl_s=2.0)
 
 
 class LiveAccount:
@@ -62,7 +64,7 @@ class LiveAccount:
         self.instrument = self.instruments[SYMBOL]
         self.symbol = FakeSymbol()
         self.crashes: list[str] = []
-        self.rest = QUICK
+        self.rest = PATIENT
         self.number = 0
         self.epoch = 0
         self.epochs: list[int] = []
@@ -134,7 +136,7 @@ class LiveAccount:
         now_ms = str(self.simulator.state()["now_ms"])
         params = [("symbol", SYMBOL), ("side", side), ("type", "MARKET"), ("quantity", quantity)]
         query = signed_query(self.simulator.secret, [*params, ("timestamp", now_ms), ("recvWindow", "50000")])
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             headers = {"X-MEXC-APIKEY": self.simulator.api_key}
             answer = await client.post(f"{self.simulator.rest}/api/v3/order?{query}", headers=headers)
         assert answer.status_code == 200, answer.text
@@ -156,7 +158,7 @@ async def stored_journal(database_url: str) -> AsyncIterator[PostgresJournal]:
     await made.close()
 
 
-async def until(is_done: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(is_done: Callable[[], bool], timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not is_done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

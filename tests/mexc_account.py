@@ -36,7 +36,11 @@ from trading.model.orders import (
 
 E = TypeVar("E")
 _NUMBERS = itertools.count(1)
+# A busy machine's: no outcome may depend on how soon the simulator's process gets its turn.
+PATIENT = RestSettings(connect_timeout_s=30.0, request_timeout_s=30.0)
+# For who waits for an answer that does not come.
 QUICK = RestSettings(connect_timeout_s=2.0, request_timeout_s=2.0)
+WINDOW_MS = 30_000
 
 
 def journaled(
@@ -59,7 +63,7 @@ def journaled(
         created_ns=0,
         valid_until_ns=0,
         signed_ms=signed_ms,
-        recv_window_ms=2_000,
+        recv_window_ms=WINDOW_MS,
     )
 
 
@@ -122,6 +126,11 @@ class Account:
             if isinstance(event, VenueTrade) and event.fill.client_order_id == client_order_id
         ]
 
+    def has_traded(self, client_order_id: str, qty_lots: int) -> list[VenueTrade]:
+        """Return the executions that were pushed for an order once they make so many lots; none before."""
+        trades = self.trades(client_order_id)
+        return trades if sum(trade.fill.qty_lots for trade in trades) >= qty_lots else []
+
     def stream_events(self) -> list[VenueStreamLost | VenueStreamRestored]:
         """Return the losses and restorations of the private stream."""
         return [event for event in self.events if isinstance(event, VenueStreamLost | VenueStreamRestored)]
@@ -135,7 +144,7 @@ class Account:
 async def opened_account(
     simulator: SimulatorProcess,
     symbol: str = "BTCUSDT",
-    rest: RestSettings = QUICK,
+    rest: RestSettings = PATIENT,
     stream: UserStreamSettings | None = None,
     rest_url: str | None = None,
 ) -> AsyncIterator[Account]:

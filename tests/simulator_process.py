@@ -6,6 +6,7 @@ Imported by the test modules that want it. May import bench, httpx and the stand
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from typing import Any
 import httpx
 
 from bench.exchange_process import running_exchange
+
+# What a venue lets one address do in a second is little, and shared with the system under test.
+PATIENCE_S, PAUSE_S = 60.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,13 @@ class SimulatorProcess:
     process: subprocess.Popen[str]
 
     def get(self, path: str, **params: str | int) -> Any:
-        """GET a route that needs no signature; the decoded body."""
-        answer = httpx.get(self.rest + path, params=params, timeout=30, trust_env=False)
-        answer.raise_for_status()
-        return answer.json()
+        """GET a route that needs no signature; the decoded body. Waits while that is too fast for the venue."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            answer = httpx.get(self.rest + path, params=params, timeout=30, trust_env=False)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                return answer.raise_for_status().json()
+            time.sleep(PAUSE_S)
 
     def state(self, **params: str | int) -> Any:
         """Return /sim/state: the truth."""

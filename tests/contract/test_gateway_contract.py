@@ -200,7 +200,7 @@ async def test_gateway_balances_are_never_negative_and_one_per_asset(subject: Su
 
 async def test_gateway_clock_runs_forward_near_ours(subject: Subject) -> None:
     first = subject.gateway.now_ms()
-    assert abs(first - subject.host_ms()) < 1_000
+    assert abs(first - subject.host_ms()) < 5_000
     assert subject.gateway.now_ms() >= first
 
 

@@ -29,6 +29,7 @@ from api.app import create_app
 from api.auth import Tokens
 from api.fleet_view import MAX_AGE_S
 from api.ports import Dependencies, Identity
+from tests.integration.calls_under_way import PATIENCE_S, Working
 from tests.unit.actors.executor_fakes import BID, BTC, ETH, UNLIMITED, FakeSymbol, FakeVenue
 from tests.unit.actors.fleet_fakes import FakeFactory
 from trading.adapters.clock import ManualClock
@@ -168,6 +169,7 @@ class ApiSystem:
     supervisor: SupervisorActor
     books: BookStand = field(default_factory=BookStand)
     market: MarketStand = field(default_factory=MarketStand)
+    working: Working = field(default_factory=Working)
     epoch: int = 0
 
     def app(
@@ -197,6 +199,7 @@ class ApiSystem:
                 await self.supervisor.heartbeat(self.factory.heartbeat(symbol))
             await self.supervisor.reconcile_once()
             await asyncio.sleep(0.02)
+            await self.working.over()
 
     async def attach(self) -> None:
         """Let BTCUSDT trade with the executor."""
@@ -213,10 +216,9 @@ class ApiSystem:
             now_ns + NS_PER_S, self.epoch, "capture", (("net_edge_bps", "3.5"), ("book_version", "7")),
         )  # fmt: skip
         await self.executor.submit(Submission("BTCUSDT", self.epoch, "run-1", (intent,), ()))
-        for _ in range(200):
-            if intent.client_order_id in self.venue.book:
-                break
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(PATIENCE_S):
+            while intent.client_order_id not in self.venue.book:  # noqa: ASYNC110 - the venue is a fake
+                await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         return intent.client_order_id
 
@@ -235,10 +237,9 @@ class ApiSystem:
     async def fill(self, order_id: str, lots: int, fee: str = "0") -> None:
         """Execute some lots and wait until they are booked."""
         self.venue.fill(order_id, lots, fee=fee)
-        for _ in range(200):
-            await asyncio.sleep(0.01)
-            if any(fill["client_order_id"] == order_id for fill in (await self._fills())):
-                return
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(fill["client_order_id"] == order_id for fill in await self._fills()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def _fills(self) -> tuple[dict[str, Any], ...]:
         from api.ports import ListQuery
@@ -258,7 +259,7 @@ async def api_system(database_url: str) -> AsyncIterator[ApiSystem]:
     venue, factory = FakeVenue(clock), FakeFactory(clock)
     symbols = {"BTCUSDT": FakeSymbol(), "ETHUSDT": FakeSymbol()}
     settings = ExecutorSettings(
-        ACCOUNT, "test", is_paper=False, opening=(("USDT", Decimal(10_000)),), budget=UNLIMITED, lease_ttl_s=60.0
+        ACCOUNT, "test", is_paper=False, opening=(("USDT", Decimal(10_000)),), budget=UNLIMITED, lease_ttl_s=600.0
     )
     executor = ExecutorActor(
         settings, journal, venue, {"BTCUSDT": BTC, "ETHUSDT": ETH}, symbols.__getitem__, clock, _crashed
@@ -266,16 +267,19 @@ async def api_system(database_url: str) -> AsyncIterator[ApiSystem]:
     await executor.start(with_loops=False)
     await executor.core.reconciler.round()
     store = PostgresSupervisorStore(FleetStore.open(database_url, ACCOUNT, SESSION))
+    working = Working()
     supervisor = SupervisorActor(
-        store, factory, executor, Catalog(), clock,
+        working.through(store), factory, working.through(executor), Catalog(), clock,
         SupervisorSettings(
             session=SESSION, strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0,
-            call_timeout_s=1.0, drain_timeout_s=0.2, back_off=BackOff(1.0, 8.0), snapshot_rate=10_000.0,
+            call_timeout_s=30.0, drain_timeout_s=30.0, back_off=BackOff(1.0, 8.0), snapshot_rate=10_000.0,
         ),
     )  # fmt: skip
     reads = Reads.open(database_url, ACCOUNT)
     try:
-        yield ApiSystem(clock, reads, fleet, journal, venue, SwitchableExecutor(executor), factory, supervisor)
+        made = ApiSystem(clock, reads, fleet, journal, venue, SwitchableExecutor(executor), factory, supervisor)
+        made.working = working
+        yield made
     finally:
         await supervisor.close()
         with contextlib.suppress(NotRunning):
@@ -314,8 +318,9 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """The app on a port of its own, which it keeps when it is stopped and started again."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, graceful_s: int = 2) -> None:
         self._app = app
+        self._graceful_s = graceful_s
         self._port = 0
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -335,7 +340,7 @@ class ApiServer:
             log_config=None,
             access_log=False,
             ws="websockets-sansio",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=self._graceful_s,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._serve(self._server, sock))
@@ -358,9 +363,9 @@ class ApiServer:
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """Serve the app on a free port; yields its base URL."""
-    server = ApiServer(app)
+async def served(app: FastAPI, graceful_s: int = 2) -> AsyncIterator[str]:
+    """Serve the app on a free port; yields its base URL. graceful_s: how long its end waits for open requests."""
+    server = ApiServer(app, graceful_s)
     await server.start()
     try:
         yield server.url

@@ -183,13 +183,14 @@ async def test_explain_tells_decision_events_and_fills(traded: ApiSystem, client
 # --- sharing, guards, health ----------------------------------------------------------------------------------------
 
 
-async def test_many_readers_of_a_book_ask_its_actor_once(system: ApiSystem, client: httpx.AsyncClient) -> None:
-    await system.spawn(client, "BTCUSDT")
-    answers = await asyncio.gather(*(client.get("/v1/symbols/BTCUSDT/book?depth=3") for _ in range(30)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert answers[0].json()["bids"] == [["100.00", "1.0000"], ["99.00", "1.0000"], ["98.00", "1.0000"]]
-    assert system.books.asked == 1
-    assert (await client.get("/v1/symbols/BTCUSDT/book?depth=0")).status_code == 422
+async def test_many_readers_of_a_book_ask_its_actor_once(system: ApiSystem) -> None:
+    async with client_of(system.app(read_age_s=60.0)) as client:
+        await system.spawn(client, "BTCUSDT")
+        answers = await asyncio.gather(*(client.get("/v1/symbols/BTCUSDT/book?depth=3") for _ in range(30)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert answers[0].json()["bids"] == [["100.00", "1.0000"], ["99.00", "1.0000"], ["98.00", "1.0000"]]
+        assert system.books.asked == 1
+        assert (await client.get("/v1/symbols/BTCUSDT/book?depth=0")).status_code == 422
 
 
 async def test_every_route_is_closed_without_its_token(system: ApiSystem) -> None:

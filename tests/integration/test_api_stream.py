@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,10 +16,11 @@ import websockets
 from fastapi import FastAPI
 
 from api import routes_system
+from api.fleet_view import MAX_AGE_S
 from api.stream_hub import CLIENTS_MAX
 from tests.integration.api_system import CONTROL, READ, ApiSystem, client_of, served
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -241,18 +243,18 @@ async def test_clients_share_one_poll_of_the_fleet(system: ApiSystem) -> None:
         for _ in range(5):
             reader = await stack.enter_async_context(following(url))
             await reader.until("snapshot")
-        calls = 0
+        began, calls = time.monotonic(), 0
         await asyncio.sleep(2.0)
-        assert 1 <= calls <= 9
+        assert 1 <= calls <= 1 + (time.monotonic() - began) / MAX_AGE_S
 
 
 async def test_stop_of_the_server_ends_open_streams_at_once(system: ApiSystem) -> None:
     app = system.app()
-    async with asyncio.timeout(PATIENCE_S):
-        server = served(app)
+    async with asyncio.timeout(2 * PATIENCE_S):
+        server = served(app, graceful_s=PATIENCE_S)
         url = await server.__aenter__()
         async with following(url) as reader:
             await reader.until("snapshot")
             began = asyncio.get_running_loop().time()
             await server.__aexit__(None, None, None)
-            assert asyncio.get_running_loop().time() - began < 1.9
+            assert asyncio.get_running_loop().time() - began < PATIENCE_S / 2

@@ -31,14 +31,14 @@ async def test_orders_of_a_lost_database_are_adopted_filled_restarted_with_and_e
 async def _adopt_and_restart(account: LiveAccount) -> None:
     async with account.executor("one") as executor:
         state = executor.core.state
-        await until(lambda: executor.core.outside.has_opening, 40.0)
+        await until(lambda: executor.core.outside.has_opening)
         bid, ask = account.best()
         await _place(account, executor, RESTING, bid * 92 // 100)
-        await until(lambda: state.orders.is_live(RESTING), 40.0)
+        await until(lambda: state.orders.is_live(RESTING))
         await _place(account, executor, TAKING, ask * 101 // 100)
-        await until(lambda: _filled(executor, TAKING), 40.0)
+        await until(lambda: _filled(executor, TAKING))
         assert state.counters["adopted"] == 2
-        await until(lambda: len(account.symbol.kinds) >= 3, 40.0)
+        await until(lambda: len(account.symbol.kinds) >= 3)
         assert account.symbol.kinds[:3] == ["Adopted", "Adopted", "Filled"]
     async with account.executor("two") as executor:
         state = executor.core.state

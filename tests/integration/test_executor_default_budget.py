@@ -24,8 +24,8 @@ from trading.model.market import Side
 from trading.model.orders import OrderIntent, OrderStatus, OrderType, Purpose, VenueOrder, VenueTrade
 from trading.model.units import NS_PER_S
 
-pytestmark = pytest.mark.timeout(120)
-PATIENCE_S = 30.0
+pytestmark = pytest.mark.timeout(300)
+PATIENCE_S = 60.0
 ROUND_TRIPS_S = (0.001, 0.02, 0.075, 0.15)
 
 

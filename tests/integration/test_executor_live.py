@@ -77,7 +77,7 @@ async def test_orders_fill_cancel_and_halt_over_the_real_wire(unlimited_simulato
 async def test_fees_in_mx_are_booked_as_charged_with_their_worth(unlimited_simulator: SimulatorProcess) -> None:
     account = LiveAccount(unlimited_simulator, SETTINGS)
     fees = {"symbol": SYMBOL, "account": unlimited_simulator.api_key, "taker": "0.001", "asset": "mx"}
-    async with account.executor("one") as executor, httpx.AsyncClient(trust_env=False) as client:
+    async with account.executor("one") as executor, httpx.AsyncClient(trust_env=False, timeout=30) as client:
         await until(lambda: executor.core.outside.has_opening)
         assert (await client.post(f"{unlimited_simulator.rest}/sim/fees", json=fees)).status_code == 200
         try:
@@ -113,9 +113,9 @@ async def test_what_others_move_on_the_account_is_booked_with_its_reason(unlimit
         position = core.account.position(SYMBOL)
         unlimited_simulator.transfer(unlimited_simulator.api_key, "USDT", "250")
         unlimited_simulator.transfer(unlimited_simulator.api_key, "MX", "-7.5")
-        await until(lambda: core.state.counters["adjustments"] == 2, 20.0)
+        await until(lambda: core.state.counters["adjustments"] == 2)
         await account.by_hand("BUY", "0.001")
-        await until(lambda: core.state.counters["adjustments"] == 4, 20.0)
+        await until(lambda: core.state.counters["adjustments"] == 4)
         booked = {
             (line.asset, line.reference.split("/")[0]) for line in account.journal.ledger if line.kind == "adjustment"
         }
@@ -126,7 +126,7 @@ async def test_what_others_move_on_the_account_is_booked_with_its_reason(unlimit
         # More leaves than nobody holds: the position shrinks by the rest, and its symbol may only exit.
         free = Decimal(account.truth()["balances"]["BTC"]["free"])
         unlimited_simulator.transfer(unlimited_simulator.api_key, "BTC", f"-{free - position.qty / 2}")
-        await until(lambda: core.state.counters["adjustments"] == 5, 20.0)
+        await until(lambda: core.state.counters["adjustments"] == 5)
         assert core.account.position(SYMBOL).qty == position.qty / 2
         assert [(scope, state) for scope, state, _ in core.account.halts()] == [
             (f"symbol:{SYMBOL}", HaltState.REDUCING)

@@ -31,10 +31,10 @@ async def test_orphan_elsewhere_is_found_and_ended_and_a_foreign_order_there_is_
                 return {item["clientOrderId"]: item["status"] for item in account.truth()["orders"]}
 
             assert statuses() == {"mx-lost-1-1": "NEW", "by-hand": "NEW"}
-            await until(lambda: state.counters["orphans"] == 1, 40.0)
-            await until(lambda: statuses()["mx-lost-1-1"] == "CANCELED", 40.0)
-            await until(lambda: [item.client_order_id for item in state.foreign] == ["by-hand"], 40.0)
-            await until(lambda: state.unexplained_locks == {}, 40.0)
+            await until(lambda: state.counters["orphans"] == 1)
+            await until(lambda: statuses()["mx-lost-1-1"] == "CANCELED")
+            await until(lambda: [item.client_order_id for item in state.foreign] == ["by-hand"])
+            await until(lambda: state.unexplained_locks == {})
             assert statuses()["by-hand"] == "NEW"
             assert state.counters["lock_searches"] == 1
             report = await executor.halt("account", None, False, "test")

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from actors.executor import ExecutorActor
-from tests.integration.test_executor_live import SETTINGS, SYMBOL, LiveAccount, agree, submit, until
+from tests.integration.test_executor_live import agree
+from tests.live_account import SHORT_WINDOW, SYMBOL, LiveAccount, submit, until
+from tests.mexc_account import QUICK
 from tests.simulator_process import SimulatorProcess, running_simulator
 from trading.adapters.store.embedded import EmbeddedPostgres
 from trading.adapters.store.fleet import FleetStore
@@ -24,7 +26,7 @@ from trading.adapters.store.migrations import migrate
 from trading.engine.ports import Submission
 from trading.model.orders import CancelIntent, OrderIntent, OrderStatus, OrderType, Refusal
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 class Load:
@@ -61,8 +63,10 @@ async def journaled(account: LiveAccount, folder: Path) -> AsyncIterator[Embedde
         await fleet.close()
         journal = PostgresJournal(url, "main", "session-1")
         account.journal = journal
-        yield server
-        await journal.close()
+        try:
+            yield server
+        finally:
+            await journal.close()
     finally:
         server.stop()
         shutil.rmtree(folder)
@@ -73,7 +77,7 @@ def open_ids(account: LiveAccount) -> set[str]:
 
 
 async def test_postgres_killed_under_load_stops_orders_not_cancels_and_loses_nothing() -> None:
-    settings = replace(SETTINGS, lease_ttl_s=6.0, limits=(("max_entries_per_minute", "100000"),))
+    settings = replace(SHORT_WINDOW, limits=(("max_entries_per_minute", "100000"),))
     with running_simulator("--limits", "off", "--symbols", SYMBOL, "--seed", "7") as simulator:
         account = LiveAccount(simulator, settings)
         async with (
@@ -111,14 +115,18 @@ async def test_postgres_killed_under_load_stops_orders_not_cancels_and_loses_not
 
 async def test_venue_that_is_away_stops_orders_and_is_traded_on_again_by_itself() -> None:
     with running_simulator("--limits", "off", "--symbols", SYMBOL, "--seed", "7") as simulator:
-        account = LiveAccount(simulator, replace(SETTINGS, limits=(("mark_max_age_s", "600"),)))
+        account = LiveAccount(simulator, replace(SHORT_WINDOW, limits=(("mark_max_age_s", "600"),)))
+        account.rest = QUICK
         async with account.executor("one") as executor:
             state, bid = executor.core.state, account.best()[0] * 97 // 100
             resting = await open_order(account, executor, bid)
+            # A busy machine may have kept the venue away for a moment before.
+            await until(lambda: not state.is_venue_down)
+            before = {name: state.counters[f"alert:venue_{name}"] for name in ("down", "back")}
             with frozen(simulator):
                 await submit(account, executor, account.intent(OrderType.LIMIT, bid))  # UNKNOWN: who could say?
                 await until(lambda: state.is_venue_down, 40)
-                await until(lambda: state.counters["alert:venue_down"] == 1)
+                await until(lambda: state.counters["alert:venue_down"] > before["down"])
                 assert not await executor.is_ready()
                 placed = state.counters["placed"]
                 await submit(account, executor, *(account.intent(OrderType.LIMIT, bid) for _ in range(3)))
@@ -128,7 +136,7 @@ async def test_venue_that_is_away_stops_orders_and_is_traded_on_again_by_itself(
                 await executor.submit(Submission(SYMBOL, account.epoch, "run-1", (), (cancel,)))
             await until(lambda: not state.is_venue_down)
             await until(lambda: not state.orders.is_live(resting.client_order_id))
-            await until(lambda: state.counters["alert:venue_back"] == 1)
+            await until(lambda: state.counters["alert:venue_back"] > before["back"])
             await open_order(account, executor, bid)
             await agree(account, executor)
             assert (await executor.halt("account", None, False, "test")).confirmed
@@ -137,7 +145,7 @@ async def test_venue_that_is_away_stops_orders_and_is_traded_on_again_by_itself(
 
 async def until_venue(account: LiveAccount, is_so: Callable[[set[str]], bool]) -> None:
     """Look at the venue itself, seldom and beside the loop: its whole state is a large answer."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while True:
             if is_so(await asyncio.to_thread(open_ids, account)):
                 return
@@ -147,7 +155,7 @@ async def until_venue(account: LiveAccount, is_so: Callable[[set[str]], bool]) -
 async def open_order(account: LiveAccount, executor: ExecutorActor, price_ticks: int) -> OrderIntent:
     """Place until an order rests: on a busy machine the simulator may be slow enough to count as away."""
     orders = executor.core.state.orders
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             intent = account.intent(OrderType.LIMIT, price_ticks)
             await submit(account, executor, intent)

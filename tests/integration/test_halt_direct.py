@@ -66,11 +66,11 @@ def open_orders(account: LiveAccount) -> list[str]:
 
 async def test_order_that_was_being_committed_when_the_halt_came_is_found(account: Account, tmp_path: Path) -> None:
     live, journal = account
-    lease = await journal.acquire_lease("executor:main", "an executor that lives", 30.0)
+    lease = await journal.acquire_lease("executor:main", "an executor that lives", 120.0)
     gateway = live.gateway()
     await gateway.start(lambda event: None)
     record = a_resting(live, "mx-late-1", SYMBOL)
-    halting = asyncio.create_task(asyncio.to_thread(halt_direct, tmp_path, (), False, "api gone", 30.0))
+    halting = asyncio.create_task(asyncio.to_thread(halt_direct, tmp_path, (), False, "api gone", 60.0))
     while await journal.halts() == ():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     record = replace(record, signed_ms=gateway.now_ms())
@@ -89,7 +89,7 @@ async def test_symbol_that_the_venue_refuses_stops_no_other_and_its_orders_end_b
     account: Account, tmp_path: Path
 ) -> None:
     live, journal = account
-    lease = await journal.acquire_lease("executor:main", "gone", 30.0)
+    lease = await journal.acquire_lease("executor:main", "gone", 120.0)
     gateway = live.gateway()
     await gateway.start(lambda event: None)
     for name, symbol in (("mx-r-1", SYMBOL), ("mx-r-2", OTHER)):
@@ -100,11 +100,11 @@ async def test_symbol_that_the_venue_refuses_stops_no_other_and_its_orders_end_b
     await journal.release_lease(lease)
     refusal = {"code": -1121, "status": 400, "path": "/api/v3/openOrders", "method": "GET"}
     live.simulator.fault("error_reply", symbol=SYMBOL, probability=1.0, params=refusal)
-    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 6.0)
+    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 10.0)
     assert open_orders(live) == []
     assert (body["confirmed"], SYMBOL in body["reason"], OTHER in body["reason"]) == (False, True, False), body
     live.simulator.clear_faults()
-    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 20.0)
+    body = await asyncio.to_thread(halt_direct, tmp_path, (), False, "", 60.0)
     assert (body["confirmed"], body["open_orders"]) == (True, 0), body
 
 
@@ -128,16 +128,16 @@ async def test_open_order_of_a_symbol_that_is_not_listed_any_more_is_gone_by_the
     async def look() -> Look:
         return Look((), (replace(record, signed_ms=1),))
 
-    async def swept() -> tuple[str, ...]:
+    async def swept(patience_s: float) -> tuple[str, ...]:
         budget = RateBudget(BudgetSettings(), time.time_ns())
-        return await DirectSweep(gateway, budget, time.monotonic() + 0.5).run(look, time.monotonic())
+        return await DirectSweep(gateway, budget, time.monotonic() + patience_s).run(look, time.monotonic())
 
     try:
         simulator.fault("error_reply", probability=1.0, params={"code": 503, "status": 503, "method": "DELETE"})
-        assert await swept() == (record.client_order_id,)
+        assert await swept(0.5) == (record.client_order_id,)
         assert open_orders(live) == [record.client_order_id]
         simulator.clear_faults()
-        assert await swept() == (), "the venue says that it is over, listed or not"
+        assert await swept(60.0) == (), "the venue says that it is over, listed or not"
         assert open_orders(live) == []
     finally:
         await gateway.close()

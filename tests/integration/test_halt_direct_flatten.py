@@ -65,7 +65,7 @@ async def test_what_a_dead_executor_bought_is_sold_and_no_more(
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("MEXCBOT_DATABASE_URL", database_url)
         note_down(tmp_path, simulator.rest, simulator.ws)
-        body = await asyncio.to_thread(halt_direct, tmp_path, (), True, "gone", 40.0)
+        body = await asyncio.to_thread(halt_direct, tmp_path, (), True, "gone", 90.0)
         assert (body["state"], body["confirmed"], body["open_orders"], body["reason"]) == ("HALTED", True, 0, "gone")
         truth = account.truth()
         assert Decimal(truth["balances"]["BTC"]["free"]) == not_ours

@@ -137,7 +137,7 @@ async def test_market_stream_answers_pongs_as_signs_of_life_and_a_dead_line_as_a
             await socket.send('{"id":0,"code":0,"msg":"PONG"}')
         await socket.wait_closed()
 
-    async with streaming(handler, ping_interval_s=0.1, stall_timeout_s=0.5) as (stream, recorded):
+    async with streaming(handler, ping_interval_s=0.1, stall_timeout_s=2.0) as (stream, recorded):
         await recorded.until(lambda: stream.counters.losses >= 1)
         assert recorded.kinds()[:4] == [FeedConnected, FeedAlive, FeedAlive, FeedDisconnected]
         assert stream.last_fault.startswith("stalled: nothing came for")

@@ -32,7 +32,7 @@ async def answering(body: bytes, status: bytes = b"200 OK") -> AsyncIterator[Mex
     settings = MexcGatewaySettings(
         rest_url=f"http://127.0.0.1:{port}",
         ws_url=f"ws://127.0.0.1:{port}/ws",
-        rest=RestSettings(connect_timeout_s=2, request_timeout_s=2),
+        rest=RestSettings(connect_timeout_s=30, request_timeout_s=30),
     )
     gateway = MexcGateway(settings, Credentials("key", "secret"), {}, SystemClock())
     try:

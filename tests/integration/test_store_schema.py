@@ -129,7 +129,7 @@ def test_unreachable_database_is_named_without_its_password(url: str) -> None:
     started = time.monotonic()
     with pytest.raises(NotRunning, match=r"postgresql://u:\*\*\*@127.0.0.1:1/x is not reachable"):
         migrate(url)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(

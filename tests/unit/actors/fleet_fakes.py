@@ -293,7 +293,7 @@ def fleet(
     store, factory, executor = store or FakeStore(), factory or FakeFactory(clock), executor or FakeExecutor()
     settings = SupervisorSettings(
         session="s1", strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0, silence_s=20.0,
-        call_timeout_s=0.2, drain_timeout_s=0.05, back_off=BackOff(1.0, 8.0),
+        call_timeout_s=1.0, drain_timeout_s=0.5, back_off=BackOff(1.0, 8.0),
     )  # fmt: skip
     catalog = FakeCatalog()
     factory.executor = executor

@@ -28,7 +28,7 @@ def _follow(hub: StreamHub, after: int | None) -> AsyncGenerator[StreamEvent, No
 
 
 async def _take(events: AsyncGenerator[StreamEvent, None], count: int) -> list[tuple[int, str]]:
-    return [((event := await asyncio.wait_for(anext(events), 1)).id, event.kind) for _ in range(count)]
+    return [((event := await asyncio.wait_for(anext(events), 60)).id, event.kind) for _ in range(count)]
 
 
 async def test_follower_gets_a_snapshot_then_every_event_in_order() -> None:
@@ -122,7 +122,7 @@ async def test_closed_hub_ends_its_followers() -> None:
         ending = asyncio.create_task(anext(events, None))
         await asyncio.sleep(0)
         hub.close()
-        assert await asyncio.wait_for(ending, 1) is None
+        assert await asyncio.wait_for(ending, 60) is None
 
 
 def test_clients_are_counted_and_bounded() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -109,7 +110,17 @@ def status_view(snapshot: Row) -> RenderableType:
             _cell("", row["restarts"]), _cell("", row["strategy"]), str(row["reason"]),
         )  # fmt: skip
     stale = [Text(f"stale: {snapshot['stale_reason']}", style="red")] if snapshot.get("is_stale") else []
-    return Group(head, money, *stale, Text(), table if snapshot["symbols"] else Text("no symbols", style="dim"))
+    shown = table if snapshot["symbols"] else Text("no symbols", style="dim")
+    return Group(head, money, *stale, Text(), shown, *_refused(snapshot["symbols"]))
+
+
+def _refused(symbols: Iterable[Row]) -> tuple[Text, ...]:
+    """Say how often our own rules said no, by reason, over all symbols."""
+    counts: Counter[str] = Counter()
+    for row in symbols:
+        counts.update(row.get("refusals") or {})
+    texts = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
+    return (Text(f"refused since their start, counted about once a second: {texts}", style="dim"),) if texts else ()
 
 
 def _proven(row: Row) -> Text:

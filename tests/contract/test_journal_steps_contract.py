@@ -114,7 +114,7 @@ async def test_denial_withheld_after_the_commit_ends_the_order(journal: Journal,
 
 async def test_denial_of_a_repeated_id_leaves_an_order_the_venue_has_as_it_is(journal: Journal, lease: Lease) -> None:
     await journal.commit_intents(lease, [an_order("o1", OrderStatus.OPEN)])
-    event = OrderDenied(SYMBOL, "o1", Refusal.DUPLICATE, "", 5)
+    event = OrderDenied(SYMBOL, "o1", Refusal.TOMBSTONED, "", 5)
     await journal.commit_entries(lease, [JournalEntry(an_order("o1", OrderStatus.DENIED), Delivery(1, event))])
     assert await journal.orders_by_id(["o1"]) == (an_order("o1", OrderStatus.OPEN),)
     assert len(await journal.events_after(SYMBOL, 0, 10)) == 1

@@ -74,7 +74,6 @@ class Refusal(StrEnum):
     FENCED = "fenced"
     BUDGET = "rate_budget"
     STALE_INTENT = "stale_intent"
-    DUPLICATE = "duplicate_id"
     TOMBSTONED = "tombstoned"
     JOURNAL_DOWN = "journal_down"
     STREAM_DOWN = "stream_down"

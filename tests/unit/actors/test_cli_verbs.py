@@ -327,6 +327,19 @@ def test_tables_show_every_answer_and_say_when_it_is_empty(capsys: pytest.Captur
     assert "open orders: 0, verified at 2001-09-09" in out
 
 
+def test_status_sums_up_what_was_refused_and_says_nothing_where_nothing_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from actors import cli_tables
+
+    cli_tables.show(cli_tables.status_view(SNAPSHOT))
+    assert "refused" not in capsys.readouterr().out
+    (row,) = SNAPSHOT["symbols"]
+    rows = [{**row, "refusals": {"imbalance": 2, "cooldown": 1}}, {**row, "refusals": {"cooldown": 4}}, row]
+    cli_tables.show(cli_tables.status_view({**SNAPSHOT, "symbols": rows}))
+    assert "cooldown 5, imbalance 2" in capsys.readouterr().out
+
+
 def test_json_output_is_the_apis_body(capsys: pytest.CaptureFixture[str]) -> None:
     from actors.cli_output import answer_json
 

@@ -288,6 +288,7 @@ def test_drain_cancels_everything_for_good_and_says_when_it_is_done() -> None:
     seen = desk.engine.view()
     assert (seen.open_orders, seen.is_drained, len(desk.intents)) == ((), True, 2)
     assert seen.held_lots > 0
+    assert dict(seen.refusals)["draining"] > 0
 
 
 def test_drain_with_flatten_sells_by_a_bounded_taker_order() -> None:

@@ -21,7 +21,8 @@ def now_ms() -> int:
 
 def test_rest_public_routes_answer_in_the_venues_shape(simulator: RunningSimulator) -> None:
     assert simulator.get("/api/v3/ping").json() == {}
-    assert abs(simulator.get("/api/v3/time").json()["serverTime"] - now_ms()) < 1_000
+    before = now_ms()
+    assert before - 1 <= simulator.get("/api/v3/time").json()["serverTime"] <= now_ms() + 1
     assert simulator.get("/api/v3/defaultSymbols").json()["code"] == 200
     symbols = simulator.get("/api/v3/exchangeInfo").json()["symbols"]
     assert [info["symbol"] for info in symbols] == ["BTCUSDT", "XRPUSDT", "DOGEUSDT", "MXUSDT"]
@@ -136,7 +137,9 @@ def test_rest_order_that_cannot_stand_is_accepted_then_cancelled(
 
 def signed_post(simulator: RunningSimulator, query: str, body: str, **headers: str) -> httpx.Response:
     url = f"{simulator.rest}/api/v3/order/test?{query}"
-    return httpx.post(url, content=body, headers={"X-MEXC-APIKEY": simulator.api_key, **headers}, trust_env=False)
+    return httpx.post(
+        url, content=body, headers={"X-MEXC-APIKEY": simulator.api_key, **headers}, trust_env=False, timeout=30
+    )
 
 
 def test_rest_signed_parameters_may_be_in_query_body_or_both(simulator: RunningSimulator) -> None:
@@ -153,7 +156,7 @@ def test_rest_signed_parameters_may_be_in_query_body_or_both(simulator: RunningS
 def test_rest_authentication_errors_come_in_the_stated_order(simulator: RunningSimulator) -> None:
     def code(params: str, key: str | None = simulator.api_key) -> int:
         headers = {} if key is None else {"X-MEXC-APIKEY": key}
-        answer = httpx.get(f"{simulator.rest}/api/v3/account?{params}", headers=headers, trust_env=False)
+        answer = httpx.get(f"{simulator.rest}/api/v3/account?{params}", headers=headers, trust_env=False, timeout=30)
         assert answer.status_code == 400
         return int(answer.json()["code"])
 
@@ -166,15 +169,15 @@ def test_rest_authentication_errors_come_in_the_stated_order(simulator: RunningS
     assert code(fresh) == 700004
     assert code(signed(f"timestamp={now_ms() - 60_000}&recvWindow=60001")) == 700005
     assert code(signed(f"timestamp={now_ms() - 6_000}")) == 700003
-    assert code(signed(f"timestamp={now_ms() + 2_000}")) == 700003
+    assert code(signed(f"timestamp={now_ms() + 60_000}")) == 700003
     assert code(f"{fresh}&signature={sign(simulator.secret, fresh).upper()}") == 700002
     assert code(f"{fresh}&recvWindow=4000&signature={sign(simulator.secret, fresh)}") == 700002
-    assert simulator.signed("GET", "/api/v3/account", timestamp=now_ms() - 6_000, recvWindow=10_000).status_code == 200
+    assert simulator.signed("GET", "/api/v3/account", timestamp=now_ms() - 6_000, recvWindow=60_000).status_code == 200
 
 
 def test_rest_unknown_route_and_wrong_method_are_json_errors(simulator: RunningSimulator) -> None:
     assert (simulator.get("/api/v3/nothing").status_code, simulator.get("/nothing").json()["code"]) == (404, 404)
-    assert httpx.put(simulator.rest + "/api/v3/order", trust_env=False).json()["code"] == 405
+    assert httpx.put(simulator.rest + "/api/v3/order", trust_env=False, timeout=30).json()["code"] == 405
 
 
 def pipelined(simulator: RunningSimulator, requests: list[bytes]) -> list[int]:
@@ -183,7 +186,7 @@ def pipelined(simulator: RunningSimulator, requests: list[bytes]) -> list[int]:
     head = f" HTTP/1.1\r\nHost: {address.netloc}\r\nX-MEXC-APIKEY: {simulator.api_key}\r\n".encode()
     lines = [request + head + b"\r\n" for request in requests[:-1]]
     lines.append(requests[-1] + head + b"Connection: close\r\n\r\n")
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as raw:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as raw:
         raw.sendall(b"".join(lines))
         answer = b"".join(iter(lambda: raw.recv(65_536), b""))
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]

@@ -94,7 +94,9 @@ class BookCopy:
 
 @pytest.mark.parametrize("cadence", ["10ms", "100ms"])
 def test_stream_deltas_keep_the_book_equal_to_the_truth(simulator: RunningSimulator, cadence: str) -> None:
-    httpx.post(simulator.rest + "/sim/book_history", json={"symbol": "BTCUSDT", "keep": 20_000}, trust_env=False)
+    httpx.post(
+        simulator.rest + "/sim/book_history", json={"symbol": "BTCUSDT", "keep": 20_000}, trust_env=False, timeout=30
+    )
     book = BookCopy()
     checked = 0
     with simulator.stream(f"{DEPTH}@{cadence}@BTCUSDT") as socket:
@@ -127,7 +129,7 @@ def test_stream_every_public_channel_pushes_its_body(simulator: RunningSimulator
     }
     seen: dict[str, pb.PushDataV3ApiWrapper] = {}
     with simulator.stream(*wanted) as socket:
-        for push in pushes(socket, 30):
+        for push in pushes(socket, 90):
             assert push.WhichOneof("body") == wanted[push.channel]
             assert push.sendTime > 0
             seen[push.channel] = push
@@ -142,7 +144,9 @@ def test_stream_every_public_channel_pushes_its_body(simulator: RunningSimulator
 
 
 def test_stream_versions_of_tops_are_the_finest_deltas_and_hold_the_truth(simulator: RunningSimulator) -> None:
-    httpx.post(simulator.rest + "/sim/book_history", json={"symbol": "BTCUSDT", "keep": 20_000}, trust_env=False)
+    httpx.post(
+        simulator.rest + "/sim/book_history", json={"symbol": "BTCUSDT", "keep": 20_000}, trust_env=False, timeout=30
+    )
     finest = f"{DEPTH}@10ms@BTCUSDT"
     tops = (
         "spot@public.aggre.bookTicker.v3.api.pb@10ms@BTCUSDT",
@@ -179,7 +183,7 @@ def test_stream_versions_of_tops_are_the_finest_deltas_and_hold_the_truth(simula
 def read_private(socket: ClientConnection, order_id: str, statuses: set[int]) -> list[pb.PushDataV3ApiWrapper]:
     """Gather private pushes until the order has one of the statuses."""
     gathered = []
-    for push in pushes(socket, 30):
+    for push in pushes(socket, 90):
         gathered.append(push)
         if push.privateOrders.id == order_id and push.privateOrders.status in statuses:
             return gathered

@@ -66,7 +66,9 @@ def true_fills(simulator: RunningSimulator, order_id: str) -> list[SeenFill]:
 
 
 def keep_books(simulator: RunningSimulator) -> None:
-    kept = httpx.post(f"{simulator.rest}/sim/book_history", json={"symbol": SYMBOL, "keep": 20_000}, trust_env=False)
+    kept = httpx.post(
+        f"{simulator.rest}/sim/book_history", json={"symbol": SYMBOL, "keep": 20_000}, trust_env=False, timeout=30
+    )
     assert kept.status_code == 200
 
 
@@ -178,7 +180,7 @@ async def test_client_taking_orders_end_as_the_exchange_says(
         assert (await client.order(order_id)).status == "closed"
 
 
-async def until(condition: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+async def until(condition: Callable[[], Any], what: str, timeout_s: float = 90) -> Any:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not (found := condition()):
         assert asyncio.get_running_loop().time() < deadline, f"not within {timeout_s} s: {what}"

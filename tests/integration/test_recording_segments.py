@@ -224,7 +224,7 @@ def test_recording_survives_a_kill_up_to_its_last_flush(tmp_path: Path) -> None:
         if flushed >= 500:
             break
     child.send_signal(signal.SIGKILL)
-    child.wait(10)
+    child.wait(60)
     for line in child.stdout:
         flushed = int(line)
     child.stdout.close()

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 # A terminal heeds SIGHUP and nohup ignores it, whichever of them these tests themselves run under.
@@ -101,7 +101,9 @@ def test_hang_up_ends_simulator_and_record_in_order_and_is_not_heard_under_nohup
         ready = json.loads(simulator.stdout.readline())
         places = ("--venue-rest", ready["rest"], "--venue-ws", ready["ws"])
         if module == "actors.cli":
-            symbol = httpx.get(f"{ready['rest']}/api/v3/exchangeInfo", trust_env=False).json()["symbols"][0]["symbol"]
+            symbol = httpx.get(f"{ready['rest']}/api/v3/exchangeInfo", trust_env=False, timeout=30).json()["symbols"][
+                0
+            ]["symbol"]
             command = ("-m", "actors.cli", "record", symbol, "-o", str(tmp_path / "out"), *places)
             with started(*command, is_nohup=is_nohup) as recorder:
                 assert recorder.stderr is not None

@@ -28,6 +28,7 @@ from actors.launcher_recordings import seal_recordings
 from actors.launcher_venue import (
     Venue,
     await_simulator,
+    check_key,
     check_ray_address,
     check_simulator_symbols,
     choose_symbols,
@@ -41,6 +42,7 @@ from actors.runfile import RunFile, remove_run_file, write_private, write_run_fi
 from trading.adapters.settings import Settings
 from trading.adapters.stop_signals import stop_signals
 from trading.model.errors import ConfigError, NotRunning, StoreError
+from trading.model.session import Mode
 
 if TYPE_CHECKING:
     from actors.launcher_fleet import LauncherFleet
@@ -206,6 +208,8 @@ class Launcher:
         if venue.is_own:
             self._dir.remember("simulator.port", venue.rest.rpartition(":")[2])
         symbols = choose_symbols(self._settings, await read_instruments(venue))
+        if self._settings.mode is Mode.LIVE and not venue.is_own:
+            await check_key(venue)
         note = {
             "venue": self._settings.venue.value,
             "mode": self._settings.mode.value,

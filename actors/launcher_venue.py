@@ -21,6 +21,7 @@ from actors.processes import STOP_TIMEOUT_S, Child, check_port, last_words
 from simulator.market.profiles import ODD_SYMBOLS, default_symbols
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET
 from trading.adapters.clock import SystemClock
+from trading.adapters.credentials import Credentials
 from trading.adapters.mexc.rest_public import PublicRest
 from trading.adapters.recording.events import recording_instrument
 from trading.adapters.scanner import Scan, Scanner, rules_for
@@ -141,6 +142,21 @@ def joined_venue(settings: Settings) -> Venue:
     is_needed = settings.mode is Mode.LIVE and credentials is not None
     key, secret = (credentials.api_key, credentials.api_secret) if is_needed and credentials is not None else ("", "")
     return Venue(urls[0], urls[1], key, secret, False)
+
+
+async def check_key(venue: Venue) -> None:
+    """Try the key of a live start: an executor would fail with a refused one again and again, and say it to nobody.
+
+    Raises: ConfigError when the venue refuses it.
+    """
+    from trading.adapters.mexc.gateway import MexcGateway, MexcGatewaySettings
+
+    settings = MexcGatewaySettings(rest_url=venue.rest, ws_url=venue.ws)
+    gateway = MexcGateway(settings, Credentials(venue.api_key, venue.secret), {}, SystemClock())
+    try:
+        await gateway.try_key()
+    finally:
+        await gateway.close()
 
 
 def simulator_port(remembered: str) -> int:

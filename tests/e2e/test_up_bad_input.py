@@ -6,6 +6,7 @@ import socket
 import time
 from pathlib import Path
 
+from tests.simulator_process import running_simulator
 from tests.up_process import family_of, mexcbot
 
 UP = ("up", "--json", "--no-dashboard", "--api-port", "0")
@@ -59,6 +60,14 @@ def test_broken_recording_is_usage(tmp_path: Path) -> None:
 def test_venue_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
     urls = ("--venue-rest", "http://127.0.0.1:1", "--venue-ws", "ws://127.0.0.1:1/ws")
     refused(3, *urls, data_dir=tmp_path / "d", says="does not answer")
+
+
+def test_key_that_the_venue_refuses_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    with running_simulator("--symbols", "BTCUSDT") as simulator:
+        urls = ("--venue-rest", simulator.rest, "--venue-ws", simulator.ws)
+        keys = {"MEXCBOT_API_KEY": simulator.api_key, "MEXCBOT_API_SECRET": "not-the-secret-of-it"}
+        refused(2, "--mode", "live", *urls, data_dir=tmp_path / "d", says="check MEXCBOT_API_KEY", **keys)
+        assert not (tmp_path / "d" / "postgres").exists()
 
 
 def test_unknown_symbol_is_usage(tmp_path: Path) -> None:

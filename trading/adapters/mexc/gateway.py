@@ -135,6 +135,12 @@ class MexcGateway:
         Raises: ConfigError when the venue refuses the key: a person must act.
         """
         self._rest.meter = meter
+        await self.try_key()
+        self._clock_task = asyncio.create_task(self._keep_clock(), name="venue-clock")
+        await self._stream.start(sink, self._settings.start_patience_s)
+
+    async def try_key(self) -> None:
+        """Learn the clock, try the key. Raises: ConfigError when it is refused, not when the venue is out of reach."""
         try:
             await self._rest.ask_clock()
             await self._rest.listen_keys()
@@ -145,9 +151,8 @@ class MexcGateway:
         except VenueRejected as error:
             if classify(error.code) is ErrorClass.FATAL:
                 await self.close()
-                raise ConfigError(f"the venue refused the API key: {error.args[0]}")
-        self._clock_task = asyncio.create_task(self._keep_clock(), name="venue-clock")
-        await self._stream.start(sink, self._settings.start_patience_s)
+                text = "check MEXCBOT_API_KEY, MEXCBOT_API_SECRET, the key's permissions and addresses"
+                raise ConfigError(f"the venue refused the API key: {error.args[0]}: {text}")
 
     async def close(self) -> None:
         """Stop pushing, give the listen key back, release sockets; idempotent."""

@@ -6,8 +6,6 @@ strategy; symbol risk judges what is left, `quoting` makes it orders.
 
 from __future__ import annotations
 
-from operator import is_
-
 from trading.engine.book import Book
 from trading.engine.book_sync import BookSync
 from trading.engine.bootstrap import SymbolBootstrap, SymbolConfig
@@ -221,6 +219,8 @@ class Decider:
             self.orders.active,
             self._config.allocation_quote,
         )
+        if not barred and all(judge(quote, standing, risk) is None for quote in desires.quotes):
+            return desires  # nearly always
         kept, refusals = [], [*desires.refusals, *barred]
         for quote in desires.quotes:
             if barred and quote.purpose is Purpose.ENTRY:
@@ -235,7 +235,7 @@ class Decider:
             else:
                 refusals.append(refusal)
         if len(refusals) == len(desires.refusals) and len(kept) == len(desires.quotes):
-            return desires if all(map(is_, kept, desires.quotes)) else desires._replace(quotes=tuple(kept))
+            return desires._replace(quotes=tuple(kept))
         return Desires(tuple(kept), tuple(dict.fromkeys(refusals)), desires.machine_state)
 
     def _carry_out(

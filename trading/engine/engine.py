@@ -143,7 +143,8 @@ class SymbolEngine:
             case TimerFired():
                 self._decider.measures.before_book(now_ns)
                 self._after_sync(self.sync.on_timer(now_ns), actions)
-                self._look()
+                if self.paper is None:
+                    self._look()
                 return True
             case Delivery():
                 return self._on_delivery(event, now_ns, actions)
@@ -179,7 +180,8 @@ class SymbolEngine:
             result = sync.on_snapshot(event, now_ns)
         self._after_sync(result, actions)
         if sync.state is BookState.PROVEN:
-            self._look()
+            if self.paper is None:
+                self._look()
             others = self._decider.others
             bid, ask = others.best_bid, others.best_ask
             if bid is not None and ask is not None:

@@ -94,7 +94,11 @@ class Quoting:
         kept = 0  # operations that an entry has to leave to the exits
         is_held_back = False
         in_the_way: set[str] = set()  # our own buys that an exit would meet
+        concerned = {quote.purpose for quote in desired}
+        concerned.update(order.purpose for order in orders)
         for purpose in _PURPOSES:
+            if purpose not in concerned:
+                continue
             busy: set[Slot] = set()
             held: set[Slot] = set()  # by an order that is what is wanted; another one there is one too many
             for order in orders:

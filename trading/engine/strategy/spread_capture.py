@@ -82,6 +82,7 @@ class SpreadCapture:
         self._losses = 0
         self._units: tuple[int, int] = (0, 0)
         self._units_for: SpreadCaptureParameters | None = None
+        self._lots, self._lots_for = 0, (0, Decimal(0))
         self._maker_fee, self._taker_fee = float(instrument.maker_fee_rate), float(instrument.taker_fee_rate)
 
     def decide(self, view: StrategyView) -> Desires:
@@ -234,7 +235,7 @@ class SpreadCapture:
 
         order: the entry that works already; then the quantity wanted is what is left of it.
         """
-        parameters, instrument = self.parameters, self._instrument
+        parameters = self.parameters
         floor_bps = parameters.min_edge_bps - (parameters.edge_hysteresis_bps if order is not None else 0.0)
         entry = self._best_entry(view, spread_bps, floor_bps)
         if entry is None:
@@ -246,7 +247,7 @@ class SpreadCapture:
                 if lots < self._fewest_lots(view, entry.price_ticks):
                     return None, Refusal.MIN_NOTIONAL
         else:
-            lots = instrument.qty_lots_floor(parameters.order_quote / instrument.price(entry.price_ticks))
+            lots = self._lots_at(entry.price_ticks)
             if lots < self._fewest_lots(view, entry.price_ticks):
                 return None, Refusal.MIN_NOTIONAL
         quote = DesiredQuote(
@@ -261,6 +262,16 @@ class SpreadCapture:
             terms=_entry_terms(view) if order is None else (),  # kept with a new order only, and dear to render
         )
         return quote, Refusal.EDGE_BELOW_FLOOR
+
+    def _lots_at(self, price_ticks: int) -> int:
+        """Return what `order_quote` buys at a price, rounded down; asked again and again while an entry waits."""
+        key = (price_ticks, self.parameters.order_quote)
+        if key != self._lots_for:
+            self._lots = self._instrument.qty_lots_floor(
+                self.parameters.order_quote / self._instrument.price(price_ticks)
+            )
+            self._lots_for = key
+        return self._lots
 
     def _best_entry(self, view: StrategyView, spread_bps: float, floor_bps: float) -> _Entry | None:
         """Return the most aggressive price, inside or at the bid, whose net edge clears the floor."""

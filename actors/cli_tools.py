@@ -111,7 +111,6 @@ def replay(
     settings = load_settings(without_none(values))
     check_folder(orders_out, "--orders-out", file)
     check_folder(report, "--report", file, orders_out)
-    began = time.monotonic()
     outcome = run_replay(file, settings)
     if orders_out is not None:
         write_orders(orders_out, outcome)
@@ -120,7 +119,7 @@ def replay(
     if json:
         answer_json(outcome.body)
     else:
-        for line in summary_lines(outcome.body, time.monotonic() - began):
+        for line in summary_lines(outcome.body):
             answer(line)
     return OK
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from actors import cli_verbs
-from actors.cli_replay import run_replay
+from actors.cli_replay import run_replay, summary_lines
 from actors.launcher_venue import best_by_edge
 from tests.simulator_process import SimulatorProcess, running_simulator
 from tests.up_process import ROOT
@@ -138,7 +138,10 @@ def test_record_until_ctrl_c_seals_whole_recordings_that_replay(simulator: Simul
     assert sync.state is BookState.PROVEN
     assert sync.counters.gaps >= 1
 
-    assert run_replay(path, load_settings({}, None)).body["events"] > len(rows) / 2
+    body = run_replay(path, load_settings({}, None)).body
+    assert body["events"] > len(rows) / 2
+    assert body["speed"]["events_per_cpu_s"] > 0 < body["speed"]["times_real_time"]
+    assert f"{body['speed']['events_per_s']:,} events/s" in summary_lines(body)[0]
     with running_simulator("--replay", str(path), "--speed", "1000") as replaying:
         assert replaying.get("/api/v3/depth", symbol="BTCUSDT", limit=5)["bids"]
 

@@ -80,6 +80,8 @@ class _Frames:
         """Pass a number of `size` bytes; one that is not there is 0."""
         is_there = self.data[self.at] == tag
         value = np.zeros(len(self.at), np.int64)
+        if not is_there.any():
+            return value
         for place in range(size):
             byte = self.data[self.at + 1 + place]
             self.is_plain &= ~is_there | ((byte > _TEXT_MAX) == (place < size - 1))
@@ -281,8 +283,8 @@ def _digits(data: Bytes, texts: _Texts) -> tuple[Whole, Whole, Whole, Flags]:
 
 def _is_ascii(data: Bytes, texts: _Texts) -> Flags:
     """Say which texts are ASCII; others may be no text at all, which is for the codec to judge."""
-    others = _sums(data > 0x7F)
-    is_ascii: Flags = others[texts.start + texts.length] == others[texts.start]
+    others = np.flatnonzero(data > 0x7F)
+    is_ascii: Flags = np.searchsorted(others, texts.start) == np.searchsorted(others, texts.start + texts.length)
     return is_ascii
 
 

@@ -48,6 +48,9 @@ class MachineState(StrEnum):
     DUST = "DUST"
 
 
+_ENTERING = MachineState.ENTERING.value
+
+
 class _Pause(IntEnum):
     """Why entries pause after a round trip."""
 
@@ -99,7 +102,7 @@ class SpreadCapture:
         quote, refusal = self._entry_quote(view, entry_order, spread_bps)
         if quote is None:
             return Desires((), (refusal,), self._flat_state(view, entry_order).value)
-        return Desires((quote,), (), MachineState.ENTERING.value)
+        return Desires((quote,), (), _ENTERING)
 
     # --- long -------------------------------------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class SpreadCapture:
         if is_lingering and entry_order is not None and not self._entry_refusals(view, spread_bps):
             quote, _ = self._entry_quote(view, entry_order, spread_bps)
             if quote is not None:
-                return Desires((quote,), (), MachineState.ENTERING.value)
+                return Desires((quote,), (), _ENTERING)
         quote = exit_quote(parameters, view, holding, reason, self._requote(view), exit_order is None)
         if exit_order is not None and not reason.is_taker and not self._is_sellable(view):
             # The rest of an exit is too small to be placed anew: it stays where it is until it fills or time is up.
@@ -250,16 +253,11 @@ class SpreadCapture:
             lots = self._lots_at(entry.price_ticks)
             if lots < self._fewest_lots(view, entry.price_ticks):
                 return None, Refusal.MIN_NOTIONAL
+        requote = self._requote(view, parameters.entry_max_age_s)
+        terms = _entry_terms(view) if order is None else ()  # kept with a new order only, and dear to render
+        kind = OrderType.LIMIT_MAKER
         quote = DesiredQuote(
-            side=Side.BUY,
-            purpose=Purpose.ENTRY,
-            type=OrderType.LIMIT_MAKER,
-            price_ticks=entry.price_ticks,
-            qty_lots=lots,
-            reason="entry",
-            requote=self._requote(view, parameters.entry_max_age_s),
-            edge=entry.edge,
-            terms=_entry_terms(view) if order is None else (),  # kept with a new order only, and dear to render
+            Side.BUY, Purpose.ENTRY, kind, entry.price_ticks, lots, "entry", requote, entry.edge, terms
         )
         return quote, Refusal.EDGE_BELOW_FLOOR
 

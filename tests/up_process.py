@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Two busy cores need their time to start two dozen processes; the target (15 s warm) is a benchmark's to judge.
 READY_PATIENCE_S = 200.0
 STOP_PATIENCE_S = 90.0
+# How soon what was killed is gone is the kernel's affair, and that of who else wants its processors.
+GONE_PATIENCE_S = 60.0
 # Files of the folder that a person starts it in: they bear our names, and are none of our business.
 STRANGERS = ("actors", "api", "dashboard", "simulator", "trading")
 T = TypeVar("T")
@@ -206,7 +208,23 @@ def _end(process: subprocess.Popen[str], data_dir: Path) -> None:
             process.wait()
     kill_all(left)
     if process.stdout is not None:
-        # It does not block (see `_ready_line`). Whatever died meanwhile, stdout carried the ready line and no more.
-        more = process.stdout.read()
+        # Whatever died meanwhile, stdout carried the ready line and no more.
+        more = _rest_of(process.stdout.fileno())
         process.stdout.close()
-        assert not more, f"stdout of `up --json` carried more than its ready line: {more}"
+        assert not more, f"stdout of `up --json` carried more than its ready line: {more!r}"
+
+
+def _rest_of(pipe: int) -> bytes:
+    """Read a pipe that does not block (see `_ready_line`) to its end: who was killed just now may hold it a moment."""
+    more = b""
+    deadline = time.monotonic() + GONE_PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            part = os.read(pipe, 65_536)
+        except BlockingIOError:
+            time.sleep(0.05)
+            continue
+        if not part:
+            break
+        more += part
+    return more

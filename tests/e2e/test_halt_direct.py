@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.simulator_process import running_simulator
-from tests.up_process import alive, eventually, kill_all, mexcbot, running_up
+from tests.up_process import GONE_PATIENCE_S, alive, eventually, kill_all, mexcbot, running_up
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -25,15 +25,15 @@ def test_halt_direct_cancels_what_a_killed_system_left_at_the_venue(tmp_path_fac
         with running_up("--mode", "live", "--symbols", "BTCUSDT,ETHUSDT,DOGEUSDT", *urls, data_dir=place) as up:
             family = up.family()
             # Killed in the middle of its work, as a crash would: every process at once, none may tidy up.
-            assert eventually(open_orders, 90, every_s=0.02)
+            assert eventually(open_orders, 150, every_s=0.02)
             kill_all(family)
-            up.process.wait(10)
-            assert eventually(lambda: not alive(family), 10)
+            up.process.wait(GONE_PATIENCE_S)
+            assert eventually(lambda: not alive(family), GONE_PATIENCE_S)
         assert mexcbot("halt", "--data-dir", str(place)).returncode == 3
-        done = mexcbot("halt", "--direct", "--json", "--data-dir", str(place), timeout_s=90)
+        done = mexcbot("halt", "--direct", "--timeout", "120", "--json", "--data-dir", str(place), timeout_s=150)
         body = json.loads(done.stdout)
         assert (done.returncode, body["state"], body["confirmed"], body["open_orders"]) == (0, "HALTED", True, 0), body
         assert open_orders() == []
-    away = mexcbot("halt", "--direct", "--json", "--data-dir", str(place), timeout_s=90)
+    away = mexcbot("halt", "--direct", "--timeout", "120", "--json", "--data-dir", str(place), timeout_s=150)
     assert away.returncode == 3
     assert "the halt is persisted" in away.stderr.splitlines()[-1]

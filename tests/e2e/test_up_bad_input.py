@@ -6,12 +6,8 @@ import socket
 import time
 from pathlib import Path
 
-<<<<<<< HEAD
 from tests.simulator_process import running_simulator
-from tests.up_process import family_of, mexcbot
-=======
 from tests.up_process import GONE_PATIENCE_S, eventually, family_of, mexcbot
->>>>>>> 64b5c42 (wip rest)
 
 UP = ("up", "--json", "--no-dashboard", "--api-port", "0")
 

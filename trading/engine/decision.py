@@ -14,7 +14,7 @@ from trading.engine.matching_models import QUOTE_MAX_AGE_NS
 from trading.engine.messages import Action, CancelOrder, NoteRaised, PlaceOrder
 from trading.engine.others_book import BookOfOthers
 from trading.engine.own_orders import OrderChange, OwnOrders
-from trading.engine.quoting import Quoting
+from trading.engine.quoting import NOT_WANTED, Quoting
 from trading.engine.risk import RefusalCount, SymbolStanding, judge, unproven_refusal
 from trading.engine.risk_conditions import EntryConditions
 from trading.engine.strategy.answer_check import check_desires
@@ -253,6 +253,8 @@ class Decider:
         self.refusals.note(refusals, now_ns)
         for order, reason in plan.cancels:
             self.orders.request_cancel(order.client_order_id, now_ns)
+            if reason == NOT_WANTED and order.purpose is Purpose.ENTRY and desires.refusals:
+                reason = f"{reason}: {', '.join(desires.refusals)}"
             actions.append(CancelOrder(self._intents.cancel(order.client_order_id, reason, now_ns)))
         for quote in plan.places:
             context = (

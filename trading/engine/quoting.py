@@ -30,6 +30,7 @@ after one that got lost on its way to the executor, which has said neither yes n
 PAUSE_IN_VAIN_MAX_NS = NS_PER_S
 """After takers that found nothing, one after the other, the pause doubles up to this."""
 
+NOT_WANTED = "not wanted"
 OPS_OF_A_MOVE = 2
 """A cancel and a placement."""
 
@@ -115,7 +116,7 @@ class Quoting:
                         cancels.append((order, "asked again"))
                     continue
                 if quote is None or quote.type is not order.type or quote.qty_lots < order.open_lots:
-                    cancels.append((order, quote.reason if quote is not None else "not wanted"))
+                    cancels.append((order, quote.reason if quote is not None else NOT_WANTED))
                     self._spend(1, now_ns)
                     continue
                 held.add(slot)

@@ -267,6 +267,12 @@ def test_resume_forgives_a_fault_and_starts_the_strategy_anew() -> None:
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
+def test_cancel_of_an_entry_says_what_spoke_against_it() -> None:
+    desk = proven(Desk(engine()))
+    actions = desk.play(FeedDisconnected(SYMBOL, "gone", 2 * S), 2 * S)
+    assert [item.cancel.reason for item in actions if isinstance(item, CancelOrder)] == ["not wanted: book_unproven"]
+
+
 def test_pause_cancels_entries_keeps_exits_and_resume_enters_again() -> None:
     desk = proven(Desk(engine()))
     desk.play(TradingSwitched(False, "lunch", 2 * S), 2 * S)

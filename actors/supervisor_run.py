@@ -109,8 +109,15 @@ class Run:
         self.retry_at_ns = mono_ns + int(self._back_off.wait_s(self.failures) * NS_PER_S)
         if not self.apply(RunEvent.FAILED, reason, now_ns):
             return False
+        self.keep_twin()
         self.heartbeat = None
         return True
+
+    def keep_twin(self) -> None:
+        """Keep what the shadow twin of a process that is over has found: the next one begins to count anew."""
+        twin = self.heartbeat.twin if self.heartbeat is not None else None
+        if twin is not None and twin.orders:
+            self._note("shadow twin", twin.text())
 
     def retry_now(self) -> None:
         """Forget earlier failures: a person has looked at them, and a run that waits starts at once."""
@@ -133,6 +140,8 @@ class Run:
         is_restart = self._is_new_process(heartbeat)
         is_begun_anew = self.state is RunState.STARTING and 0 < self.record.epoch < heartbeat.epoch
         is_first = self.heartbeat is None
+        if is_restart or is_begun_anew:
+            self.keep_twin()
         if self.is_told:
             self.is_told, self.control_after_ns = False, mono_ns
         self.heartbeat, self.heard_ns, self.heard_mono_ns = heartbeat, now_ns, mono_ns

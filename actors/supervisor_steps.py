@@ -181,6 +181,7 @@ class RunSteps:
         if is_silent:
             # It may have sent something until its very end; now nobody can any more.
             run.drain = await self._verify(run, report)
+        run.keep_twin()
         self._note(run, Step.CLOSE, f"open orders {run.drain.open_orders}, holds {run.drain.position_qty or 'unknown'}")
         self._note(run, Step.RELEASE_LEASE, "done")
         event = RunEvent.DRAINED if run.drain.is_confirmed else RunEvent.DRAIN_UNCONFIRMED

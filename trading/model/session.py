@@ -144,6 +144,12 @@ class TwinSide:
     markout_bps: float | None = None
     markouts: int = 0
 
+    def text(self) -> str:
+        """Say it in some words."""
+        wait = "" if self.time_to_fill_ms is None else f" after {self.time_to_fill_ms:.0f} ms"
+        markout = "" if self.markout_bps is None else f", markout {self.markout_bps:+.2f} bps"
+        return f"{self.fill_rate:.1%}{wait}{markout}"
+
 
 @dataclass(frozen=True, slots=True)
 class QueueEstimate:
@@ -173,6 +179,16 @@ class TwinFigures:
     pessimistic: TwinSide = TwinSide()
     probabilistic: TwinSide = TwinSide()
     queue: QueueEstimate = QueueEstimate()
+
+    def text(self) -> str:
+        """Say it in a line: orders, each side's fill rate, wait and markout, and the queue with its evidence."""
+        sides = (("live", self.live), ("pessimistic", self.pessimistic), ("probabilistic", self.probabilistic))
+        parts = [f"{self.orders} orders"] + [f"{name} {side.text()}" for name, side in sides if side is not None]
+        if self.live is not None:
+            queue = self.queue
+            found = "unknown" if queue.power is None else f"n = {queue.power:g} ({queue.low:g} to {queue.high:g})"
+            parts.append(f"queue {found} by {queue.telling}")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from actors.workflow import TERMINAL_STATES, BackOff
 from trading.adapters.clock import ManualClock
 from trading.model.errors import ConfigError, NotRunning, OutcomeUnknown, Refused, StoreError
 from trading.model.instrument import Instrument
-from trading.model.session import Heartbeat, RunState
+from trading.model.session import Heartbeat, RunState, TwinFigures
 from trading.model.units import NS_PER_S
 
 
@@ -98,6 +98,7 @@ class FakeActor:
     is_stuck_in_drain: bool = False
     calls: list[str] = field(default_factory=list)
     filters: str = ""
+    twin: TwinFigures | None = None
 
     def _hear(self, call: str) -> None:
         self.calls.append(call)
@@ -170,7 +171,7 @@ class FakeFactory:
             strategy=actor.spec.strategy, params=tuple(sorted(actor.params.items())), book_state="PROVEN",
             book_version=1, bid="1", ask="2", book_age_ms=1, open_orders=0, machine_state="FLAT", frames=1, bytes_in=1,
             gaps=0, resyncs=0, inbox_depth=0, inbox_high=0, proven_ratio=1.0, refusals=(), sent_ns=self.clock.now_ns(),
-            filters=actor.filters,
+            filters=actor.filters, twin=actor.twin,
         )  # fmt: skip
 
     def _process(self, spec: SymbolSpec) -> FakeActor:

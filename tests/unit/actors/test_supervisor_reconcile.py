@@ -11,7 +11,7 @@ from actors.fleet import FleetCommand, OperationStatus, ShutdownReport, StaleEpo
 from actors.workflow import CommandKind
 from tests.unit.actors.fleet_fakes import Fleet, fleet
 from trading.model.errors import ConfigError, Refused, StoreError
-from trading.model.session import DesiredState, QueueEstimate, RunState, TwinFigures, TwinSide
+from trading.model.session import DesiredState, RunState
 
 A, B, C = "AAAUSDT", "BBBUSDT", "CCCUSDT"
 
@@ -158,25 +158,6 @@ async def test_actor_killed_by_the_host_comes_back_with_one_restart_counted() ->
     assert (rows[A].restarts, rows[A].epoch, rows[B].restarts) == (1, 2, 0)
     assert rows[A].state is RunState.TRADING
     assert ("warning", "symbol_restarted", A) in world.store.alerts
-
-
-async def test_what_the_shadow_twin_found_is_kept_when_its_process_ends() -> None:
-    world = await spawned(A)
-    side, queue = TwinSide(0.5, 3, 420.0, -0.25, 3), QueueEstimate(40, 1.5, 1.0, 2.25)
-    world.factory.actors[A].twin = TwinFigures(6, 0, side, TwinSide(0.4, 2), TwinSide(0.45, 2), queue)
-    await world.trade(A)
-    world.factory.crash(A)
-    await world.trade(A)
-    world.factory.actors[A].twin = TwinFigures(2, 0, None, side, side)
-    await world.trade(A)
-    await world.supervisor.request(FleetCommand(CommandKind.KILL, (A,)))
-    await world.settle()
-    assert [detail for _, event, detail in world.store.events if event == "shadow twin"] == [
-        "6 orders; live 50.0% after 420 ms, markout -0.25 bps; pessimistic 40.0%; probabilistic 45.0%; "
-        "queue n = 1.5 (1 to 2.25) by 40",
-        "2 orders; pessimistic 50.0% after 420 ms, markout -0.25 bps; probabilistic 50.0% after 420 ms, "
-        "markout -0.25 bps",
-    ]
 
 
 async def test_actor_that_vanished_for_good_is_spawned_anew_after_a_back_off() -> None:

@@ -24,7 +24,8 @@ import psutil
 from trading.model.errors import ConfigError
 
 NOBODY = 65534
-PROBE_TIMEOUT_S = 10.0
+# A probe that is given up chooses a worse way for good: no shorter than a host that is very busy may take.
+PROBE_TIMEOUT_S = 60.0
 
 # PR_SET_PDEATHSIG = 1 (linux/prctl.h). For hosts without setpriv; credentials must not change after it.
 _EXEC_WITH_DEATH_SIGNAL = (

@@ -84,6 +84,15 @@ class UpProcess:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def read_all(self, path: str) -> list[dict[str, Any]]:
+        """Read every page of a list, newest first."""
+        page = self.read(f"{path}?limit=1000")
+        rows: list[dict[str, Any]] = page["items"]
+        while page["next_cursor"] is not None:
+            page = self.read(f"{path}?limit=1000&cursor={page['next_cursor']}")
+            rows += page["items"]
+        return rows
+
     def symbols(self) -> dict[str, dict[str, Any]]:
         """Return the fleet's rows by symbol."""
         return {row["symbol"]: row for row in self.read("/v1/snapshot")["symbols"]}

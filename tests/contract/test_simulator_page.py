@@ -1,6 +1,7 @@
 """The programs on docs/simulator.md run as they stand, against a simulator as a new user starts it."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ def test_page_program_runs_and_trades(
     program: str, started: RunningSimulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    time.sleep(1.1)  # a venue counts a second of what an address asks for, whichever program it was
     before = len(started.state()["accounts"][started.api_key]["trades"])
     changed = program.replace("http://127.0.0.1:18080", started.rest).replace("ws://127.0.0.1:18080/ws", started.ws)
     exec(compile(changed, "docs/simulator.md", "exec"), {"__name__": "__main__"})

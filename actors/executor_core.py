@@ -141,6 +141,9 @@ class ExecutorCore:
             self.state.unready = self.state.epochs.keys() | self.state.orders.symbols()
         self.books.start_checking()
         log.info("journal_loaded", unfinished=len(loaded.unfinished), positions=len(loaded.positions))
+        if self.keeper.predecessor:
+            text = f"the executor ended unasked and was started again: {len(loaded.unfinished)} orders are looked up"
+            self.alerts.raise_alert("warning", "executor_restarted", text)
         await self.gateway.start(self.desk.take, RequestMeter(self.budget, self.clock.now_ns))
         self.spawn(self.intents.run(), "intents")
         self.spawn(self.outcomes.run(), "outcomes")

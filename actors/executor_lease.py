@@ -43,6 +43,8 @@ class LeaseKeeper:
         self._clock = clock
         self._lease: Lease | None = None
         self._valid_until_ns = 0
+        # Who had it before us and did not give it up; empty when it was given up, or nobody ever had it.
+        self.predecessor = ""
 
     @property
     def lease(self) -> Lease:
@@ -84,6 +86,7 @@ class LeaseKeeper:
                 await asyncio.sleep(TAKE_RETRY_S)
                 continue
             self._valid_until_ns = asked_ns + int(self._ttl_s * NS_PER_S)
+            self.predecessor = holder
             return self._lease
 
     async def renew(self) -> None:

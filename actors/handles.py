@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import pickle
 import random
@@ -29,6 +30,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import ray
 from ray._private import node as ray_node
+from ray._private import worker as ray_worker
 from ray._private.utils import get_dashboard_dependency_error
 from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     DASHBOARD_AGENT_LISTEN_PORT_NAME,
@@ -56,6 +58,7 @@ SUPERVISOR = "supervisor"
 SLOT = "symbol_slot"
 # ray refuses less; actors pass small messages only (docs/field notes: minimum object store 75 MiB).
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
+QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
 # Above the ports of Ray's workers, below those that systems give to outgoing connections.
 AGENT_PORTS = range(20_000, 32_000)
 CONTROL_CALLS_MAX = 16
@@ -69,6 +72,8 @@ GC_THRESHOLDS = (10_000, 20, 20)
 # At its first message Ray would import pydantic, starlette and pyarrow in every process, to register serializers for
 # their types: 23 MiB an actor. Frozen dataclasses are all that we pass.
 serialization_addons.apply = lambda serialization_context: None
+# Ray prints half a page for each worker that dies, and more for many that live; of actors our own alerts tell.
+ray_worker.print_to_stdstream = lambda data, ignore_prefix: logging.getLogger("ray").info("\n".join(data["lines"]))
 # structlog and httpx import these for terminals wherever they are installed: 9 MiB in a process that has none.
 TERMINAL_LIBRARIES = ("rich", "click")
 
@@ -210,8 +215,7 @@ def start_local(temp_dir: Path, namespace: str, slots: int, cores: int | None = 
                 resources={SLOT: slots},
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                configure_logging=False,
+                **QUIET,
                 _temp_dir=str(temp_dir),
                 _node_ip_address="127.0.0.1",
             )
@@ -226,13 +230,7 @@ def connect(address: str, namespace: str) -> None:
         return
     try:
         with _at_home():
-            ray.init(
-                address=address,
-                namespace=namespace,
-                log_to_driver=False,
-                configure_logging=False,
-                ignore_reinit_error=True,
-            )
+            ray.init(address=address, namespace=namespace, ignore_reinit_error=True, **QUIET)
     except (RayError, RuntimeError, OSError, TimeoutError, ConnectionError, ValueError) as error:
         raise NotRunning(
             f"no Ray answers at {address}: start one, or check the address and RAY_AUTH_MODE ({_first_line(error)})"

@@ -305,6 +305,8 @@ class SupervisorActor:
             self._store_errors += 1
             return False
         self._desk.adopt(wanted, operations)
+        if records:
+            self._watch.on_reborn(len(records))
         for record in records:
             if (wish := self._desk.wanted.get(record.symbol)) is not None:
                 run = Run(record, wish, *self._now(), self._settings.back_off)

@@ -62,6 +62,11 @@ class MarketWatch:
         self._watch_proof(beat, now_ns)
         return _has_grown(self._undecodable, beat, market.decode_errors)
 
+    def on_reborn(self, runs: int) -> None:
+        """The supervisor found runs of its own session at its start: the one before it has died."""
+        text = f"the supervisor ended unasked and was started again: it found {runs} symbols under way"
+        self._waiting.append(MarketAlert("warning", "supervisor_restarted", text, None))
+
     def forget(self, symbol: str) -> None:
         """The symbol is stopped."""
         self._differing.pop(symbol, None)

@@ -1,7 +1,7 @@
 """The page: a head that is always there (halt state, key figures, the halt button) and one view below it.
 
 May import streamlit and the dashboard. Only fragments tick; what opens dialogs stands outside of them, because a tick
-would close a dialog that its own fragment opened.
+would close a dialog that its own fragment opened. The head has the page drawn anew when its list of symbols is old.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import streamlit as st
 from dashboard import view_alerts, view_fills, view_fleet, view_money, view_orders, view_risk, view_symbol
 from dashboard.api_client import ApiAway
 from dashboard.dialogs import halt_dialog, resume_dialog
-from dashboard.head import show_head
+from dashboard.head import show_head, symbols_of
 from dashboard.markup import style
-from dashboard.reading import SharedReads, shared_reads
+from dashboard.reading import DIALOG_IS_OPEN, SharedReads, shared_reads
 
 ICON = Path(__file__).with_name("icon.png")
 
@@ -44,6 +44,7 @@ def main() -> None:
         for title, show in views.items()
     ]
     page = st.navigation(pages, position="top")
+    st.session_state[DIALOG_IS_OPEN] = False  # Drawing the page closes it; what opens one comes later.
     _show_top(reads)
     page.run()
 
@@ -61,7 +62,7 @@ def _drawing(show: Callable[[SharedReads], None], reads: SharedReads) -> Callabl
 def _show_top(reads: SharedReads) -> None:
     left, right = st.columns([1, 0.19], vertical_alignment="top")
     with left:
-        show_head(reads)
+        show_head(reads, symbols_of(reads.snapshot()))
     with right:
         if st.button("Halt…", type="primary", width="stretch", key="halt"):
             halt_dialog(reads)

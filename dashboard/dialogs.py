@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import streamlit as st
 
@@ -16,19 +17,37 @@ from dashboard.api_client import ApiAway, ApiRefused
 from dashboard.figures import plain_number
 from dashboard.head import halt_sentence
 from dashboard.markup import facts, pill
-from dashboard.reading import SharedReads
+from dashboard.reading import DIALOG_IS_OPEN, SharedReads
 
 POLL_S = 0.4
 OPERATION_PATIENCE_S = 25.0
+P = ParamSpec("P")
 
 
-@st.dialog("Halt trading")
+def _dialog(title: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a dialog of a function: while it is open no tick redraws the page, and closing it does."""
+
+    def decorate(show: Callable[P, None]) -> Callable[P, None]:
+        opened = st.dialog(title, on_dismiss="rerun")(show)
+
+        @wraps(show)
+        def open_dialog(*args: P.args, **kwargs: P.kwargs) -> None:
+            st.session_state[DIALOG_IS_OPEN] = True
+            opened(*args, **kwargs)
+
+        return open_dialog
+
+    return decorate
+
+
+@_dialog("Halt trading")
 def halt_dialog(reads: SharedReads) -> None:
     """Ask what to halt, halt it, and say whether the venue confirmed it."""
     body = reads.snapshot().body
     symbols = [item.symbol for item in body.symbols] if body is not None else []
     st.write("Cancels every open order of ours and lets no new one out, until somebody resumes. It survives restarts.")
-    scope = st.radio("What", ["The whole account", *symbols], key="halt-scope", horizontal=len(symbols) < 6)
+    # A list that folds: what stops stays in sight, however many symbols there are.
+    scope = st.selectbox("What", ["The whole account", *symbols], key="halt-scope")
     flatten = st.checkbox("Sell what is held first, with bounded prices", key="halt-flatten")
     reason = st.text_input("Reason", max_chars=500, key="halt-reason", placeholder="for the audit")
     if not st.button("Halt now", type="primary", width="stretch", key="halt-now"):
@@ -38,13 +57,13 @@ def halt_dialog(reads: SharedReads) -> None:
         _show_halt(reads, lambda: reads.client.halt({**target, "flatten": flatten, "reason": reason}))
 
 
-@st.dialog("Resume trading")
+@_dialog("Resume trading")
 def resume_dialog(reads: SharedReads) -> None:
     """Lift a halt."""
     body = reads.snapshot().body
     halted = sorted(body.halt.symbols) if body is not None else []
     st.write("Lets orders flow again. Symbols that were paused by hand stay paused.")
-    scope = st.radio("What", ["The whole account", *halted], key="resume-scope")
+    scope = st.selectbox("What", ["The whole account", *halted], key="resume-scope")
     reason = st.text_input("Reason", max_chars=500, key="resume-reason", placeholder="for the audit")
     if not st.button("Resume now", type="primary", width="stretch", key="resume-now"):
         return
@@ -79,7 +98,7 @@ def _show_halt(reads: SharedReads, send: Callable[[], HaltOutcome]) -> None:
         st.error(f"{outcome.state} {halt_sentence(outcome)}")
 
 
-@st.dialog("Command")
+@_dialog("Command")
 def symbol_dialog(reads: SharedReads, item: SymbolItem, verb: str) -> None:
     """Confirm a command for one symbol, as it was when the dialog opened."""
     words = {
@@ -110,7 +129,7 @@ def symbol_dialog(reads: SharedReads, item: SymbolItem, verb: str) -> None:
         _run(reads, "POST", f"{base}/{verb.lower()}", epoch=item.epoch)
 
 
-@st.dialog("Set parameters")
+@_dialog("Set parameters")
 def set_dialog(reads: SharedReads, item: SymbolItem) -> None:
     """Change parameters of one symbol."""
     st.subheader(item.symbol)
@@ -120,7 +139,7 @@ def set_dialog(reads: SharedReads, item: SymbolItem) -> None:
         _run(reads, "PATCH", f"/v1/symbols/{item.symbol}", {"params": {name: value}}, item.epoch)
 
 
-@st.dialog("Start symbols")
+@_dialog("Start symbols")
 def spawn_dialog(reads: SharedReads) -> None:
     """Start symbols by name."""
     names = st.text_input("Symbols", placeholder="BTCUSDT, ETHUSDT", key="spawn-names")

@@ -5,19 +5,27 @@ May import streamlit and the dashboard.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import streamlit as st
 
 from api.schemas import HaltBody, Snapshot
 from dashboard.figures import NOTHING, clock_time, day_time, duration, signed, tone
 from dashboard.markup import Html, cards, html, join, tag, toned
-from dashboard.reading import TICK_S, Reading, SharedReads
+from dashboard.reading import TICK_S, Reading, SharedReads, redraw_unless
 
 
 @st.fragment(run_every=TICK_S)
-def show_head(reads: SharedReads) -> None:
-    """Draw the head, each tick."""
+def show_head(reads: SharedReads, drawn: tuple[str, ...] | None) -> None:
+    """Draw the head, each tick; `drawn`: the symbols that the page below was drawn with, which may be others by now."""
     reading = reads.snapshot()
     st.html(head_html(reading))
+    redraw_unless(symbols_of(reading) == drawn)
+
+
+def symbols_of(reading: Reading[Snapshot]) -> tuple[str, ...] | None:
+    """Name the fleet's symbols; None before anything was read."""
+    return None if reading.body is None else tuple(sorted(item.symbol for item in reading.body.symbols))
 
 
 def head_html(reading: Reading[Snapshot]) -> Html:
@@ -68,7 +76,7 @@ def _figures(snapshot: Snapshot) -> Html:
     trading = sum(item.state == "TRADING" for item in snapshot.symbols)
     proven = sum(item.book.state == "PROVEN" for item in snapshot.symbols)
     failed = [item.symbol for item in snapshot.symbols if item.state in ("FAILED", "KILLED")]
-    unmarked = f"without {', '.join(pnl.unmarked)}" if pnl.unmarked else "open positions at the bid"
+    unmarked = f"without {', '.join(pnl.unmarked)}" if pnl.unmarked else "at the bid"
     held = sum(item.qty != "0" for item in snapshot.positions)
     return cards(
         [
@@ -88,7 +96,7 @@ def _figures(snapshot: Snapshot) -> Html:
 
 
 def _negated(text: str) -> str:
-    return text[1:] if text.startswith("-") else f"-{text}"
+    return str(-Decimal(text)) if Decimal(text) else "0"
 
 
 def _last_alert(snapshot: Snapshot) -> str:

@@ -29,6 +29,8 @@ MAX_AGE_S = 0.9
 AWAY_AFTER_S = 3.0
 PATHS_MAX = 128
 POINTS_MAX = 900
+# Whether a dialog stands open before this page, in Streamlit's session state.
+DIALOG_IS_OPEN = "dialog-is-open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ def warn_of(*readings: Reading[Any]) -> None:
     """Show above a table why what it holds is old or missing, once for the same reason."""
     for text in dict.fromkeys(reading.warning for reading in readings if reading.warning):
         st.warning(text)
+
+
+def redraw_unless(is_current: bool) -> None:
+    """Draw the whole page anew, from within a tick, when what stands outside of the ticking parts is no longer current.
+
+    Not under an open dialog, which that would close: the page is drawn anew when the dialog is.
+    """
+    if not is_current and not st.session_state.get(DIALOG_IS_OPEN):
+        st.rerun()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dashboard.reading import TICK_S, SharedReads
 ROWS_MAX = 200
 # The book of a live symbol changes several times a second; seconds of silence are worth a colour.
 AGE_WARN_MS = 3_000
+STATES = ("REQUESTED", "STARTING", "SYNCING", "TRADING", "PAUSED", "DRAINING", "STOPPED", "FAILED", "KILLED")
 COLUMNS = (
     Column("Symbol"),
     Column("State"),
@@ -94,7 +95,7 @@ def _controls(reads: SharedReads) -> None:
     items = {item.symbol: item for item in body.symbols} if body is not None else {}
     search, states, spacer, chosen, buttons = st.columns([1.1, 1.3, 0.2, 1.2, 3.2], vertical_alignment="bottom")
     search.text_input("Filter", key="fleet-filter", placeholder="part of a name")
-    states.multiselect("States", sorted({item.state for item in items.values()}), key="fleet-states")
+    states.multiselect("States", STATES, key="fleet-states")
     spacer.empty()
     name = chosen.selectbox("Command for", list(items), index=None, key="fleet-symbol", placeholder="choose a symbol")
     with buttons.container(horizontal=True, gap="small"):

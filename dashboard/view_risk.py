@@ -8,7 +8,7 @@ from api.schemas import RiskBody
 from dashboard.api_client import ApiAway, ApiRefused
 from dashboard.figures import amount, plain_number, signed, tone
 from dashboard.markup import Column, Html, cards, table, toned
-from dashboard.reading import TICK_S, SharedReads, warn_of
+from dashboard.reading import TICK_S, SharedReads, redraw_unless, warn_of
 
 # What the API shows as the upper end of a limit that is only bounded by sense.
 UNBOUNDED = "1000000000000"
@@ -25,8 +25,8 @@ COLUMNS = (
 
 def show(reads: SharedReads) -> None:
     """Draw the view."""
-    _live(reads)
     risk = reads.get("/v1/risk", RiskBody).body
+    _live(reads, risk is not None)
     if risk is None:
         return
     with st.form("limits", border=True):
@@ -46,8 +46,9 @@ def show(reads: SharedReads) -> None:
 
 
 @st.fragment(run_every=TICK_S)
-def _live(reads: SharedReads) -> None:
+def _live(reads: SharedReads, is_form_drawn: bool) -> None:
     reading = reads.get("/v1/risk", RiskBody)
+    redraw_unless(is_form_drawn or reading.body is None)
     warn_of(reading)
     if reading.body is not None and not reading.is_away:
         st.html(usage_cards(reading.body))

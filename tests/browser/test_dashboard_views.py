@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Stage
-from tests.integration.api_system import CONTROL, READ
+from tests.integration.api_system import CONTROL, READ, client_of
 from trading.model.session import HaltState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -148,3 +148,28 @@ async def test_dashboard_says_when_its_token_is_not_taken(stage: Stage, page: Pa
     finally:
         stage.token_file.write_text(token, encoding="utf-8")
     await expect(refused).to_be_hidden(timeout=PATIENCE_MS)
+
+
+async def test_page_lists_a_symbol_that_started_after_it_was_drawn_and_keeps_a_dialog_open(
+    stage: Stage, page: Page, browser: Browser
+) -> None:
+    other = await (await browser.new_context()).new_page()
+    await other.goto(f"{stage.url}/symbol")
+    await other.get_by_role("button", name="Halt…").click()
+    dialog = other.get_by_role("dialog")
+    await expect(dialog).to_be_visible()
+    async with client_of(stage.system.app()) as client:
+        answer = await client.post("/v1/symbols", json={"symbols": ["SOLUSDT"]})
+    assert answer.status_code == 202, answer.text
+    await expect(page.get_by_role("table", name="Fleet")).to_contain_text("SOLUSDT")
+    # Nobody has clicked since the page was drawn.
+    await page.get_by_label("Command for").click()
+    await expect(page.get_by_role("option", name="SOLUSDT")).to_be_visible()
+    # A tick that shows the new symbol leaves an open dialog alone; closing it draws the page anew.
+    await expect(other.locator(".mx-card", has_text="Trading")).to_contain_text("/ 3")
+    await other.wait_for_timeout(1_500)
+    await expect(dialog).to_be_visible()
+    await other.keyboard.press("Escape")
+    await other.get_by_label("Symbol", exact=True).click()
+    await expect(other.get_by_role("option", name="SOLUSDT")).to_be_visible()
+    await other.context.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -50,11 +51,15 @@ CONTROL, READ = "control-token-0123456789", "read-token-0123456789abc"
 START_NS = 1_790_000_000 * NS_PER_S
 
 
+# Listed, and never traded: what somebody may start while others look.
+SOL = dataclasses.replace(ETH, symbol="SOLUSDT", base="SOL")
+
+
 class Catalog:
     """Knows the symbols of the fake venue, and one strategy with the float parameter `edge`."""
 
     def instrument(self, symbol: str) -> Instrument | None:
-        return {"BTCUSDT": BTC, "ETHUSDT": ETH}.get(symbol)
+        return {"BTCUSDT": BTC, "ETHUSDT": ETH, "SOLUSDT": SOL}.get(symbol)
 
     def refresh_soon(self) -> None:
         return
@@ -66,7 +71,7 @@ class Catalog:
         return
 
     def check_symbol(self, symbol: str) -> None:
-        if symbol not in ("BTCUSDT", "ETHUSDT"):
+        if self.instrument(symbol) is None:
             raise ConfigError(f"the venue has no symbol {symbol}: see its exchangeInfo")
 
     def normal_params(self, strategy: str, params: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -90,7 +90,8 @@ async def test_scope_resumed_while_the_continued_sale_waits_is_neither_sold_nor_
     await system.crash()
     await system.executor.core.reconciler.round()
     await settle()
-    assert [name for _, name, *_ in system.journal.alerts] == ["flatten_resumed"], "it waits for a bid of BTCUSDT"
+    told = [name for _, name, *_ in system.journal.alerts]
+    assert told == ["executor_restarted", "flatten_resumed"], "it waits for a bid of BTCUSDT"
     if resumed == "account":
         await system.executor.resume("account", None)
     else:

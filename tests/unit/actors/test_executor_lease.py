@@ -156,3 +156,17 @@ async def test_alert_of_the_last_moment_is_stored_by_a_close_in_order() -> None:
     system.executor.core.alerts.raise_alert("warning", "orphan_order", "mx-lost-1: cancelled")
     await system.executor.close()
     assert "orphan_order" in [name for _, name, *_ in system.journal.alerts]
+
+
+async def test_executor_that_was_killed_is_told_and_one_that_was_closed_is_not(system: System) -> None:
+    await submit(system, system.intent(1))
+    await system.executor.close()
+    system.journal, before = system.journal.reopened(), len(system.journal.alerts)
+    system.executor = system.make("two")
+    await system.executor.start(with_loops=False)
+    await settle()
+    assert "executor_restarted" not in [name for _, name, *_ in system.journal.alerts[before:]]
+    await system.crash("three")
+    await settle()
+    told = [(level, text) for level, name, text, *_ in system.journal.alerts if name == "executor_restarted"]
+    assert told == [("warning", "the executor ended unasked and was started again: 1 orders are looked up")]

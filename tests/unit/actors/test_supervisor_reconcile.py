@@ -268,6 +268,7 @@ async def test_supervisor_that_died_re_adopts_the_fleet_without_touching_it() ->
     assert not world.factory.killed or set(world.factory.killed) == {A, B}  # only the clean-up before the first spawn
     assert {row.symbol: row.restarts for row in await reborn.supervisor.table()} == {A: 0, B: 0}
     assert await reborn.state(A) is RunState.TRADING
+    assert [name for _, name, _ in reborn.store.alerts].count("supervisor_restarted") == 1
 
 
 async def test_supervisor_that_died_resumes_a_half_done_kill() -> None:

@@ -16,7 +16,7 @@ from trading.adapters.store.database import Database, engine_url
 from trading.adapters.store.database_url import parse_url
 from trading.adapters.store.migrations import alembic_config, check_schema, migrate
 from trading.adapters.store.tables import metadata
-from trading.model.errors import ConfigError, NotRunning
+from trading.model.errors import ConfigError, NotRunning, StoreError
 
 
 def _execute(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -102,10 +102,23 @@ def test_database_of_a_newer_version_is_refused_and_left_alone(database_url: str
 
 def test_failing_migration_changes_nothing(empty_database_url: str) -> None:
     _execute(empty_database_url, "CREATE TABLE symbol_runs (n int)")
-    with pytest.raises(Exception, match="nothing was changed"):
+    with pytest.raises(StoreError, match="nothing was changed") as failure:
         migrate(empty_database_url)
+    assert str(failure.value).endswith('"symbol_runs" already exists, and it is not ours: give an empty database')
     tables = _execute(empty_database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert tables == [("symbol_runs",)]
+
+
+def test_user_without_the_right_to_create_tables_is_told_what_to_grant(empty_database_url: str) -> None:
+    at = parse_url(empty_database_url)
+    role = f"guest_{at.database}"
+    _execute(empty_database_url, f"CREATE ROLE {role} LOGIN PASSWORD 'pw'")
+    try:
+        with pytest.raises(StoreError, match="permission denied for schema public: grant its user") as refusal:
+            migrate(f"postgresql://{role}:pw@{at.host}:{at.port}/{at.database}")
+    finally:
+        _execute(empty_database_url, f"DROP ROLE {role}")
+    assert "\n" not in str(refusal.value)
 
 
 def test_run_numbers_of_a_schema_made_anew_begin_above_those_of_the_last(database_url: str) -> None:
@@ -127,7 +140,7 @@ def test_times_are_shown_as_timestamps(database_url: str) -> None:
 @pytest.mark.parametrize("url", ["postgresql://u:p@127.0.0.1:1/x", "postgres://u:p@127.0.0.1:1/x"])
 def test_unreachable_database_is_named_without_its_password(url: str) -> None:
     started = time.monotonic()
-    with pytest.raises(NotRunning, match=r"postgresql://u:\*\*\*@127.0.0.1:1/x is not reachable"):
+    with pytest.raises(NotRunning, match=r"postgresql://u:\*\*\*@127.0.0.1:1/x is not reachable: Connection refused$"):
         migrate(url)
     assert time.monotonic() - started < 60
 

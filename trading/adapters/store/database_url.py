@@ -101,7 +101,10 @@ def unreachable(url: DatabaseUrl, error: Exception) -> NotRunning:
     """Say in one sentence that a server cannot be reached, and why."""
     cause = getattr(error, "orig", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return NotRunning(f"the database {shown(url)} is not reachable: {lines[-1] if lines else type(cause).__name__}")
+    # libpq: `connection to server at "H", port P failed: WHY`, and below it a hint that asks what WHY has said.
+    reasons = [why for _, is_why, why in (line.rpartition(" failed: ") for line in lines) if is_why]
+    reason = (reasons or lines or [type(cause).__name__])[-1]
+    return NotRunning(f"the database {shown(url)} is not reachable: {reason}")
 
 
 GUARANTEES = (

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DuplicateObject, DuplicateTable, InsufficientPrivilege
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -55,7 +56,7 @@ def migrate(url: str, revision: str = "head") -> str:
     except OperationalError as error:
         raise unreachable(at, error) from None
     except SQLAlchemyError as error:
-        raise StoreError(f"migrating {shown(at)} failed, nothing was changed: {error.__cause__ or error}") from error
+        raise StoreError(f"migrating {shown(at)} failed, nothing was changed: {_reason(error)}") from error
     finally:
         engine.dispose()
 
@@ -98,6 +99,19 @@ def _engine(at: DatabaseUrl) -> Engine:
     return create_engine(
         engine_url(at), poolclass=NullPool, hide_parameters=True, connect_args=connect_arguments("migrate")
     )
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Say in a line why a step failed, and what to do where that is known."""
+    cause = error.__cause__ or error
+    reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+    match cause:
+        case InsufficientPrivilege():
+            return f"{reason}: grant its user USAGE and CREATE on the schema, or make that user the database's owner"
+        case DuplicateTable() | DuplicateObject():
+            return f"{reason}, and it is not ours: give an empty database"
+        case _:
+            return reason
 
 
 def _revision(connection: Connection) -> str | None:

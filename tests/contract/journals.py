@@ -5,6 +5,8 @@ A test module imports the fixtures `reopen`, `journal`, `lease`, and what they n
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -30,6 +32,7 @@ from trading.model.orders import (
 )
 from trading.model.position import Position
 from trading.model.session import Lease
+from trading.model.units import NS_PER_DAY, NS_PER_S
 
 __all__ = ["database_url", "postgres_server"]
 
@@ -73,6 +76,13 @@ async def journal(reopen: Callable[[], Journal]) -> Journal:
 @pytest.fixture
 async def lease(journal: Journal) -> Lease:
     return await journal.acquire_lease("executor:main", "a", 30.0)
+
+
+async def now_ns_of_a_day() -> int:
+    """Now, and not within the last moments of a UTC day: what is written next is of the same one."""
+    while (left_ns := NS_PER_DAY - time.time_ns() % NS_PER_DAY) < 20 * NS_PER_S:  # noqa: ASYNC110
+        await asyncio.sleep(left_ns / NS_PER_S)
+    return time.time_ns()
 
 
 def an_order(order_id: str, status: OrderStatus = OrderStatus.SENT, symbol: str = SYMBOL) -> OrderRecord:

@@ -21,6 +21,7 @@ from tests.contract.journals import (
     database_url,
     journal,
     lease,
+    now_ns_of_a_day,
     postgres_server,
     reopen,
 )
@@ -290,7 +291,7 @@ async def test_guarded_halt_state_replaces_nothing_stricter(journal: Journal) ->
 
 
 async def test_todays_figures_are_those_of_fills_since_midnight(journal: Journal, lease: Lease) -> None:
-    now_ns = time.time_ns()
+    now_ns = await now_ns_of_a_day()
     long_ago = a_filled(1, a_fill("o1", "t1", now_ns - 2 * NS_PER_DAY), a_position("0.001", realized="7", fees="1"))
     today = a_filled(2, a_fill("o1", "t2", now_ns), a_position("0.002", realized="4.5", fees="1.25"))
     more = a_filled(3, a_fill("o1", "t3", now_ns), a_position("0.003", realized="5", fees="1.5"))
@@ -301,7 +302,7 @@ async def test_todays_figures_are_those_of_fills_since_midnight(journal: Journal
 
 
 async def test_equity_gives_the_days_opening_and_the_peak(journal: Journal, lease: Lease) -> None:
-    now_ns = time.time_ns()
+    now_ns = await now_ns_of_a_day()
 
     def point(at_ns: int, net: str) -> EquityPoint:
         return EquityPoint(at_ns, D(net), D(net), D(0), D(0), D("10.5"))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.up_process import ROOT, STOP_PATIENCE_S, eventually, mexcbot, running_up
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 
 
@@ -48,6 +48,7 @@ def ray_address() -> Iterator[str]:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
         process.stdout.close()
 
 
@@ -59,16 +60,16 @@ def test_up_on_two_nodes_trades_on_both_and_its_fleet_outlives_it(ray_address: s
             is_up = all(row["state"] == "TRADING" and row["book"]["state"] == "PROVEN" for row in rows)
             return {row["symbol"]: row["node"] for row in rows} if is_up and len(rows) == 5 else {}
 
-        nodes = eventually(trading, 90)
+        nodes = eventually(trading, 150)
         assert len(nodes) == 5, up.json("status")
         assert len(set(nodes.values())) == 2, f"expected the symbols on both nodes, was {nodes}"
-        assert eventually(lambda: up.json("fills", "--limit", "5")["items"], 90)
+        assert eventually(lambda: up.json("fills", "--limit", "5")["items"], 150)
 
         up.process.send_signal(signal.SIGTERM)
         assert up.process.wait(STOP_PATIENCE_S) == 0
         # Its API is gone with it; the fleet is found through Ray, drained and ended.
         assert up.cli("status").returncode == 3
-        down = mexcbot("down", "--json", "--data-dir", str(up.data_dir), timeout_s=120, **NO_TOKEN)
+        down = mexcbot("down", "--json", "--data-dir", str(up.data_dir), timeout_s=200, **NO_TOKEN)
         assert down.returncode == 0, down.stderr + down.stdout
         report = json.loads(down.stdout)
         assert {item["symbol"] for item in report["drains"]} == set(nodes)

@@ -106,7 +106,7 @@ def recordable(names: tuple[str, ...], listed: Mapping[str, Instrument]) -> tupl
 
     Raises: ConfigError naming the first symbol that the venue does not have, or whose steps are missing.
     """
-    from actors.launcher_venue import nearest
+    from actors.symbol_names import nearest
 
     found = []
     for name in names:

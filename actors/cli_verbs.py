@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -28,7 +28,7 @@ from actors import (
     cli_tools,
     cli_up,
 )
-from actors.cli_output import FAILED, INTERRUPTED, OK, USAGE, exit_code, keep_traceback, say, sentence
+from actors.cli_output import FAILED, INTERRUPTED, OK, USAGE, answer, exit_code, keep_traceback, say, sentence
 from trading.model.errors import TradingError
 
 app = typer.Typer(
@@ -37,6 +37,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        answer(f"mexcbot {version('mexcbot')}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None: ...
+
+
 cli_up.register(app)
 cli_fleet.register(app)
 cli_lists.register(app)

@@ -6,7 +6,6 @@ May import simulator, `trading.adapters` and the launcher's own files.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 import os
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from actors.node_budget import NodeBudget
 from actors.processes import STOP_TIMEOUT_S, Child, check_port, last_words
+from actors.symbol_names import nearest
 from simulator.market.profiles import ODD_SYMBOLS, default_symbols
 from simulator.settings import DEFAULT_COUNT, DEFAULT_KEY, DEFAULT_SECRET
 from trading.adapters.clock import SystemClock
@@ -68,6 +68,8 @@ def check_simulator_symbols(settings: Settings) -> None:
         return
     known = {*default_symbols(SYMBOLS_MAX), "MXUSDT", *ODD_SYMBOLS}
     if unknown := [symbol for symbol in settings.symbols if symbol not in known]:
+        if (name := unknown[0].upper()) in known:
+            raise ConfigError(f"the simulator has no symbol {unknown[0]}: did you mean {name}?")
         raise ConfigError(
             f"the simulator has no symbol {unknown[0]}: name some of "
             f"{', '.join(default_symbols(6))}, …, SIM030USDT and so on, or give --count"
@@ -232,10 +234,3 @@ async def scan_venue(settings: Settings, rest_url: str, top: int) -> Scan:
         raise NotRunning(f"the venue {rest_url} does not answer: {error}") from error
     finally:
         await rest.close()
-
-
-def nearest(symbol: str, instruments: Mapping[str, Instrument]) -> str:
-    """Say what may have been meant by an unknown symbol."""
-    near = difflib.get_close_matches(symbol.upper(), instruments, n=1)
-    some = ", ".join(list(instruments)[:5])
-    return f": did you mean {near[0]}?" if near else f": it lists {some}{' …' if len(instruments) > 5 else ''}"

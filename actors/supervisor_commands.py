@@ -23,6 +23,7 @@ from actors.fleet import (
 from actors.supervisor_ports import Catalog, SupervisorStore, Wanted
 from actors.supervisor_run import Run
 from actors.supervisor_steps import SupervisorSettings
+from actors.symbol_names import in_capitals
 from actors.workflow import CommandKind, refusal
 from trading.adapters.clock import Clock
 from trading.model.errors import ConfigError, Refused, StoreError
@@ -94,7 +95,7 @@ class CommandDesk:
         if command.kind is CommandKind.SPAWN:
             self._catalog.check_symbol(symbol)
         elif wanted is None:
-            raise UnknownSymbol(f"{symbol} is not running: spawn it first")
+            raise UnknownSymbol(f"{symbol} is not running: {in_capitals(symbol, self.wanted, 'spawn it first')}")
         state = run.state if run is not None else None if wanted is None else RunState.REQUESTED
         if wanted is not None and wanted.desired is not DesiredState.STOPPED and state in (None, *_OVER):
             state = RunState.REQUESTED  # Asked for, and its new run is about to be written.

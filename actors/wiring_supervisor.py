@@ -18,6 +18,7 @@ from actors.supervisor import SupervisorActor
 from actors.supervisor_ports import SymbolControl
 from actors.supervisor_steps import SupervisorSettings
 from actors.supervisor_store import PostgresSupervisorStore
+from actors.symbol_names import nearest
 from actors.wiring_logging import log_to_file
 from trading.adapters.clock import Clock, SystemClock
 from trading.adapters.mexc.clock import VenueClock
@@ -154,8 +155,7 @@ class VenueCatalog:
         """See the port."""
         instrument = self._instruments.get(symbol)
         if instrument is None:
-            near = ", ".join(sorted(self._instruments)[:5])
-            raise ConfigError(f"unknown symbol {symbol}: the venue lists {len(self._instruments)}, among them {near}")
+            raise ConfigError(f"the venue has no symbol {symbol}{nearest(symbol, self._instruments)}")
         if instrument.exclusion is not None:
             raise ConfigError(f"{symbol} is not tradable: {instrument.exclusion}")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.fleet import SymbolRow, UnknownSymbol
+from actors.symbol_names import in_capitals
 from api.cached import Cached
 from api.items import halt_body, mark_of, pnl_totals, position_item, symbol_item
 from api.ports import Dependencies, ListQuery, Row
@@ -59,10 +60,11 @@ class FleetView:
 
     async def require(self, symbol: str) -> SymbolRow:
         """Return the row of a symbol. Raises: UnknownSymbol, NotRunning, OutcomeUnknown."""
-        for row in await self._table.get():
-            if row.symbol == symbol:
-                return row
-        raise UnknownSymbol(f"{symbol} is no symbol of this session: GET /v1/symbols lists them")
+        rows = {row.symbol: row for row in await self._table.get()}
+        if symbol not in rows:
+            where = in_capitals(symbol, rows, "GET /v1/symbols (mexcbot status) lists them")
+            raise UnknownSymbol(f"{symbol} is no symbol of this session: {where}")
+        return rows[symbol]
 
     async def book(self, symbol: str, depth: int) -> Row:
         """Return a symbol's book from its actor. Raises: UnknownSymbol, NotRunning, OutcomeUnknown."""

@@ -267,7 +267,12 @@ class SupervisorActor:
         return self._clock.now_ns(), self._clock.monotonic_ns()
 
     def _starting(self) -> int:
-        return sum(run.state is RunState.STARTING for run in self._runs.values())
+        """Count the symbols that start: a task that this very look has begun has not moved its run yet."""
+        due = (RunState.REQUESTED, RunState.FAILED)
+        return sum(
+            run.state is RunState.STARTING or (run.state in due and run.symbol in self._tasks)
+            for run in self._runs.values()
+        )
 
     def _end_strays(self) -> None:
         """End actors that belong to no run of this session and are still there after a moment."""

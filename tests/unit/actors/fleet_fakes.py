@@ -288,13 +288,14 @@ def fleet(
     factory: FakeFactory | None = None,
     executor: FakeExecutor | None = None,
     clock: ManualClock | None = None,
+    starts_at_once: int = 16,
 ) -> Fleet:
     """Build a supervisor over fakes; times are short, the clock is manual."""
     clock = clock or ManualClock()
     store, factory, executor = store or FakeStore(), factory or FakeFactory(clock), executor or FakeExecutor()
     settings = SupervisorSettings(
         session="s1", strategy="capture", reconcile_interval_s=0.001, start_timeout_s=30.0, silence_s=20.0,
-        call_timeout_s=1.0, drain_timeout_s=0.5, back_off=BackOff(1.0, 8.0),
+        call_timeout_s=1.0, drain_timeout_s=0.5, starts_at_once=starts_at_once, back_off=BackOff(1.0, 8.0),
     )  # fmt: skip
     catalog = FakeCatalog()
     factory.executor = executor

@@ -288,6 +288,18 @@ async def test_supervisor_that_died_counts_a_restart_it_did_not_see() -> None:
     assert (await reborn.supervisor.table())[0].restarts == 1
 
 
+async def test_only_so_many_symbols_start_at_once_and_the_others_wait_for_their_turn() -> None:
+    world = fleet(starts_at_once=2)
+    await world.supervisor.request(FleetCommand(CommandKind.SPAWN, (A, B, C)))
+    await world.settle(beats=False)
+    assert set(world.factory.actors) == {A, B}, "their processes have not said a word yet"
+    assert await world.state(C) is RunState.REQUESTED
+    # The first word of the others makes room; the time until then counts against nobody.
+    await world.settle()
+    assert set(world.factory.actors) == {A, B, C}
+    assert {row.state for row in await world.supervisor.table()} == {RunState.SYNCING}
+
+
 async def test_actor_that_no_run_explains_is_ended_after_its_orders_are_cancelled() -> None:
     world = await spawned(A)
     stray = fleet(factory=world.factory, clock=world.clock, executor=world.executor)

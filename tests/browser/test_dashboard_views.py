@@ -15,7 +15,7 @@ from trading.model.session import HaltState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 async def _becomes(check: Callable[[], Awaitable[bool]]) -> None:

@@ -54,7 +54,7 @@ async def test_report_opens_from_a_file_draws_everything_and_asks_for_nothing(tm
         await page.mouse.down()
         await page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60)
         await page.mouse.up()
-        assert await page.locator("#equity svg").inner_html() != before
+        await page.wait_for_function("before => document.querySelector('#equity svg').innerHTML !== before", arg=before)
         await browser.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -150,10 +150,10 @@ class FrameColumns:
         to_version, is_to = _versions(data, frames.text(0x2A))
         frames.number(0x30, _TIME_BYTES)  # lastOrderCreateTime
         frames.is_plain &= _is_ascii(data, name) & is_from & is_to & (from_version <= to_version)
-        levels = list(zip(prices, qtys, strict=True))
+        levels = tuple(zip(prices, qtys, strict=True))
         columns = (from_version, to_version, first, middle, last, sent_ns)
         deltas = [
-            _delta_of(self._symbol, before, to, tuple(levels[mid:end]), tuple(levels[begin:mid]), sent, recv)
+            _delta_of(self._symbol, before, to, levels[mid:end], levels[begin:mid], sent, recv)
             for before, to, begin, mid, end, sent, recv in zip(*(c.tolist() for c in columns), recv_ns, strict=True)
         ]
         return list(zip(deltas, strict=True))
@@ -189,6 +189,8 @@ def _read(
     frames.is_plain &= frames.open(*body) == frames.end
     events = reader(frames, sent_ms * NS_PER_MS, [row.recv_ts_ns for row in rows])
     frames.is_plain &= frames.at == frames.end
+    if frames.is_plain.all():
+        return list(events)
     return [item if is_plain else None for item, is_plain in zip(events, frames.is_plain.tolist(), strict=True)]
 
 

@@ -43,8 +43,10 @@ ACCOUNT = "main"
 NOT_REACHED = 3
 CRASHED = 70
 # A life that does not pass its point often enough within this ends undead; a busy machine passes few.
-HAND_PATIENCE_S = 30.0
-SETTLE_PATIENCE_S = 40.0
+HAND_PATIENCE_S = 90.0
+SETTLE_PATIENCE_S = 120.0
+# Beside other lives a look at the venue may take long.
+ANSWER_S = 30.0
 QUERY_LAG_MS = 500
 # A life that waits goes on rolling the dice; adopted buys count for exposure, and would leave no room for its own.
 ORPHANS_MAX = 6
@@ -160,7 +162,7 @@ class Hand:
         self._names: list[str] = []
         self.orphans: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._public = httpx.AsyncClient(trust_env=False, timeout=5)
+        self._public = httpx.AsyncClient(trust_env=False, timeout=ANSWER_S)
 
     async def attach(self) -> None:
         """Become the owner; asks again, as a symbol does: on a busy machine a short lease may lapse meanwhile."""
@@ -281,7 +283,7 @@ class Hand:
 async def executor_of(plan: LifePlan, log: LifeLog) -> AsyncIterator[tuple[ExecutorActor, Instrument]]:
     """Build the executor as `wiring_executor` does, with a death in it, and start it."""
     clock = SystemClock()
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as public:
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as public:
         listed = (await public.get(f"{plan.rest}/api/v3/exchangeInfo")).raise_for_status().json()
     instruments = instruments_of(listed)
     journal = PostgresJournal(plan.database_url, ACCOUNT, "s1")
@@ -358,7 +360,7 @@ async def live(plan: LifePlan) -> int:
 
 
 async def _lift_faults(plan: LifePlan) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as control:
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as control:
         for fault in plan.faults:
             (await control.delete(f"{plan.rest}/sim/faults/{fault}")).raise_for_status()
 

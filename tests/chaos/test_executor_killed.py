@@ -27,7 +27,7 @@ from tests.embedded_database import plain_url
 from trading.engine.ports import Crashpoint
 from trading.engine.reconcile import OrphanPolicy
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1_500)
 PAGE = ROOT / "docs" / "reliability.md"
 SEEDS = tuple(range(20))
 SOAK_SEEDS = tuple(range(20, 220))
@@ -98,7 +98,7 @@ def pause_at(world: KilledExecutors, point: Crashpoint, seed: int) -> Pause:
         second.close()
 
 
-def wait_for(is_so: Callable[[], bool], what: str, patience_s: float = 60.0) -> None:
+def wait_for(is_so: Callable[[], bool], what: str, patience_s: float = 150.0) -> None:
     """Poll until something is so."""
     deadline = time.monotonic() + patience_s
     while not is_so():

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from secrets import token_hex
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trading.engine.sweep.space import Params
 
 NAMESPACE = "mexcbot-sweep"
+_told: list[int] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def sweep(
     assumed = replay_settings(settings, instrument)
     space = Space(parse_grid(grid or []), parse_ranges(range_ or []))
     plan = _plan(file, space, random, assumed, folds, int(warmup_s * 1e9))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from here on there is something to keep
+    signal.signal(signal.SIGTERM, _note)  # from here on there is something to keep
     store = SweepStore(out, plan.digest, fresh)
     try:
         kept = len(store.results)
@@ -121,6 +123,22 @@ def sweep(
     else:
         _show(ranking, plan, body, top)
     return OK
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    """Take note of a SIGTERM; `_obey` acts on it. Raised amid imports, it may end in a callback of Python's."""
+    _told.append(number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Take a SIGTERM as a Ctrl-C."""
+    _told.append(number)
+    _obey()
+
+
+def _obey() -> None:
+    if _told:
+        raise KeyboardInterrupt
 
 
 def _plan(file: Path, space: Any, count: int | None, assumed: ReplaySettings, folds: int, warmup_ns: int) -> SweepPlan:
@@ -163,14 +181,16 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
         from actors import handles
         from actors.sweep_job import JobUnread, run_job
 
+        _obey()
         if ray_address is None:
             handles.start_local(Path(folder), NAMESPACE, slots=0, cores=min(jobs, todo))
         else:
             handles.connect(ray_address, NAMESPACE)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
+        signal.signal(signal.SIGTERM, _stop)  # Ray has set its own
         try:
             with stdout_for_answers_only(), _progress(len(store.results), len(store.results) + todo) as advance:
                 for result in handles.run_jobs(run_job, plan.jobs(dict(store.results), instrument), 2 * jobs):
+                    _obey()
                     if isinstance(result, JobUnread):
                         unread.append(result)
                     else:

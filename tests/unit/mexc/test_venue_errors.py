@@ -21,6 +21,7 @@ def body(code: object, text: str = "words") -> bytes:
         (10072, ErrorClass.FATAL),
         (10007, ErrorClass.DISABLE_SYMBOL),
         (30019, ErrorClass.DISABLE_SYMBOL),
+        *((code, ErrorClass.UNKNOWN_OUTCOME) for code in (500, 503, 504, 603, 10203, 20002)),
         (10101, ErrorClass.REJECT),
         (30002, ErrorClass.REJECT),
         (30087, ErrorClass.REJECT),

@@ -36,9 +36,15 @@ from trading.model.units import NS_PER_S, plain
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """The contract's summary as JSON (`body`), the result it was made of, and what the report needs beside it."""
+    """A replay that has ended.
+
+    Attributes:
+        body: the contract's summary as JSON; the same for the same input, whenever and wherever it is played.
+        speed: how fast it went, in one line. result, tape, facts: what they were made of, and the report is.
+    """
 
     body: Mapping[str, Any]
+    speed: str
     result: ReplayResult
     tape: ReplayTape
     facts: ReplayFacts
@@ -98,8 +104,8 @@ def run_replay(path: Path, settings: Settings) -> ReplayOutcome:
         wall_s=wall_s,
         version=version("mexcbot"),
     )
-    body = {**result.as_dict(), **_more(tape, facts), "findings": list(found), "speed": _speed(result, wall_s, cpu_s)}
-    return ReplayOutcome(body, result, tape, facts)
+    body = {**result.as_dict(), **_more(tape, facts), "findings": list(found)}
+    return ReplayOutcome(body, _speed(result, wall_s, cpu_s), result, tape, facts)
 
 
 def data_sha256(path: Path) -> str:
@@ -149,19 +155,17 @@ def _more(tape: ReplayTape, facts: ReplayFacts) -> dict[str, Any]:
     }
 
 
-def _speed(result: ReplayResult, wall_s: float, cpu_s: float) -> dict[str, float]:
+def _speed(result: ReplayResult, wall_s: float, cpu_s: float) -> str:
     """Say how fast it went: reading, decoding, decisions, fills and what the report is made of; no start, no report.
 
     Events a second of CPU time are what one core does; by the clock it is less where others use it too.
     """
     market_s = (result.last_ns - result.first_ns) / NS_PER_S
-    return {
-        "wall_s": round(wall_s, 3),
-        "cpu_s": round(cpu_s, 3),
-        "events_per_s": round(result.events / max(wall_s, 1e-9)),
-        "events_per_cpu_s": round(result.events / max(cpu_s, 1e-9)),
-        "times_real_time": round(market_s / max(wall_s, 1e-9), 1),
-    }
+    pace, pace_cpu = (round(result.events / max(spent_s, 1e-9)) for spent_s in (wall_s, cpu_s))
+    return (
+        f"{result.events} events over {market_s:.0f} s of market in {wall_s:.1f} s ({pace:,} events/s, "
+        f"{market_s / max(wall_s, 1e-9):,.0f} times real time; {pace_cpu:,} events a second of CPU time)"
+    )
 
 
 def check_folder(path: Path | None, flag: str, *kept: Path | None) -> None:
@@ -186,13 +190,11 @@ def write_orders(path: Path, outcome: ReplayOutcome) -> None:
         raise ConfigError(f"--orders-out: {path} cannot be written: {error.strerror}")
 
 
-def summary_lines(body: Mapping[str, Any]) -> list[str]:
+def summary_lines(outcome: ReplayOutcome) -> list[str]:
     """Render the summary for people."""
-    covered, speed = (body["last_ns"] - body["first_ns"]) / NS_PER_S, body["speed"]
+    body = outcome.body
     lines = [
-        f"{body['events']} events over {covered:.0f} s of market in {speed['wall_s']:.1f} s "
-        f"({speed['events_per_s']:,} events/s, {speed['times_real_time']:,.0f} times real time; "
-        f"{speed['events_per_cpu_s']:,} events a second of CPU time)",
+        outcome.speed,
         f"{body['orders']} orders, {body['denied']} denied; order log sha256 {body['order_log_sha256']}",
     ]
     lines += [

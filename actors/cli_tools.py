@@ -15,7 +15,7 @@ import typer
 from actors.cli_api import data_dir_of
 from actors.cli_database import DatabaseUrl, open_database
 from actors.cli_fleet import DataDir, Json
-from actors.cli_output import FAILED, OK, answer, answer_json, assignments
+from actors.cli_output import FAILED, OK, answer, answer_json, assignments, say
 
 Recording = Annotated[Path, typer.Argument(metavar="FILE", help="A recording (Parquet).")]
 
@@ -117,9 +117,10 @@ def replay(
     if report is not None:
         replay_report.write(report, replay_report.render(outcome.result, outcome.tape, outcome.facts))
     if json:
+        say(outcome.speed)  # it differs from run to run, as the answer must not
         answer_json(outcome.body)
     else:
-        for line in summary_lines(outcome.body):
+        for line in summary_lines(outcome):
             answer(line)
     return OK
 

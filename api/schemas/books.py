@@ -180,7 +180,7 @@ class LedgerItem(Answer):
 
 
 class SessionItem(Answer):
-    """One run of the system. `ended_ns` is null while it runs, or when it was killed."""
+    """One run of the system. `ended_ns` is null while it runs; of a killed one, until the next begins."""
 
     session: str
     account: str

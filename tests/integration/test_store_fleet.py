@@ -81,6 +81,24 @@ async def test_command_is_committed_whole_and_once(store: FleetStore, reads: Rea
     }
 
 
+async def test_session_that_was_killed_ends_where_the_next_one_of_its_account_begins(
+    store: FleetStore, reads: Reads, database_url: str
+) -> None:
+    for account, session, now_ns in (("other", "s2", 150), ("main", "s3", 200)):
+        later = FleetStore.open(database_url, account, session)
+        await later.begin_session("paper", "sim", {}, 8, now_ns)
+        await later.begin_session("paper", "sim", {}, 8, now_ns + 1)
+        await later.close()
+    await store.begin_session("paper", "sim", {}, 7, 300)  # said again: changes nothing
+    ends = {row["session"]: (row["ended_ns"], row["end_reason"]) for row in (await reads.sessions(ListQuery())).items}
+    assert ends["s3"] == (None, "")
+    assert ends["s1"][0] == 200
+    assert ends["s1"][1].startswith("killed")
+    others = Reads.open(database_url, "other")
+    assert [row["ended_ns"] for row in (await others.sessions(ListQuery())).items] == [None]
+    await others.close()
+
+
 async def test_wishes_of_another_session_are_not_ours(store: FleetStore, database_url: str) -> None:
     await store.accept(SPAWN, WANTED, "cli", {}, 5)
     other = FleetStore.open(database_url, "main", "s2")

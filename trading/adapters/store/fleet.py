@@ -45,6 +45,7 @@ KEY_LIFE_NS = NS_PER_DAY
 _NEXT_RUN_NUMBER = text("SELECT nextval(pg_get_serial_sequence('symbol_runs', 'run_number'))")
 _OVER_RUNS = (RunState.STOPPED.value, RunState.KILLED.value)
 _OPEN_OPERATIONS = ("pending", "running")
+_NOT_IN_ORDER = "killed: told when the next session began"
 
 
 class FleetStore:
@@ -71,11 +72,18 @@ class FleetStore:
     # --- sessions --------------------------------------------------------------------------------------------------
 
     async def begin_session(self, mode: str, venue: str, settings: Mapping[str, Any], pid: int, now_ns: int) -> None:
-        """Write the session's row; idempotent. settings: JSON values with every secret masked already."""
+        """Write the session's row; idempotent. An earlier one of the account that did not end in order has ended now.
+
+        To be called when nobody else trades the account. settings: JSON values with every secret masked already.
+        """
         values = {"session_id": self._session, "account": self._account, "mode": mode, "venue": venue, "pid": pid}
         row = insert(sessions).values(**values, settings=storable(dict(settings)), started_ns=now_ns)
         async with self._database.transaction() as link:
-            await link.execute(row.on_conflict_do_nothing())
+            begun = await link.execute(row.on_conflict_do_nothing().returning(sessions.c.session_id))
+            if begun.first() is not None:
+                left = update(sessions).where(sessions.c.account == self._account, sessions.c.ended_ns.is_(None))
+                left = left.where(sessions.c.session_id != self._session)
+                await link.execute(left.values(ended_ns=now_ns, end_reason=_NOT_IN_ORDER))
 
     async def end_session(self, report: str, now_ns: int) -> None:
         """Mark the session as ended in order; the first end stands."""

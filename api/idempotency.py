@@ -10,6 +10,7 @@ it any more): it is carried out without its key then.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ class IdempotencyMiddleware:
         self._fleet = fleet
         self._now_ns = now_ns
         self._patience = patience
+        self._under_way: Counter[str] = Counter()  # requests, by key; at most one of them is at work
         self._at_work: set[str] = set()
         self._doubtful: dict[str, None] = {}
 
@@ -74,16 +76,26 @@ class IdempotencyMiddleware:
 
     async def _guarded(self, key: str, body: bytes, scope: Scope, receive: Receive) -> Response:
         """Raises: StoreError; _UnboundError when something urgent is to go on without its key."""
+        # Of several at a time, one whose claim is answered late may be at work: none of them takes the key from it.
+        is_free = key in self._doubtful and not self._under_way[key]
+        self._under_way[key] += 1
+        try:
+            return await self._carry_out(key, body, scope, receive, is_free)
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    async def _carry_out(self, key: str, body: bytes, scope: Scope, receive: Receive, is_free: bool) -> Response:
         is_urgent = scope["path"] in URGENT
         body_hash = request_hash(scope, body)
         now_ns = self._now_ns()
-        is_free = key in self._doubtful
-        self._doubtful.pop(key, None)  # of two repeats at a time, one is at work
         claim = self._fleet.claim_key(key, body_hash, now_ns, now_ns + 1 if is_free else now_ns - ABANDONED_AFTER_NS)
         try:
             bound = await (self._patience.wait(claim) if is_urgent else claim)
         except StoreError:
-            self._doubt(key)
+            if key not in self._at_work:
+                self._doubt(key)
             if is_urgent:
                 raise _UnboundError from None
             raise
@@ -91,12 +103,12 @@ class IdempotencyMiddleware:
             if is_urgent and bound.body_hash == body_hash and bound.status_code is None:
                 raise _UnboundError
             return _bound_answer(bound, body_hash)
-        recorder = _Recorder()
+        self._doubtful.pop(key, None)
         self._at_work.add(key)
+        recorder = _Recorder()
         try:
             await self._app(scope, _replay(body, receive), recorder)
         finally:
-            self._at_work.discard(key)
             if recorder.is_final:
                 end = self._fleet.keep_response(key, recorder.status, recorder.json())
             else:
@@ -108,12 +120,13 @@ class IdempotencyMiddleware:
                     self._doubt(key)
                 if not is_urgent:
                     raise
+            finally:
+                self._at_work.discard(key)
         return recorder.response()
 
     def _doubt(self, key: str) -> None:
         """Take it that a key may be bound, or stay so, while nobody is at work: the database did not answer."""
-        if key not in self._at_work:
-            self._doubtful[key] = None
+        self._doubtful[key] = None
         if len(self._doubtful) > DOUBTFUL_MAX:
             del self._doubtful[next(iter(self._doubtful))]
 

@@ -188,6 +188,7 @@ def _run(plan: SweepPlan, store: SweepStore, instrument: Any, jobs: int, ray_add
             handles.connect(ray_address, NAMESPACE)
         signal.signal(signal.SIGTERM, _stop)  # Ray has set its own
         try:
+            _obey()  # what was told while Ray started: the first result may be minutes away
             with stdout_for_answers_only(), _progress(len(store.results), len(store.results) + todo) as advance:
                 for result in handles.run_jobs(run_job, plan.jobs(dict(store.results), instrument), 2 * jobs):
                     _obey()

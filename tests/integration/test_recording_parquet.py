@@ -96,9 +96,31 @@ def test_recording_that_runs_backwards_or_holds_unknown_kinds_says_so(tmp_path: 
     odd = [Row(10**18 + 3 * 10**9, "event:weather", b""), Row(10**18 + 10**9, "spot@some.later.topic@AB", b"")]
     write_recording(path, [*rows(3), *odd, Row(10**18 + 10**9 - 5, "stream@0", b"")])
     assert findings(path) == (
-        "the time in a.parquet runs backwards 1 times, by up to 2,000 ms",
+        "the time in a.parquet runs backwards once, by 2,000 ms",
         "a.parquet holds rows of a kind that this version does not know, which were left out: 'event:weather' 1",
     )
+    write_recording(path, [Row(10**18, f"event:{number}", b"") for number in range(30)])
+    assert findings(path)[0].endswith("'event:17' 1 and 20 kinds more")
+
+
+def test_recording_of_a_line_that_took_over_from_another_is_not_odd(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    told, heard_beside = list(rows(5)), [row._replace(recv_ts_ns=row.recv_ts_ns - 10**9) for row in rows(5)]
+    write_recording(path, [*told, *heard_beside])
+    assert findings(path) == ()
+    write_recording(path, [*told, *heard_beside, *told, *heard_beside])
+    assert findings(path) == ("the time in a.parquet runs backwards 2 times, by up to 1,000 ms",)
+
+
+@pytest.mark.parametrize("column", ["recv_ts_ns", "stream", "payload"])
+def test_recording_with_an_empty_place_is_one_sentence_wherever_it_is_read(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "a.parquet"
+    values = {"recv_ts_ns": [1, 2], "stream": ["a", "b"], "payload": [b"", b""]}
+    values[column] = [*values[column][:1], None]
+    pq.write_table(pa.table(values), path)
+    for read in (findings, lambda place: list(read_recording(place))):
+        with pytest.raises(ConfigError, match=f"column {column} has an empty place"):
+            read(path)
 
 
 def test_recording_without_a_listing_has_no_scale(tmp_path: Path) -> None:

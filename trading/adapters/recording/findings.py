@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from trading.adapters.recording.recorded_engine import ENGINE_EVENT, ENGINE_INTENT, ENGINE_START, ENGINE_STEP
 from trading.adapters.recording.rows import EVENT_DISCONNECTED, OWN_STREAMS, REST_DEPTH, REST_EXCHANGE_INFO
 from trading.model.errors import ConfigError
-from trading.model.units import NS_PER_MS
+from trading.model.units import NS_PER_MS, NS_PER_S
 
 DIGEST_KEY = b"mexcbot.rows"
 """In a file's metadata: how many rows were sealed, and their digest."""
@@ -26,10 +26,24 @@ DIGEST_KEY = b"mexcbot.rows"
 FORMAT_KEY, SEALED_FORMAT = b"mexcbot.recording", b"2"
 """In a file's schema: from 2 on it was sealed with a digest. Programs that write it anew keep the schema only."""
 
+COLUMNS = ("recv_ts_ns", "stream", "payload")
 KNOWN = frozenset(
     {REST_DEPTH, REST_EXCHANGE_INFO, EVENT_DISCONNECTED, ENGINE_START, ENGINE_STEP, ENGINE_EVENT, ENGINE_INTENT}
 )
 BATCH_ROWS = 65_536
+KINDS_MAX = 10
+"""Unknown kinds that are named; of more, how many there are."""
+
+ROLLOVER_NS = 2 * NS_PER_S
+"""Once in a file the time may run back by less: a line that takes over from another (`mexc.market_stream`) begins with
+what it heard beside it, for a second and a little."""
+
+
+def check_places(path: Path, batch: pa.RecordBatch) -> None:
+    """Raises: ConfigError when a place is empty."""
+    for name in COLUMNS:
+        if batch.column(name).null_count:
+            raise ConfigError(f"{path} is no recording of mexcbot: column {name} has an empty place")
 
 
 class RowsDigest:
@@ -41,7 +55,7 @@ class RowsDigest:
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Take the next rows: columns recv_ts_ns, stream, payload."""
-        times, streams, payloads = (batch.column(name) for name in ("recv_ts_ns", "stream", "payload"))
+        times, streams, payloads = (batch.column(name) for name in COLUMNS)
         parts: list[Any] = [_whole(times).tobytes()]
         for column in (streams, payloads):
             parts += _lengths_and_bytes(column.cast(pa.large_binary()))
@@ -76,7 +90,8 @@ def findings(path: Path) -> tuple[str, ...]:
         with pq.ParquetFile(path) as file:
             sealed = (file.metadata.metadata or {}).get(DIGEST_KEY, b"").decode(errors="replace")
             is_sealed = (file.schema_arrow.metadata or {}).get(FORMAT_KEY) == SEALED_FORMAT
-            for batch in file.iter_batches(BATCH_ROWS, columns=["recv_ts_ns", "stream", "payload"], use_threads=False):
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS), use_threads=False):
+                check_places(path, batch)
                 digest.take(batch)
                 odd.take(_whole(batch.column("recv_ts_ns")), batch.column("stream"))
     except (OSError, pa.ArrowException) as error:
@@ -118,10 +133,13 @@ class _Odd:
 
     def sentences(self, name: str) -> tuple[str, ...]:
         found = []
-        if self._back:
+        if self._back > 1 or self._most_ns >= ROLLOVER_NS:
             ms = self._most_ns // NS_PER_MS
-            found.append(f"the time in {name} runs backwards {self._back} times, by up to {ms:,} ms")
+            times = "once, by" if self._back == 1 else f"{self._back} times, by up to"
+            found.append(f"the time in {name} runs backwards {times} {ms:,} ms")
         if self._unknown:
-            kinds = ", ".join(f"{kind!r} {count}" for kind, count in sorted(self._unknown.items()))
+            kinds = ", ".join(f"{kind!r} {count}" for kind, count in sorted(self._unknown.items())[:KINDS_MAX])
+            if (more := len(self._unknown) - KINDS_MAX) > 0:
+                kinds += f" and {more} kinds more"
             found.append(f"{name} holds rows of a kind that this version does not know, which were left out: {kinds}")
         return tuple(found)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading.adapters.recording.findings import DIGEST_KEY, FORMAT_KEY, SEALED_FORMAT, RowsDigest
+from trading.adapters.recording.findings import DIGEST_KEY, FORMAT_KEY, SEALED_FORMAT, RowsDigest, check_places
 from trading.adapters.recording.rows import Row
 from trading.model.errors import ConfigError
 
@@ -117,9 +117,7 @@ def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Row]:
     with file:
         try:
             for batch in file.iter_batches(BATCH_ROWS, columns=SCHEMA.names, use_threads=False):
-                for name in SCHEMA.names:
-                    if batch.column(name).null_count:
-                        raise ConfigError(f"{path} is no recording of mexcbot: column {name} has an empty place")
+                check_places(path, batch)
                 times, streams, payloads = (batch.column(name).to_pylist() for name in SCHEMA.names)
                 # What `Row._make` does, without a call of Python's a row.
                 yield from map(tuple.__new__, repeat(Row), zip(times, streams, payloads, strict=True))

@@ -177,8 +177,10 @@ class Guard:
             text = "the journal does not answer: no orders go out, cancels do and are written down later"
             self._alerts.raise_alert("alert", "journal_down", text)
         if is_down and self._lasts("journal_down", JOURNAL_PATIENCE_NS):
-            live = (item.record for item in self._sweeper.live(None))
-            self._sweeper.cancel_singly(record for record in live if record.purpose is Purpose.ENTRY)
+            entries = [item for item in self._sweeper.live(None) if item.record.purpose is Purpose.ENTRY]
+            for tracker in entries:
+                tracker.wish_cancel("journal down", self._clock.now_ns())
+            self._sweeper.cancel_singly(item.record for item in entries)
         self._tell_end("journal_down", is_down, "journal_back", "the journal answers again")
 
     def _venue_down(self) -> None:

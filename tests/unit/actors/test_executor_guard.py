@@ -163,7 +163,7 @@ async def test_journal_down_is_told_calls_resting_entries_back_and_lifts_by_itse
     assert await system.executor.is_ready()
     assert await submit(system, system.intent(3))
     (record,) = await system.journal.orders_by_id((f"mx-1-{system.epoch}-1",))
-    assert record.status is OrderStatus.CANCELLED
+    assert (record.status, record.reason) == (OrderStatus.CANCELLED, "journal down")
 
 
 async def test_venue_down_is_told_denies_orders_and_lifts_by_itself(system: System) -> None:

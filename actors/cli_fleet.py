@@ -14,6 +14,7 @@ import typer
 from actors.cli_api import ApiClient, find_api, symbol_path
 from actors.cli_output import FAILED, OK, answer_json, assignments, check_symbols, say
 from actors.cli_progress import told_progress
+from actors.symbol_names import in_capitals
 from trading.model.errors import ConfigError
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of the instance (default ./.mexcbot).")]
@@ -203,7 +204,8 @@ def _known(client: ApiClient, symbols: list[str]) -> tuple[str, ...]:
     if len(names) > 1:
         fleet = {item["symbol"] for item in client.get("/v1/symbols", {"limit": 1000})["items"]}
         if missing := [name for name in names if name not in fleet]:
-            raise ConfigError(f"{missing[0]} is not running: nothing was done (see mexcbot status)")
+            where = in_capitals(missing[0], fleet, "see mexcbot status")
+            raise ConfigError(f"{missing[0]} is not running, nothing was done: {where}")
     return names
 
 

@@ -9,7 +9,6 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -26,6 +25,9 @@ from trading.model.market import FeedConnected, FeedDisconnected, MarketEvent, S
 BATCH_ROWS = 4_096
 """Rows decoded at a time: what is done once a batch (`frame_columns`) costs an event the less the more there are, and
 decoding and deciding in turns, event by event, push each other's code and tables out of the processor's caches."""
+
+BATCH_BYTES = 8 << 20
+"""Payload that ends a batch before: the events of snapshots, ten thousand levels each, take many times their text."""
 
 COLLECT_AFTER = 50_000
 """New objects after which Python looks for cycles while a recording is played."""
@@ -67,8 +69,21 @@ def market_events(rows: Iterable[Row], instrument: Instrument | None = None) -> 
             raise ConfigError(text)
         instrument = _listed(first)
     player = _Player(instrument)
-    while batch := list(islice(rows, BATCH_ROWS)):
+    for batch in _batches(rows):
         yield from player.play(batch)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row.payload)
+        if len(batch) == BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 class _Player:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actors import data_dir as data_folder
+from actors.cli_api import data_dir_of
 from actors.cli_database import DatabaseUrl, open_database
 from actors.cli_fleet import DataDir, Json
 from actors.cli_output import OK, answer, answer_json
@@ -52,12 +54,17 @@ def restore(
     json: Json = False,
 ) -> int:
     """Fill an empty database from a backup; one that holds anything is left alone."""
-    from trading.adapters.store.backup import read_manifest
+    from trading.adapters.store.backup import last_account, read_manifest
     from trading.adapters.store.backup import restore as fill
 
     read_manifest(file)  # before a server is started for it
     with open_database(data_dir, database_url, is_made=True) as url:
         manifest = fill(url, file)
+        account = last_account(url)
+    folder = data_folder.DataDir(data_dir_of(data_dir))
+    is_embedded = database_url is None and (folder.postgres / "cluster").exists()
+    if account and is_embedded and not folder.remembered("account"):
+        folder.remember("account", account)  # as `up` does: the books are there to be read
     if json:
         answer_json(_body(file, manifest))
         return OK

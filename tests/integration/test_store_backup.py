@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import zipfile
@@ -139,6 +140,22 @@ async def test_backup_verbs_say_where_the_books_are_and_refuse_with_the_contract
         assert words in err
         assert err.count("\n") == 1
     assert sorted(item.name for item in tmp_path.iterdir()) == ["books"]
+
+
+async def test_books_that_were_restored_can_be_read_before_anything_is_started(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _trade(database_url)
+    path, folder = tmp_path / "books", str(tmp_path / "again")
+    back_up(database_url, path)
+    await asyncio.to_thread(_run, "restore", str(path), "--data-dir", folder)
+    capsys.readouterr()
+    await asyncio.to_thread(_run, "sessions", "--stored", "--json", "--data-dir", folder)
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 1
+
+
+def _run(*arguments: str) -> None:
+    assert cli_verbs.run(list(arguments)) == 0
 
 
 def test_backup_of_a_database_without_our_schema_is_one_sentence(empty_database_url: str, tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ def refuse_unless_empty(url: str) -> None:
         _refuse_rows(link, url)
 
 
+def last_account(url: str) -> str:
+    """Return the account whose session began last; empty when there was none. Raises: NotRunning."""
+    with _connected(url) as link:
+        row = link.execute("SELECT account FROM sessions ORDER BY started_ns DESC LIMIT 1").fetchone()
+    return "" if row is None else str(row[0])
+
+
 def _write(link: Link, archive: zipfile.ZipFile) -> Manifest:
     link.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     made_ns = time.time_ns()

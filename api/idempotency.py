@@ -2,9 +2,9 @@
 
 May import starlette and the API. Keys are bound in the database, so a repeat after the API's own restart is known too.
 An answer of 5xx is not kept: the key is free again and the request may be retried, also where a database that broke
-down in the middle still holds it. A halt is the same however often it is asked for, so that it does not wait for a
-database that does not answer, nor for a first one that is still at work (or whose key was bound when nobody waited for
-it any more): it is carried out without its key then.
+down in the middle still holds it. An answer that the database did not take is kept in memory. A halt is the same
+however often it is asked for, so that it does not wait for a database that does not answer, nor for a first one that is
+still at work (or whose key was bound when nobody waited for it any more): it is carried out without its key then.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.datastructures import Headers
@@ -29,11 +29,12 @@ KEY_LENGTH_MAX = 200
 BODY_BYTES_MAX = 256 * 1024
 # The longest command is a halt (60 s); a claim that is older belongs to an API process that died.
 ABANDONED_AFTER_NS = 120 * NS_PER_S
-# Keys that may be bound to a request that is certainly not at work any more; of more, the oldest wait as above.
-DOUBTFUL_MAX = 1_000
+# Keys whose end the database does not know; of more, the oldest wait as above.
+KEPT_MAX = 1_000
 REPLAYED = "Idempotency-Replayed"
 # Harmless to repeat, and never to be held back.
 URGENT = frozenset({"/v1/halt"})
+T = TypeVar("T")
 
 
 class IdempotencyMiddleware:
@@ -47,6 +48,7 @@ class IdempotencyMiddleware:
         self._under_way: Counter[str] = Counter()  # requests, by key; at most one of them is at work
         self._at_work: set[str] = set()
         self._doubtful: dict[str, None] = {}
+        self._unstored: dict[str, StoredResponse] = {}  # answers of what was carried out, and that nobody was given
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer it from the database."""
@@ -76,6 +78,8 @@ class IdempotencyMiddleware:
 
     async def _guarded(self, key: str, body: bytes, scope: Scope, receive: Receive) -> Response:
         """Raises: StoreError; _UnboundError when something urgent is to go on without its key."""
+        if (unstored := self._unstored.get(key)) is not None:
+            return _bound_answer(unstored, request_hash(scope, body))
         # Of several at a time, one whose claim is answered late may be at work: none of them takes the key from it.
         is_free = key in self._doubtful and not self._under_way[key]
         self._under_way[key] += 1
@@ -95,7 +99,7 @@ class IdempotencyMiddleware:
             bound = await (self._patience.wait(claim) if is_urgent else claim)
         except StoreError:
             if key not in self._at_work:
-                self._doubt(key)
+                _remember(self._doubtful, key, None)
             if is_urgent:
                 raise _UnboundError from None
             raise
@@ -117,22 +121,25 @@ class IdempotencyMiddleware:
                 await (self._patience.wait(end) if is_urgent else end)
             except StoreError:
                 if not recorder.is_final:
-                    self._doubt(key)
+                    _remember(self._doubtful, key, None)
+                elif not is_urgent:
+                    _remember(self._unstored, key, StoredResponse(body_hash, recorder.status, recorder.json()))
                 if not is_urgent:
                     raise
             finally:
                 self._at_work.discard(key)
         return recorder.response()
 
-    def _doubt(self, key: str) -> None:
-        """Take it that a key may be bound, or stay so, while nobody is at work: the database did not answer."""
-        self._doubtful[key] = None
-        if len(self._doubtful) > DOUBTFUL_MAX:
-            del self._doubtful[next(iter(self._doubtful))]
-
 
 class _UnboundError(Exception):
     """The key of something urgent could not be bound."""
+
+
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    """Keep a value; of more than `KEPT_MAX` the oldest is forgotten."""
+    kept[key] = value
+    if len(kept) > KEPT_MAX:
+        del kept[next(iter(kept))]
 
 
 def request_hash(scope: Scope, body: bytes) -> str:

@@ -23,6 +23,7 @@ class Keys:
     def __init__(self) -> None:
         self.bound: dict[str, tuple[str, int]] = {}
         self.claims: list[asyncio.Future[bool]] = []
+        self.is_broken = False
 
     async def claim_key(self, key: str, body_hash: str, now_ns: int, before_ns: int) -> StoredResponse | None:
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -35,6 +36,8 @@ class Keys:
         return None
 
     async def keep_response(self, key: str, status_code: int, response: Any) -> None:
+        if self.is_broken:
+            raise StoreError("the connection broke")
         del self.bound[key]
 
     async def release_key(self, key: str) -> None:
@@ -85,4 +88,21 @@ async def test_repeat_takes_nothing_from_a_first_request_that_is_at_work() -> No
         assert (await fourth).json()["code"] == "idempotency_in_progress"
         work.end.set()
         assert (await first).status_code == 200
+    assert work.begun == 1
+
+
+async def test_repeat_of_a_command_whose_answer_was_not_stored_gets_it_and_carries_out_nothing() -> None:
+    keys, work, now = Keys(), Work(), iter(range(1, 100))
+    app = IdempotencyMiddleware(work, keys, StorePatience(), lambda: next(now))  # type: ignore[arg-type]
+    keys.is_broken = True
+    work.end.set()
+    async with asyncio.timeout(30), _client(app) as client:
+        first = asyncio.create_task(client.post("/v1/resume", json={}, headers=KEY))
+        await _asked(keys, 1)
+        keys.claims[0].set_result(True)
+        assert (await first).status_code == 503
+        again = await client.post("/v1/resume", json={}, headers=KEY)
+        other = await client.post("/v1/resume", json={"reason": "x"}, headers=KEY)
+    assert (again.status_code, again.json(), again.headers["Idempotency-Replayed"]) == (200, {"done": True}, "true")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
     assert work.begun == 1

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from actors.executor_lanes import AlertLane, OutcomeLane
 from actors.executor_rates import RateKeeper
-from actors.executor_state import ExecutorState, OutsideCause
+from actors.executor_state import FINISHED_MAX, ExecutorState, OutsideCause
 from trading.adapters.clock import Clock
 from trading.engine.order_tracker import STREAM, OrderTracker, Step
 from trading.engine.ports import JournalEntry, LedgerLine
@@ -38,8 +38,6 @@ from trading.model.orders import (
 from trading.model.position import Position
 
 STRAYS_MAX = 1_000
-# Of so many orders that were the last to end it is known when; many more than end while the venue's lists lag.
-ENDED_MAX = 1_000
 
 
 class OrderDesk:
@@ -57,7 +55,7 @@ class OrderDesk:
         self.strays: deque[VenueOrder | VenueTrade] = deque(maxlen=STRAYS_MAX)
         self.is_reconcile_wanted = True
         self._uncounted: set[str] = set()
-        self._ended_ns: dict[str, int] = {}  # monotonic
+        self._ended_ns: dict[str, int] = {}  # monotonic; of the last ones, as many as stay in memory
 
     # --- the venue's words ----------------------------------------------------------------------------------------
 
@@ -119,7 +117,7 @@ class OrderDesk:
         self._state.orders.put(tracker)
         if was_live and not self._state.orders.is_live(name):
             self._ended_ns[name] = self._clock.monotonic_ns()
-            if len(self._ended_ns) > ENDED_MAX:
+            if len(self._ended_ns) > FINISHED_MAX:
                 del self._ended_ns[next(iter(self._ended_ns))]
 
     def has_ended_after(self, client_order_id: str, at_ns: int) -> bool:

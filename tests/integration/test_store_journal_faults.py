@@ -112,13 +112,13 @@ async def test_read_on_a_connection_that_broke_is_asked_again(
 
 async def test_commit_in_flight_holds_a_successor_back(journal: PostgresJournal, database_url: str) -> None:
     with psycopg.connect(plain_url(database_url)) as slow:
-        lease = await journal.acquire_lease("executor:main", "a", 1.0)
+        lease = await journal.acquire_lease("executor:main", "a", 3.0)
         # A writer that has passed its lease check and not committed yet.
         held = slow.execute(
             "SELECT 1 FROM leases WHERE name = 'executor:main' AND epoch = 1 AND expires_at > now() FOR SHARE"
         )
         assert held.fetchone(), "the writer was in time"
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(3.1)
         taking = asyncio.create_task(journal.acquire_lease("executor:main", "b", 30.0))
         done, _ = await asyncio.wait({taking}, timeout=0.3)
         assert done == set()

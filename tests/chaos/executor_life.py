@@ -383,6 +383,7 @@ async def settle(executor: ExecutorActor, log: LifeLog) -> None:
     # A balance that is asked for counts as of the question less the venue's lag: pushes out of order are healed by it.
     await asyncio.sleep(1.2 * QUERY_LAG_MS / 1_000)
     await core.reconciler.compare_all()
+    await until(lambda: not core.desk.strays, "orders that only the venue knows are told")
     await core.outcomes.flush()
     await core.books.round()
     status = await executor.status()
